@@ -1,0 +1,47 @@
+# Needs git, make and Python 3.11 or newer. Everything else goes into .venv, pinned by requirements.txt.
+#   make repro                        the default pipeline, from nothing to the report
+#   make repro ARGS="model=vgg16"     a variant; ARGS go to `unitmean repro`
+#   make test                         style, types and tests
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.PHONY: setup repro test lint requirements
+
+PYTHON ?= python3
+UV := 0.13.9
+VENV := $(CURDIR)/.venv
+# The stages' commands say `python`: it must be the environment's.
+IN_VENV := PATH="$(VENV)/bin:$$PATH"
+
+setup: .venv/.installed
+
+repro: setup
+	$(IN_VENV) unitmean repro $(ARGS)
+
+test: lint
+	$(IN_VENV) pytest $(ARGS)
+
+lint: setup
+	$(IN_VENV) ruff check
+	$(IN_VENV) ruff format --check
+	$(IN_VENV) mypy
+
+requirements: .venv/.uv
+	$(VENV)/bin/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --no-annotate \
+	  --custom-compile-command "make requirements" --quiet --output-file requirements.txt
+
+.venv/.uv: Makefile
+	@command -v $(PYTHON) >/dev/null || \
+	  { echo "error: Python 3.11 or newer must be installed; found no $(PYTHON): install it, or say PYTHON=..." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "error: Python must be 3.11 or newer; found $$($(PYTHON) --version 2>&1) as $(PYTHON):" \
+	    "say which one to use, as in make PYTHON=python3.12 repro" >&2; exit 1; }
+	@# Of an activated environment the interpreter beneath it, or .venv would be made of itself.
+	"$$($(PYTHON) -c 'import sys; print(getattr(sys, "_base_executable", sys.executable))')" -m venv .venv
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV)
+	@touch $@
+
+.venv/.installed: .venv/.uv requirements.txt pyproject.toml
+	$(VENV)/bin/uv pip install --python $(VENV)/bin/python --requirements requirements.txt
+	$(VENV)/bin/uv pip install --python $(VENV)/bin/python --no-deps --editable .
+	@touch $@
