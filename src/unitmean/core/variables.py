@@ -1,0 +1,79 @@
+"""One variable per channel of a tensor: what scale it may have."""
+
+import torch
+from jaxtyping import Bool, Int64
+from torch import Tensor
+
+ONE = 0
+"""The variable whose scale is one: of network inputs and of constants."""
+
+
+class Variables:
+    """Union-find over channel variables; a class is free, or pinned to one for a reason.
+
+    Ids are int64 tensors of any shape; equal ids have equal scales.
+    """
+
+    def __init__(self) -> None:
+        self._parent: list[int] = [ONE]
+        self._reason: dict[int, str] = {ONE: "it is the network's input or a constant"}
+
+    def __len__(self) -> int:
+        return len(self._parent)
+
+    def new(self, count: int) -> Int64[Tensor, " count"]:
+        """`count` fresh free variables."""
+        first = len(self._parent)
+        self._parent.extend(range(first, first + count))
+        return torch.arange(first, first + count)
+
+    def find(self, variable: int) -> int:
+        """The representative of the variable's class."""
+        root = variable
+        while self._parent[root] != root:
+            root = self._parent[root]
+        while self._parent[variable] != root:
+            self._parent[variable], variable = root, self._parent[variable]
+        return root
+
+    def roots(self, ids: Int64[Tensor, "*shape"]) -> Int64[Tensor, "*shape"]:
+        """The representative of every id."""
+        distinct, inverse = ids.unique(return_inverse=True)
+        return torch.tensor([self.find(i) for i in distinct.tolist()], dtype=torch.int64)[inverse]
+
+    def merge(self, a: Int64[Tensor, "..."], b: Int64[Tensor, "..."], because: str) -> int:
+        """Make ids that meet under broadcasting equal; a pinned one pins the other, which is counted."""
+        a, b = torch.broadcast_tensors(a, b)
+        for dim in range(a.ndim):  # positions that are stored once meet once
+            if a.stride(dim) == b.stride(dim) == 0:
+                a, b = a.narrow(dim, 0, 1), b.narrow(dim, 0, 1)
+        pairs, newly = torch.stack((a, b)).flatten(1), 0
+        for left, right in pairs.unique(dim=1).T.tolist():
+            i, j = self.find(left), self.find(right)
+            if i == j or (i in self._reason and j in self._reason):
+                continue
+            if i in self._reason or j in self._reason:
+                pinned, free = (i, j) if i in self._reason else (j, i)
+                newly += 1
+                self._reason[free] = (
+                    because if pinned == ONE else f"{because}, which is pinned because {self._reason[pinned]}"
+                )
+            else:
+                self._parent[max(i, j)] = min(i, j)
+        return newly
+
+    def pin(self, ids: Int64[Tensor, "..."], because: str) -> int:
+        """Give the ids the scale one; how many were free. The first reason is kept."""
+        before = len(self._reason)
+        for variable in ids.unique().tolist():
+            self._reason.setdefault(self.find(variable), because)
+        return len(self._reason) - before
+
+    def pinned(self, ids: Int64[Tensor, "*shape"]) -> Bool[Tensor, "*shape"]:
+        """Which ids have the scale one."""
+        distinct, inverse = ids.unique(return_inverse=True)
+        return torch.tensor([self.find(i) in self._reason for i in distinct.tolist()])[inverse]
+
+    def reason(self, variable: int) -> str | None:
+        """Why the variable is pinned, or None where it is free."""
+        return self._reason.get(self.find(variable))

@@ -1,0 +1,40 @@
+"""The errors a user may meet.
+
+UnitmeanError
+├── ConfigError      a parameter is missing, misspelt, of the wrong type or out of step with conf/
+├── DataError        an image, archive, folder or index can't be used
+├── WeightsError     a weights file can't be used: layout, shapes, hash, values
+├── DownloadError    a download failed
+├── NetworkError     a network can't be built or analysed
+└── InvarianceError  a rescaled network is not what it must be
+
+Every message says what must hold, what was found, and what to do about it.
+"""
+
+
+class UnitmeanError(Exception):
+    """Base of all errors of this package; a stage prints its message and exits with status 1."""
+
+
+class ConfigError(UnitmeanError):
+    """A parameter is missing, misspelt, of the wrong type or out of step with conf/."""
+
+
+class DataError(UnitmeanError):
+    """An image, archive, folder or index can't be used."""
+
+
+class WeightsError(UnitmeanError):
+    """A weights file can't be used: its layout, shapes, hash or values."""
+
+
+class DownloadError(UnitmeanError):
+    """A download failed."""
+
+
+class NetworkError(UnitmeanError):
+    """A network can't be built or analysed."""
+
+
+class InvarianceError(UnitmeanError):
+    """A rescaled network is not what it must be."""
