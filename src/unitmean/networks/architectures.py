@@ -1,0 +1,131 @@
+"""A network from torchvision's zoo with given weights."""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from unitmean.errors import NetworkError, WeightsError
+from unitmean.networks.inputs import Input
+from unitmean.networks.layers import layer_names
+from unitmean.networks.skeleton import is_chain, skeleton
+
+
+@dataclass(frozen=True)
+class Network:
+    """A module in eval mode with what is known about it."""
+
+    module: nn.Module
+    name: str
+    input: Input
+    truncated: bool  # ends at feature maps: no classifier, perhaps fewer convolutions
+    layers: Mapping[str, str]  # module path to paper name, of the modules that are there
+
+    def layer(self, site: str) -> str:
+        """The paper's name of a rectifier; a second use keeps its suffix, as in "layer1.0.relu#2"."""
+        path, mark, use = site.partition("#")
+        return self.layers.get(path, path) + mark + use
+
+
+def build(
+    name: str,
+    state_dict: Mapping[str, Tensor],
+    *,
+    pooling: Literal["max", "avg"] = "max",
+    padding: Literal["zeros", "reflect"] = "zeros",
+    input: Input,
+) -> Network:
+    """The architecture with these weights (shared, not copied), as far as they reach.
+
+    vgg and alexnet without classifier keys are their features; with fewer convolutions they end right after
+    the rectifier behind the last one. Keys are torchvision's either way. Raises NetworkError for an unknown
+    architecture or an impossible setting, WeightsError for keys, shapes or values that don't fit.
+    """
+    module = skeleton(name)
+    if is_chain(module) and not any(key.startswith("classifier.") for key in state_dict):
+        module = _features(module, state_dict, name)
+        truncated = True
+    else:
+        truncated = False
+    _check(module, state_dict, name)
+    _set_pooling(module, pooling, name)
+    _set_padding(module, padding)
+    module.load_state_dict(dict(state_dict), assign=True)
+    module.requires_grad_(False)
+    if left := [key for key, buffer in module.named_buffers() if buffer.is_meta]:
+        raise NetworkError(
+            f"every buffer must be in the weights file; {name} computes {left[0]!r} at construction; "
+            "choose another model.name"
+        )
+    present = {path for path, _ in module.named_modules()}
+    layers = {path: layer for path, layer in layer_names(name).items() if path in present}
+    return Network(module, name, input, truncated, layers)
+
+
+def _features(module: nn.Module, state_dict: Mapping[str, Tensor], name: str) -> nn.Module:
+    features = module.get_submodule("features")
+    assert isinstance(features, nn.Sequential)
+    convolutions = [i for i, part in enumerate(features) if isinstance(part, nn.Conv2d)]
+    present = [i for i in convolutions if f"features.{i}.weight" in state_dict]
+    if not present:
+        raise WeightsError(
+            f"weights of {name} must hold 'features.{convolutions[0]}.weight'; found "
+            f"{list(state_dict)[:4]!r}; check weights.source and model.name"
+        )
+    if present[-1] != convolutions[-1]:
+        end = next(i for i in range(present[-1], len(features)) if isinstance(features[i], nn.ReLU))
+        features = features[: end + 1]
+    # Under its old name, so that keys stay torchvision's.
+    return nn.Sequential(OrderedDict(features=features)).eval()
+
+
+def _check(module: nn.Module, state_dict: Mapping[str, Tensor], name: str) -> None:
+    expected = module.state_dict()
+    # Files older than PyTorch 0.4.1 have no such counters, which inference never reads.
+    missing = [k for k in expected if k not in state_dict and not k.endswith("num_batches_tracked")]
+    unexpected = [k for k in state_dict if k not in expected]
+    if missing or unexpected:
+        raise WeightsError(
+            f"weights of {name} must have exactly its {len(expected)} tensors; missing {len(missing)}: "
+            f"{missing[:4]!r}, unexpected {len(unexpected)}: {unexpected[:4]!r}; check model.name"
+        )
+    for key, value in state_dict.items():
+        if value.shape != expected[key].shape:
+            raise WeightsError(
+                f"{key} of {name} must have the shape {tuple(expected[key].shape)}; "
+                f"found {tuple(value.shape)}; check model.name"
+            )
+        # A sum is finite only if all its terms are, and takes no memory.
+        if value.is_floating_point() and not bool(torch.isfinite(value.sum())):
+            bad = int((~torch.isfinite(value)).sum())
+            raise WeightsError(
+                f"weights must be finite; {key} holds {bad} NaN or infinite values of {value.numel()}; "
+                "get the file again or choose another one"
+            )
+
+
+def _set_pooling(module: nn.Module, pooling: str, name: str) -> None:
+    if pooling == "max":
+        return
+    if pooling != "avg":
+        raise NetworkError(f"model.pooling must be max or avg; found {pooling!r}")
+    features = getattr(module, "features", None)
+    if not isinstance(features, nn.Sequential) or not is_chain(module):
+        raise NetworkError(f"model.pooling=avg is defined for vgg and alexnet; found {name!r}; use max")
+    for i, part in enumerate(features):
+        if isinstance(part, nn.MaxPool2d):
+            # Padded positions, of which vgg and alexnet have none, must not count in the mean.
+            features[i] = nn.AvgPool2d(
+                part.kernel_size, part.stride, part.padding, part.ceil_mode, count_include_pad=False
+            )
+
+
+def _set_padding(module: nn.Module, padding: str) -> None:
+    if padding not in ("zeros", "reflect"):
+        raise NetworkError(f"model.padding must be zeros or reflect; found {padding!r}")
+    for part in module.modules():
+        if isinstance(part, nn.Conv2d):
+            part.padding_mode = padding  # type: ignore[assignment]

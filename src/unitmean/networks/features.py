@@ -1,0 +1,34 @@
+"""A network as a function from pictures to the activations of its layers."""
+
+from collections.abc import Callable, Sequence
+
+from jaxtyping import Float
+from torch import Tensor
+
+from unitmean.core.observe import observe
+from unitmean.errors import NetworkError
+from unitmean.networks.architectures import Network
+
+
+def features(
+    network: Network, example: Float[Tensor, "n 3 h w"], layers: Sequence[str]
+) -> Callable[[Float[Tensor, "n 3 h w"]], dict[str, Tensor]]:
+    """Activations by the paper's names, of pictures in [0, 1] as large as the example; differentiable.
+
+    Raises NetworkError for a layer that isn't one of the network's rectifiers.
+    """
+    paths = {name: path for path, name in network.layers.items() if name.startswith("relu")}
+    missing = [layer for layer in layers if layer not in paths]
+    if missing:
+        raise NetworkError(
+            f"transfer needs layers that {network.name} has; found {', '.join(map(repr, missing))}, it has "
+            f"{', '.join(paths)}: choose some with transfer.content_layer=… and transfer.style_layers=[…]"
+        )
+    names = {paths[layer]: layer for layer in layers}
+    observer = observe(network.module, network.input.apply(example), list(names))
+
+    def by_name(picture: Float[Tensor, "n 3 h w"]) -> dict[str, Tensor]:
+        found = observer(network.input.apply(picture))
+        return {name: found[path] for path, name in names.items()}
+
+    return by_name

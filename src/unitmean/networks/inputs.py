@@ -1,0 +1,54 @@
+"""How RGB in [0, 1] becomes what weights were trained on."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from unitmean.errors import WeightsError
+
+
+@dataclass(frozen=True)
+class Input:
+    """(scale * x[order] - mean) / std, with mean and std in the order of the output's channels."""
+
+    order: Literal["rgb", "bgr"]
+    scale: float
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+    def apply(self, x: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
+        """What the network eats, from RGB in [0, 1]."""
+        pixels = x.flip(1) if self.order == "bgr" else x
+        mean = torch.tensor(self.mean, dtype=x.dtype, device=x.device).view(1, 3, 1, 1)
+        std = torch.tensor(self.std, dtype=x.dtype, device=x.device).view(1, 3, 1, 1)
+        return (pixels * self.scale - mean) / std
+
+    def to_dict(self) -> dict[str, Any]:
+        """A plain dict that JSON can hold."""
+        return {key: list(v) if isinstance(v, tuple) else v for key, v in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, value: dict[str, Any]) -> "Input":
+        """The inverse of `to_dict`; WeightsError when a field is missing or wrong."""
+        try:
+            mean, std = (tuple(map(float, value[key])) for key in ("mean", "std"))
+            found = cls(value["order"], float(value["scale"]), mean, std)  # type: ignore[arg-type]
+            proper = found.order in ("rgb", "bgr") and len(mean) == len(std) == 3 and min(std) > 0
+        except (KeyError, TypeError, ValueError):
+            proper = False
+        if not proper:
+            raise WeightsError(
+                "a network's input must have order (rgb or bgr), scale, three means, three positive stds; "
+                f"found {value!r}; write the weights file again"
+            )
+        return found
+
+
+# https://docs.pytorch.org/vision/stable/models.html (the transforms of the ImageNet weights)
+TORCHVISION = Input("rgb", 1.0, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+# https://github.com/jcjohnson/pytorch-vgg and the models' own page,
+# https://gist.github.com/ksimonyan/3785162f95cd2d5fee77: BGR in 0..255 less the training set's mean.
+CAFFE = Input("bgr", 255.0, (103.939, 116.779, 123.68), (1.0, 1.0, 1.0))

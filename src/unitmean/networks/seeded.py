@@ -1,0 +1,83 @@
+"""Weights from a seed: a function that behaves well, scaled badly."""
+
+import hashlib
+import math
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from unitmean.core.analysis import analyse
+from unitmean.errors import NetworkError
+from unitmean.networks.skeleton import skeleton
+
+# Of max(z, 0), z a unit normal: 1/2 - 1/(2 pi).
+RECTIFIED_VARIANCE = 0.5 - 0.5 / math.pi
+# Half the width, in standard deviations, of the interval that holds 99% of a normal distribution.
+NORMAL_99 = 2.576
+
+
+def seeded(name: str, seed: int, spread: float) -> dict[str, Tensor]:
+    """float32 weights of any architecture, 99% of its channels' gains within `spread` orders of magnitude."""
+    module = skeleton(name)
+    state_dict = well_behaved(module, seed)
+    module.load_state_dict(state_dict, assign=True)
+    return badly_scaled(module, state_dict, seed, spread)
+
+
+def well_behaved(module: nn.Module, seed: int) -> dict[str, Tensor]:
+    """float32 weights for each tensor of a module, which may lie on the meta device.
+
+    Filters are normal with zero mean over their fan-in and variance 1 / (0.34 fan_in): from one rectifier to
+    the next a preactivation keeps its variance (max pooling raises it somewhat), and the mean that rectifiers
+    add can't keep a deep channel silent. Filters that see the image keep their mean: no rectifier has shifted
+    what they see. Each tensor has a generator of its own, so order and other tensors don't matter.
+    """
+    first = True
+    state_dict = {}
+    for key, empty in module.state_dict().items():
+        kind = key.rpartition(".")[2]
+        generator = _generator(seed, key)
+        if kind == "num_batches_tracked":
+            state_dict[key] = torch.zeros(empty.shape, dtype=empty.dtype)
+            continue
+        if not empty.is_floating_point():
+            raise NetworkError(
+                f"seeded weights must be real numbers; {key!r} holds {empty.dtype}; use weights=torchvision"
+            )
+        value = torch.randn(empty.shape, generator=generator)
+        if value.ndim >= 2:
+            state_dict[key] = _filters(value, centred=not first)
+            first = False
+        elif kind == "running_var":
+            state_dict[key] = value.mul_(0.2).exp_()
+        elif kind == "weight":
+            state_dict[key] = value.mul_(0.1).add_(1)
+        else:
+            state_dict[key] = value.mul_(0.1)
+    return state_dict
+
+
+def badly_scaled(
+    module: nn.Module, state_dict: Mapping[str, Tensor], seed: int, spread: float
+) -> dict[str, Tensor]:
+    """The same function with a random log-normal gain on every channel that may have one."""
+    plan = analyse(module, torch.zeros(1, 3, 224, 224))
+    sigma = spread * math.log(10) / (2 * NORMAL_99)
+    normal = torch.randn(plan.variables, dtype=torch.float64, generator=_generator(seed, "gains"))
+    scales = torch.where(plan.free, (sigma * normal).exp(), 1.0)
+    return plan.rescale(dict(state_dict), scales)
+
+
+def _filters(value: Float[Tensor, "out ..."], *, centred: bool) -> Float[Tensor, "out ..."]:
+    fan_in = value[0].numel()
+    if centred and fan_in > 1:
+        value -= value.flatten(1).mean(1).view(-1, *[1] * (value.ndim - 1))
+        fan_in -= 1  # centring takes one degree of freedom
+    return value.mul_(math.sqrt(1 / (RECTIFIED_VARIANCE * fan_in)))
+
+
+def _generator(seed: int, name: str) -> torch.Generator:
+    digest = hashlib.sha256(f"{seed} {name}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little", signed=True))

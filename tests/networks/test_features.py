@@ -1,0 +1,41 @@
+"""Layers by the paper's names."""
+
+import pytest
+import torch
+
+from unitmean.errors import NetworkError
+from unitmean.networks.architectures import build
+from unitmean.networks.features import features
+from unitmean.networks.inputs import CAFFE
+
+
+@pytest.fixture(scope="module")
+def network():
+    generator = torch.Generator().manual_seed(0)
+    shapes = {"features.0": (64, 3), "features.2": (64, 64), "features.5": (128, 64)}
+    state = {f"{path}.weight": torch.randn(*s, 3, 3, generator=generator) / 20 for path, s in shapes.items()}
+    state |= {f"{path}.bias": torch.zeros(s[0]) for path, s in shapes.items()}
+    return build("vgg19", state, input=CAFFE)
+
+
+def test_activations_are_the_modules(network):
+    x = torch.rand(1, 3, 8, 6)
+    found = features(network, x, ["relu2_1", "relu1_1"])(x)
+    assert set(found) == {"relu1_1", "relu2_1"}
+    seen = network.input.apply(x)
+    torch.testing.assert_close(found["relu1_1"], network.module.features[:2](seen))
+    torch.testing.assert_close(found["relu2_1"], network.module(seen))
+
+
+def test_gradients_reach_the_picture(network):
+    x = torch.rand(1, 3, 8, 6, requires_grad=True)
+    features(network, x.detach(), ["relu2_1"])(x)["relu2_1"].sum().backward()
+    assert x.grad.abs().min() > 0
+
+
+def test_a_layer_that_is_not_there_is_named_with_those_that_are(network):
+    with pytest.raises(NetworkError) as error:
+        features(network, torch.zeros(1, 3, 8, 8), ["relu1_1", "relu4_1", "conv1_1"])
+    text = str(error.value)
+    assert "'relu4_1', 'conv1_1', it has relu1_1, relu1_2, relu2_1:" in text
+    assert "transfer.style_layers=[…]" in text
