@@ -1,0 +1,1 @@
+"""Things on disk: images, weights, tables. Nothing half-written ever has a final name."""

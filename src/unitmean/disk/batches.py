@@ -1,0 +1,45 @@
+"""Batches of the images of an index."""
+
+from collections.abc import Generator
+from contextlib import closing
+
+import torch
+from jaxtyping import Float32, UInt8
+from torch import Tensor
+
+from unitmean.disk.ahead import ahead
+from unitmean.disk.decode import decode
+from unitmean.disk.index import Index, Row
+from unitmean.disk.preprocess import Preprocessing
+from unitmean.errors import ConfigError
+
+Batch = Float32[Tensor, "n 3 h w"]
+
+
+def batches(index: Index, preprocessing: Preprocessing, batch_size: int) -> Generator[Batch, None, None]:
+    """All images in the index's order, RGB in [0, 1]; the last batch holds what is left.
+
+    Images are read, checked against the index and decoded in threads, ahead of the consumer.
+    """
+    if batch_size < 1:
+        raise ConfigError(f"collect.batch_size must be at least 1; found {batch_size!r}: set it, e.g. to 8")
+    return _batches(index, preprocessing, batch_size)
+
+
+def _batches(index: Index, preprocessing: Preprocessing, batch_size: int) -> Generator[Batch, None, None]:
+    def pixels(row: Row) -> UInt8[Tensor, "3 h w"]:
+        return preprocessing(decode(index.read(row), row.name))
+
+    with closing(ahead(pixels, index.rows)) as images:
+        batch = []
+        for image in images:
+            batch.append(image)
+            if len(batch) == batch_size:
+                yield _unit(batch)
+                batch = []
+        if batch:
+            yield _unit(batch)
+
+
+def _unit(images: list[Tensor]) -> Batch:
+    return torch.stack(images).to(torch.float32).div_(255)

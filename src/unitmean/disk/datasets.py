@@ -1,0 +1,79 @@
+"""The sources of images: generated, a folder (or tar), ILSVRC's validation set."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+from unitmean.disk.containers import Entry, list_images
+from unitmean.disk.deadleaves import write_tar
+from unitmean.errors import ConfigError, DataError
+
+# Russakovsky et al., ImageNet Large Scale Visual Recognition Challenge, IJCV 2015.
+ILSVRC_VAL_IMAGES = 50_000
+ILSVRC_VAL_NAME = "ILSVRC2012_val_{:08d}"
+
+
+def generate(path: Path, *, count: int, size: int, seed: int, expected: int | None) -> list[Entry]:
+    """Write `count` generated images of `size` pixels into a tar at `path`, and list them."""
+    for key, value in (("count", count), ("size", size)):
+        if value < 1:
+            raise ConfigError(
+                f"dataset.{key} must be at least 1; found {value!r}: set it, or leave it at 256"
+            )
+    if seed < 0:
+        raise ConfigError(
+            f"dataset.seed must not be negative where images are generated; found {seed!r}: set it"
+        )
+    _require_count(count, expected, "dataset.count")
+    write_tar(path, count, size, seed)
+    return list_images(path)
+
+
+def find_folder(path: Path, *, expected: int | None) -> list[Entry]:
+    """The images of any folder or tar."""
+    entries = list_images(path)
+    _require_count(len(entries), expected, str(path))
+    return entries
+
+
+def find_ilsvrc_val(path: Path, *, expected: int | None) -> list[Entry]:
+    """ILSVRC's validation images in the tar as downloaded, or extracted; DataError unless all are there."""
+    entries = list_images(path)
+    expected = ILSVRC_VAL_IMAGES if expected is None else expected
+    _require_count(len(entries), expected, str(path), _missing(entries, expected))
+    return entries
+
+
+def resolve(path: str | None, root: Path, source: str) -> Path:
+    """Where `dataset.path` leads from the project's root; DataError if it is not set or nothing is there."""
+    if path is None:
+        raise DataError(
+            f"dataset.source={source} needs a folder or a tar of images; found dataset.path=null: "
+            "add the override dataset.path=/where/the/images/are"
+        )
+    # Not joined where it is absolute; a leading ~ is what shells leave in `dataset.path=~/images`.
+    found = root / Path(path).expanduser()
+    if not found.exists():
+        raise DataError(
+            f"dataset.path must be a folder or a tar of images; found nothing at {str(found)!r}: "
+            "correct it; relative paths start at the project's root"
+        )
+    return found
+
+
+def _require_count(found: int, expected: int | None, where: str, missing: str = "") -> None:
+    if expected is not None and found != expected:
+        raise DataError(
+            f"dataset.expected asks for {expected} images; found {found} in {where!r}{missing}: "
+            "complete the data set, or set dataset.expected to what there is"
+        )
+
+
+def _missing(entries: Sequence[Entry], expected: int) -> str:
+    """The first few names that lack; nothing where images are named otherwise."""
+    stems = {PurePosixPath(entry.name).stem for entry in entries}
+    if not any(re.fullmatch(r"ILSVRC2012_val_\d{8}", stem) for stem in stems):
+        return ""
+    names = [name for name in map(ILSVRC_VAL_NAME.format, range(1, expected + 1)) if name not in stems]
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return f", missing {', '.join(names[:5])}{more}" if names else ""

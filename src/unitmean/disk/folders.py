@@ -1,0 +1,24 @@
+"""Folders appear under their final names whole or not at all."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def writing_folder(path: Path) -> Iterator[Path]:
+    """A temporary folder beside `path`; it takes the place of `path` on success and is removed on failure."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    around = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    # In a folder of its own, because mkdtemp's is private and this one has the usual permissions.
+    fresh, old = around / "new", around / "old"
+    try:
+        fresh.mkdir()
+        yield fresh
+        if path.exists():
+            path.rename(old)
+        fresh.rename(path)
+    finally:
+        shutil.rmtree(around)

@@ -1,0 +1,57 @@
+"""From an image of any shape to the pixels that a network sees."""
+
+from dataclasses import dataclass
+
+from jaxtyping import UInt8
+from PIL import Image
+from torch import Tensor
+from torchvision.transforms.v2 import functional as transforms
+
+from unitmean.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """Resize, then crop the centre; `size` and `crop` in pixels.
+
+    warp: the whole image to size x size, ignoring its aspect. shorter: the shorter side to size, the longer
+    as torchvision rounds it; this needs a crop. Raises ConfigError for what can't be done.
+    """
+
+    resize: str
+    size: int
+    crop: int | None = None
+    antialias: bool = True
+
+    def __post_init__(self) -> None:
+        if self.resize not in ("warp", "shorter"):
+            raise ConfigError(f"preprocess.resize must be warp or shorter; found {self.resize!r}: choose one")
+        for key, value in (("size", self.size), ("crop", self.crop)):
+            if value is not None and value < 1:
+                raise ConfigError(
+                    f"preprocess.{key} must be at least 1 pixel; found {value!r}: set it, e.g. to 224"
+                )
+        if self.crop is not None and self.crop > self.size:
+            raise ConfigError(
+                f"preprocess.crop must fit into the resized image, {self.size} pixels; found {self.crop!r}: "
+                "lower it or raise preprocess.size"
+            )
+        if self.resize == "shorter" and self.crop is None:
+            raise ConfigError(
+                "preprocess.resize=shorter needs a crop, or images of different shape can't be batched; "
+                "found preprocess.crop=null: set it, e.g. to 224, or use preprocess.resize=warp"
+            )
+
+    @property
+    def output_size(self) -> int:
+        """Height and width of what comes out, in pixels."""
+        return self.crop or self.size
+
+    def __call__(self, image: Image.Image) -> UInt8[Tensor, "3 h w"]:
+        """The pixels of an RGB image."""
+        size = [self.size, self.size] if self.resize == "warp" else [self.size]
+        # Bilinear; with antialias its triangle widens with the reduction, as in Pillow. On uint8 torch
+        # computes in integers: the root mean square error is 0.34 grey levels (rounding alone: 0.29), the
+        # speed 30 times that of float32.
+        pixels: Tensor = transforms.resize(transforms.pil_to_tensor(image), size, antialias=self.antialias)
+        return pixels if self.crop is None else transforms.center_crop(pixels, [self.crop, self.crop])

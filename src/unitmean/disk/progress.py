@@ -1,0 +1,64 @@
+"""A progress bar for people, and nothing for logs."""
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+PATIENCE = 2.0  # seconds that nobody minds waiting without one
+
+T = TypeVar("T")
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed:.1f} {task.fields['unit']}/s" if task.speed else "")
+
+
+class Bar:
+    """A bar with rate and remaining time on stderr once two seconds have passed, if stderr is a terminal."""
+
+    def __init__(self, what: str, total: int, unit: str) -> None:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        self._progress = Progress(
+            *columns, _Rate(), TimeRemainingColumn(), console=Console(stderr=True), transient=True
+        )
+        self._task = self._progress.add_task(what, total=total, unit=unit)
+        self._started = time.monotonic()
+        self._shown = False
+
+    def advance(self, count: int = 1) -> None:
+        self._progress.advance(self._task, count)
+        if not self._shown and sys.stderr.isatty() and time.monotonic() - self._started > PATIENCE:
+            self._progress.start()
+            self._shown = True
+
+    def __enter__(self) -> "Bar":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._shown:
+            self._progress.stop()
+
+
+def watched(items: Iterable[T], total: int, what: str) -> Iterator[T]:
+    """The items, with a bar."""
+    with Bar(what, total, "items") as bar:
+        for item in items:
+            yield item
+            bar.advance()

@@ -1,0 +1,63 @@
+"""What a style transfer leaves behind: a table of losses and its figures."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from unitmean.core.style import Losses, Stylised
+from unitmean.errors import InvarianceError
+
+
+def loss_table(histories: Mapping[str, Sequence[Losses]], content_layer: str) -> pd.DataFrame:
+    """A row a step: `step`, every network's total under its name, then its layers' parts.
+
+    Columns of parts are `<network>_content_<layer>` and `<network>_style_<layer>`. A network that stopped
+    early leaves its last rows empty.
+    """
+    totals, parts = {}, {}
+    for name, history in histories.items():
+        totals[name] = pd.Series([losses.total for losses in history])
+        parts[f"{name}_content_{content_layer}"] = pd.Series([losses.content for losses in history])
+        for layer in history[0].style:
+            parts[f"{name}_style_{layer}"] = pd.Series([losses.style[layer] for losses in history])
+    return pd.DataFrame(totals | parts).rename_axis("step").reset_index()
+
+
+def figures(stylised: Mapping[str, Stylised], measured: Mapping[str, Losses]) -> dict[str, Any]:
+    """Per network: how far its loss fell, and the style layers' losses where it was measured.
+
+    `measured` holds the losses of the content picture with the pooling of the statistics. Infinities become
+    None, which JSON can hold.
+    """
+    found: dict[str, Any] = {}
+    for name, result in stylised.items():
+        found[f"{name}_decrease"] = _finite(result.decrease)
+        found[f"{name}_first"] = _finite(result.losses[0].total)
+        found[f"{name}_last"] = _finite(result.losses[-1].total)
+        found[f"{name}_steps"] = len(result.losses) - 1
+        found[f"{name}_spread"] = _finite(measured[name].spread)
+        found[f"{name}_layers"] = {layer: _finite(loss) for layer, loss in measured[name].style.items()}
+    return found
+
+
+def require_decrease(stylised: Mapping[str, Stylised], least: float) -> None:
+    """InvarianceError unless every network's loss is finite and fell by the fraction `least`."""
+    for name, result in stylised.items():
+        first, last = result.losses[0].total, result.losses[-1].total
+        after = f"after {len(result.losses) - 1} steps with the {name} weights"
+        if not (math.isfinite(first) and math.isfinite(last)):
+            raise InvarianceError(
+                f"the style transfer loss must stay finite; found {first!r}, then {last!r} {after}: "
+                "lower transfer.style_weight or look at the scale of the weights"
+            )
+        if not result.decrease >= least:
+            raise InvarianceError(
+                f"the style transfer loss must fall by {least:.0%}; found {result.decrease:.1%} {after}: "
+                "take more transfer.steps, another content picture, or lower transfer.min_decrease"
+            )
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
