@@ -1,0 +1,76 @@
+"""dvc.yaml as data: the one place that spells paths and lists each stage's parameters."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from unitmean.errors import ConfigError
+
+TEMPLATE = re.compile(r"\$\{([\w.]+)\}")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One stage of dvc.yaml: its paths, and its parameters as `section`, `section.key` or `*` (all)."""
+
+    name: str
+    deps: tuple[str, ...]
+    outs: tuple[str, ...]
+    params: tuple[str, ...]
+
+    def reads(self, section: str, key: str) -> bool:
+        """Whether dvc.yaml declares this parameter for the stage."""
+        return not {"*", section, f"{section}.{key}"}.isdisjoint(self.params)
+
+
+def read_pipeline(root: Path, values: Mapping[str, Any] | None = None) -> dict[str, Step]:
+    """The stages of dvc.yaml by name; `values` fill in `${section.key}`, which otherwise stays."""
+    stages = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    return {name: _step(name, stage, values) for name, stage in stages.items()}
+
+
+def _step(name: str, stage: Mapping[str, Any], values: Mapping[str, Any] | None) -> Step:
+    outs = [path for kind in ("outs", "metrics", "plots") for path in _paths(stage.get(kind, []))]
+    return Step(
+        name,
+        deps=tuple(_fill(path, values) for path in _paths(stage.get("deps", []))),
+        outs=tuple(_fill(path, values) for path in outs),
+        params=tuple(_params(stage.get("params", []))),
+    )
+
+
+def _paths(entries: list[Any]) -> list[str]:
+    # An entry is a path, or a mapping of a path to its options.
+    return [path for entry in entries for path in ([entry] if isinstance(entry, str) else list(entry))]
+
+
+def _params(entries: list[Any]) -> list[str]:
+    names: list[str] = []
+    for entry in entries:
+        if isinstance(entry, str):
+            names.append(entry)
+        else:
+            # A file without keys: all of it.
+            names += [name for listed in entry.values() for name in (["*"] if listed is None else listed)]
+    return names
+
+
+def _fill(path: str, values: Mapping[str, Any] | None) -> str:
+    if values is None:
+        return path
+
+    def value(match: re.Match[str]) -> str:
+        section, _, key = match[1].partition(".")
+        content = values.get(section)
+        if not isinstance(content, Mapping) or not isinstance(content.get(key), str):
+            raise ConfigError(
+                f"params.yaml must hold {match[1]}, which dvc.yaml's paths use; found {section} {content!r}: "
+                "run `unitmean configure`"
+            )
+        return str(content[key])
+
+    return TEMPLATE.sub(value, path)

@@ -1,0 +1,198 @@
+"""The schema of the configuration: every key, its type, its default and what it means.
+
+Hydra composes conf/ on top of it, so a misspelt key or a wrong type is refused before anything runs.
+The classes are not frozen: OmegaConf would make them read-only, and nothing could be composed on top.
+"""
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+
+class Pooling(Enum):
+    """How the network's pooling layers pool."""
+
+    max = "max"
+    avg = "avg"
+
+
+class Padding(Enum):
+    """What the network's convolutions see beyond the border."""
+
+    zeros = "zeros"
+    reflect = "reflect"
+
+
+class WeightsSource(Enum):
+    """Where the weights come from."""
+
+    seeded = "seeded"
+    torchvision = "torchvision"
+    caffe = "caffe"
+    url = "url"
+    file = "file"
+
+
+class WeightsInput(Enum):
+    """Which pixels the weights were trained on; auto: as the source or the layout says."""
+
+    auto = "auto"
+    torchvision = "torchvision"
+    caffe = "caffe"
+
+
+class DatasetSource(Enum):
+    """Where the images come from."""
+
+    generated = "generated"
+    folder = "folder"
+    ilsvrc_val = "ilsvrc_val"
+
+
+class OnError(Enum):
+    """What an image that can't be decoded does to the run."""
+
+    stop = "stop"
+    skip = "skip"
+
+
+class Resize(Enum):
+    """warp: the whole image to size x size, ignoring its aspect; shorter: the shorter side to size."""
+
+    warp = "warp"
+    shorter = "shorter"
+
+
+class Outputs(Enum):
+    """Rectifiers that are the network's outputs; auto: preserve with a head, else normalise."""
+
+    auto = "auto"
+    preserve = "preserve"
+    normalise = "normalise"
+
+
+class Rounding(Enum):
+    """none: exact factors; pow2: the nearest power of two, so that outputs stay equal bit for bit."""
+
+    none = "none"
+    pow2 = "pow2"
+
+
+@dataclass
+class Model:
+    """The network."""
+
+    name: str = "vgg19"
+    pooling: Pooling = Pooling.max
+    padding: Padding = Padding.zeros
+
+
+@dataclass
+class Weights:
+    """Where the weights come from."""
+
+    source: WeightsSource = WeightsSource.seeded
+    seed: int = 0  # seeded: the generator's seed
+    spread: float = 3.0  # seeded: orders of magnitude that hold 99% of the channel gains
+    path: str | None = None  # file: a weights file
+    url: str | None = None  # url: where to download a weights file
+    sha256: str | None = None  # url, file: the file's sha256, or its first 8 or more digits
+    input: WeightsInput = WeightsInput.auto
+
+
+@dataclass
+class Dataset:
+    """The images."""
+
+    name: str = "generated"  # names the folder data/<name>/images
+    source: DatasetSource = DatasetSource.generated
+    path: str | None = None  # folder, ilsvrc_val: a folder or a tar
+    subset: int | None = None  # how many images to measure, drawn in hash order; null: all
+    seed: int = 0  # of the hash order
+    count: int = 256  # generated: how many images to make
+    size: int = 256  # generated: height and width in pixels
+    expected: int | None = None  # how many images there must be; null: any
+    on_error: OnError = OnError.stop
+
+
+@dataclass
+class Preprocess:
+    """From a decoded image to the network's input."""
+
+    resize: Resize = Resize.warp
+    size: int = 224  # pixels
+    crop: int | None = None  # centre crop in pixels; null: none
+    antialias: bool = True
+
+
+@dataclass
+class Collect:
+    """How statistics are collected."""
+
+    batch_size: int = 8
+    shard_size: int = 64  # images whose sums are kept together
+
+
+@dataclass
+class Rescale:
+    """How weights are rescaled."""
+
+    outputs: Outputs = Outputs.auto
+    rounding: Rounding = Rounding.none
+    min_active_fraction: float = 1e-6  # a channel active at fewer positions is dead: its factor is one
+    # A mean with a larger standard error (relative) is not known to differ from zero: such a channel is
+    # nearly dead, and its factor is one. A channel active in a single image has a relative error of one.
+    max_relative_error: float = 0.9
+    max_dead_fraction: float = 0.25  # of all channels; more than that stops the run
+
+
+@dataclass
+class Verify:
+    """What the proof measures and tolerates."""
+
+    images: int = 4  # index images compared in float64 and float32
+    random: int = 1  # random inputs compared likewise
+    seed: int = 0
+    max_float64_difference: float = 1e-12  # relative
+    max_float32_ratio: float = 3.0  # of float32's own error against float64
+    max_mean_error: float = 1e-3  # of a re-measured channel mean against its target
+    min_top1_agreement: float = 1.0
+
+
+@dataclass
+class Transfer:
+    """The style transfer smoke test."""
+
+    content: str | None = None  # a picture; null: the photograph that matplotlib ships
+    style: str | None = None  # a picture; null: a generated one
+    size: int = 128  # longer side in pixels
+    steps: int = 20  # L-BFGS iterations
+    content_layer: str = "relu4_2"
+    style_layers: list[str] = field(
+        default_factory=lambda: ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"]
+    )
+    content_weight: float = 1.0
+    style_weight: float = 1000.0
+    seed: int = 0
+    min_decrease: float = 0.5  # the loss must fall by this fraction
+
+
+@dataclass
+class Meta:
+    """What ties params.yaml to conf/."""
+
+    conf_sha: str = "${conf_sha:}"
+
+
+@dataclass
+class Config:
+    """The whole of params.yaml."""
+
+    model: Model = field(default_factory=Model)
+    weights: Weights = field(default_factory=Weights)
+    dataset: Dataset = field(default_factory=Dataset)
+    preprocess: Preprocess = field(default_factory=Preprocess)
+    collect: Collect = field(default_factory=Collect)
+    rescale: Rescale = field(default_factory=Rescale)
+    verify: Verify = field(default_factory=Verify)
+    transfer: Transfer = field(default_factory=Transfer)
+    meta: Meta = field(default_factory=Meta)
