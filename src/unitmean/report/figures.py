@@ -1,0 +1,152 @@
+"""The report's figures, as SVG."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from io import BytesIO
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from unitmean.report.findings import LIVE
+
+ACCENT, INK, GREY, PALE = "#0f6b66", "#1c1f1e", "#8b918f", "#d9dddb"
+WIDTH = 5.0  # inches: narrow, so that figures stay legible on a phone
+
+STYLE: dict[Any, Any] = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["Helvetica Neue", "Helvetica", "Arial", "DejaVu Sans"],
+    "font.size": 9,
+    "text.color": INK,
+    "axes.edgecolor": PALE,
+    "axes.labelcolor": INK,
+    "axes.spines.left": False,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "xtick.color": GREY,
+    "xtick.labelcolor": INK,
+    "ytick.left": False,
+    "xtick.minor.visible": False,
+    "legend.frameon": False,
+    "svg.fonttype": "none",  # as text: the reader's fonts, searchable, small
+    "svg.hashsalt": "unitmean",  # equal numbers give equal bytes
+}
+
+
+def means(table: pd.DataFrame) -> bytes:
+    """Each layer's channel means before and after, on a logarithmic axis; `table` is means.csv."""
+    live = table[table["status"].isin(LIVE) & (table["mean_before"] > 0)]
+    sites = [str(site) for site in live["site"].unique()]
+    with _rows(sites) as (figure, axes):
+        for row, site in enumerate(sites):
+            of_site = live[live["site"] == site]
+            low, p5, median, p95, high = np.quantile(of_site["mean_before"], [0, 0.05, 0.5, 0.95, 1])
+            first = row == 0
+            axes.hlines(row, low, high, color=PALE, lw=2, label="before: all channels" if first else "")
+            axes.hlines(row, p5, p95, color=GREY, lw=5, label="90% of them" if first else "")
+            axes.plot(median, row, "o", ms=4, mfc="white", mec=INK, mew=1, label="median" if first else None)
+            low, high = of_site["mean_after"].min(), of_site["mean_after"].max()
+            axes.hlines(row, low, high, color=ACCENT, lw=5)
+            axes.plot(
+                [low, high],
+                [row, row],
+                "d",
+                color=ACCENT,
+                ms=6,
+                label="after: all channels" if first else None,
+            )
+        axes.axvline(1, color=ACCENT, lw=0.8, zorder=0)
+        axes.set_xlabel("mean activation of a channel")
+        return _svg(figure, axes)
+
+
+def invariance(layers: pd.DataFrame) -> bytes:
+    """Each layer's relative difference, in float64 and float32; `layers` is layers.csv."""
+    sites = [str(site) for site in layers["site"]]
+    columns = ["float64", "float32", "float32_error"]
+    positive = layers[columns].where(layers[columns] > 0).min().min()
+    zero = (positive if pd.notna(positive) else 1e-16) / 30
+    with _rows(sites) as (figure, axes):
+        rows = np.arange(len(sites))
+        marks: dict[str, dict[str, Any]] = {
+            "float64": {"label": "changed, float64", "color": ACCENT, "marker": "D", "s": 26},
+            "float32": {"label": "changed, float32", "color": INK, "marker": "o", "s": 26},
+            "float32_error": {
+                "label": "float32's own rounding",
+                "facecolors": "none",
+                "edgecolors": GREY,
+                "marker": "o",
+                "s": 70,
+            },
+        }
+        for column, mark in marks.items():
+            axes.scatter(layers[column].clip(lower=zero), rows, **mark)
+        if (layers[columns] == 0).any(axis=None):
+            axes.axvline(zero, color=PALE, lw=0.8, zorder=0)
+            axes.text(zero, -0.75, "exactly 0", ha="center", va="bottom", color=GREY, fontsize=8.5)
+        axes.set_xlabel("relative difference of a layer's activations")
+        return _svg(figure, axes)
+
+
+def style_layers(plain: Mapping[str, float | None], normalised: Mapping[str, float | None]) -> bytes:
+    """Each style layer's loss before the first step, with both networks."""
+    sites = list(plain)
+    with _rows(sites) as (figure, axes):
+        for losses, colour, name in ((plain, GREY, "plain"), (normalised, ACCENT, "normalised")):
+            rows = [(loss, row) for row, site in enumerate(sites) if (loss := losses[site])]
+            axes.plot(
+                [loss for loss, _ in rows],
+                [row for _, row in rows],
+                "o-",
+                color=colour,
+                lw=1.2,
+                ms=7,
+                label=name,
+            )
+        axes.set_xlabel("style loss of the layer, weights alike")
+        return _svg(figure, axes)
+
+
+def descent(losses: pd.DataFrame) -> bytes:
+    """Both losses by step, as a fraction of the first; `losses` is losses.csv."""
+    with mpl.rc_context(STYLE | {"axes.spines.left": True}):
+        figure, axes = _canvas(2.5)
+        for name, colour in (("plain", GREY), ("normalised", ACCENT)):
+            fraction = losses[name] / losses[name].iloc[0]
+            axes.plot(losses["step"], fraction, color=colour, lw=2, label=name)
+        axes.set_yscale("log")
+        axes.grid(axis="y", color=PALE, lw=0.6)
+        axes.set_xlabel("L-BFGS step")
+        axes.set_ylabel("loss / first loss")
+        return _svg(figure, axes)
+
+
+@contextmanager
+def _rows(names: Sequence[str]) -> Iterator[tuple[Figure, Axes]]:
+    """A logarithmic axis with one named row after the other, the first on top."""
+    with mpl.rc_context(STYLE):
+        figure, axes = _canvas(0.24 * len(names) + 1.2)
+        axes.set_xscale("log")
+        axes.grid(axis="x", color=PALE, lw=0.6)
+        axes.set_axisbelow(True)
+        axes.set_yticks(range(len(names)), names)
+        axes.set_ylim(len(names) - 0.4, -0.9)
+        yield figure, axes
+
+
+def _canvas(height: float) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    return figure, figure.add_subplot()
+
+
+def _svg(figure: Figure, axes: Axes) -> bytes:
+    handles, labels = axes.get_legend_handles_labels()
+    if handles:
+        columns = 2 if len(labels) == 4 else 3
+        figure.legend(handles, labels, loc="outside upper left", ncols=columns, fontsize=8.5)
+    buffer = BytesIO()
+    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    return buffer.getvalue()

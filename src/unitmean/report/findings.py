@@ -1,0 +1,201 @@
+"""What a report says: tables boiled down to the figures that are shown."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import pandas as pd
+from markupsafe import Markup
+
+from unitmean.report.gather import Evidence
+
+LIVE = ("normalised", "tied")
+OUTPUT = "output"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One property: what it is, what was found, what is allowed, whether it holds."""
+
+    name: str
+    found: str
+    allowed: str
+    holds: bool
+
+
+@dataclass(frozen=True)
+class Group:
+    """Channels of one layer that were not simply normalised, and why."""
+
+    site: str
+    status: str
+    reason: str
+    count: int
+    channels: str  # as ranges: "3, 17-19"
+
+
+def number(value: float | None) -> Markup:
+    """A figure as people read it: 0.572, 1,234, 9.0 × 10<sup>−14</sup>; a dash for none."""
+    if value is None or pd.isna(value):
+        return Markup("–")
+    if value == 0:
+        return Markup("0")
+    if 999.5 <= abs(value) < 999_999.5:
+        return Markup(f"{value:,.0f}")
+    if 0.001 <= abs(value) < 999.5:
+        return Markup(f"{value:.3g}")
+    mantissa, exponent = f"{value:.1e}".split("e")
+    return Markup("{} × 10<sup>{}</sup>").format(mantissa, f"{int(exponent)}".replace("-", "−"))
+
+
+def sites(evidence: Evidence) -> list[str]:
+    """The rectifiers' names in the network's order."""
+    return [str(site) for site in evidence.statistics["site"].unique()]
+
+
+def checks(evidence: Evidence) -> list[Check]:
+    """The proof's properties, each against its tolerance."""
+    found, allowed = evidence.invariance, evidence.invariance["tolerances"]
+    rows = [
+        _at_most(
+            "Change of the output, float64", found["float64_difference"], allowed["max_float64_difference"]
+        ),
+        _at_most(
+            "Change of the output, float32, against float32's own rounding",
+            found["float32_ratio"],
+            allowed["max_float32_ratio"],
+            unit=" times",
+        ),
+        _at_most("Largest error of a channel's mean", found["max_mean_error"], allowed["max_mean_error"]),
+    ]
+    if found["top1_agreement"] is not None:
+        agreement, least = found["top1_agreement"], allowed["min_top1_agreement"]
+        rows.append(
+            Check(
+                "Same first choice of class", f"{agreement:.0%}", f"at least {least:.0%}", agreement >= least
+            )
+        )
+    return rows
+
+
+def _at_most(name: str, found: float, allowed: float, unit: str = "") -> Check:
+    return Check(name, number(found) + unit, "at most " + number(allowed) + unit, found <= allowed)
+
+
+def layer_table(evidence: Evidence) -> pd.DataFrame:
+    """A row a layer: its channels, their means before, the worst relative error after."""
+    rows = []
+    for site, means in evidence.means.groupby("site", sort=False):
+        live = means[means["status"].isin(LIVE)]
+        before = live["mean_before"]
+        rows.append(
+            {
+                "site": site,
+                "channels": len(means),
+                "live": len(live),
+                "smallest": before.min(),
+                "median": before.median(),
+                "largest": before.max(),
+                "ratio": before.max() / before.min() if len(live) else None,
+                "error": (live["mean_after"] / live["target"] - 1).abs().max(),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def exceptions(evidence: Evidence) -> list[Group]:
+    """Channels that are dead, tied or pinned, by layer and reason."""
+    table = evidence.scales[~evidence.scales["status"].isin(["normalised", OUTPUT])]
+    table = table.assign(reason=table["reason"].astype(object).where(table["reason"].notna(), ""))
+    groups = table.groupby(["site", "status", "reason"], sort=False)["channel"]
+    return [
+        Group(str(site), str(status), str(reason), len(channels), ranges(channels))
+        for (site, status, reason), channels in groups
+    ]
+
+
+def ranges(channels: Iterable[int]) -> str:
+    """Consecutive numbers joined: 3, 17–19."""
+    return ", ".join(f"{a}–{b}" if b > a else f"{a}" for a, b in _runs(sorted(channels)))
+
+
+def _runs(ordered: list[int]) -> Iterator[tuple[int, int]]:
+    start = previous = None
+    for channel in ordered:
+        if start is not None and previous is not None and channel != previous + 1:
+            yield start, previous
+            start = None
+        start = channel if start is None else start
+        previous = channel
+    if start is not None and previous is not None:
+        yield start, previous
+
+
+def stand_ins(evidence: Evidence) -> list[str]:
+    """What in this run is not the real thing, in words."""
+    found = []
+    if evidence.weights["source"]["kind"] == "seeded":
+        found.append("the weights are random numbers, badly scaled on purpose")
+    if evidence.dataset["source"] == "generated":
+        found.append("the images are generated, dead leaves with natural statistics")
+    return found
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The report in a headline and a sentence."""
+
+    headline: str
+    sentence: str
+
+
+def verdict(evidence: Evidence) -> Verdict:
+    """What a stranger should know after ten seconds."""
+    if not evidence.invariance["passed"]:
+        failed = evidence.invariance["failures"]
+        return Verdict(
+            "Not proved",
+            f"This {evidence.model['name']} is not shown to be the original with other scales: "
+            f"{len(failed)} {'check' if len(failed) == 1 else 'checks'} failed. Don't use the file.",
+        )
+    rescale = evidence.rescale
+    function = (
+        "It computes what the original computes, up to rounding"
+        if rescale["outputs"] == "preserve"
+        else "Its output is the original's, each channel divided by a recorded factor"
+    )
+    share = f"{rescale['normalised']:,} of {rescale['channels']:,} channels"
+    if rescale["normalised"] == rescale["channels"]:
+        share = f"all {rescale['channels']:,} channels"
+    about = (
+        "lies within a factor √2 of one" if evidence.provenance["rescale"]["rounding"] == "pow2" else "is one"
+    )
+    return Verdict(
+        "Invariant and normalised",
+        f"{function}, and the mean activation of {share} {about}, "
+        f"over {evidence.invariance['images']:,} images.",
+    )
+
+
+def origin(evidence: Evidence) -> list[tuple[str, str]]:
+    """What was measured on what, in words."""
+    source, model, preprocess = evidence.weights["source"], evidence.model, evidence.preprocess
+    measured = evidence.provenance["statistics"]["images"]
+    return [
+        ("Network", f"{model['name']}, {model['pooling']} pooling, {model['padding']} padding"),
+        ("Weights", ", ".join(f"{key} {value}" for key, value in source.items() if value is not None)),
+        ("Licence", str(evidence.weights["licence"])),
+        ("Images", f"{measured:,} of {evidence.dataset['name']} ({evidence.dataset['source']})"),
+        ("Skipped", f"{evidence.skipped:,} that could not be decoded" if evidence.skipped else "none"),
+        ("Pixels", ", ".join(f"{key} {value}" for key, value in preprocess.items() if value is not None)),
+    ]
+
+
+def hashes(evidence: Evidence) -> list[tuple[str, str]]:
+    """What pins the run down."""
+    statistics = evidence.provenance["statistics"]
+    return [
+        ("weights, sha256", statistics["weights"]),
+        ("images, hash of the index", statistics["index"]),
+        ("unitmean", statistics["unitmean"]),
+        ("torch", statistics["torch"]),
+    ]

@@ -1,0 +1,85 @@
+"""The numbers of a report, from the files that the stages wrote."""
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow.parquet as pq
+
+from unitmean.errors import DataError
+
+PICTURES = ("content", "style", "plain", "normalised")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the stages found: tables as they lie on disk, JSON as dicts, pictures as PNG bytes."""
+
+    model: Mapping[str, Any]
+    dataset: Mapping[str, Any]
+    preprocess: Mapping[str, Any]
+    weights: Mapping[str, Any]
+    provenance: Mapping[str, Any]
+    invariance: Mapping[str, Any]
+    rescale: Mapping[str, Any]
+    transfer: Mapping[str, Any]
+    skipped: int  # images that could not be decoded
+    statistics: pd.DataFrame
+    scales: pd.DataFrame
+    layers: pd.DataFrame
+    means: pd.DataFrame
+    losses: pd.DataFrame
+    pictures: Mapping[str, bytes]
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object; DataError where there is none."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise _unusable(path, "JSON", error) from error
+    if not isinstance(value, dict):
+        raise _unusable(path, "a JSON object", type(value).__name__)
+    return value
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    """A table; DataError where there is none."""
+    try:
+        return pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise _unusable(path, "CSV", error) from error
+
+
+def read_parquet(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """A table and its provenance; DataError where there is none."""
+    try:
+        table = pq.read_table(path, partitioning=None)
+        # Not disk/moments.py, which imports torch.
+        return table.to_pandas(), json.loads((table.schema.metadata or {}).get(b"unitmean", b"{}"))
+    except (OSError, ValueError) as error:
+        raise _unusable(path, "Parquet", error) from error
+
+
+def read_pictures(folder: Path) -> dict[str, bytes]:
+    """The four pictures of a style transfer, as PNG bytes by name."""
+    try:
+        return {name: (folder / f"{name}.png").read_bytes() for name in PICTURES}
+    except OSError as error:
+        raise _unusable(folder, f"the pictures {', '.join(PICTURES)}", error) from error
+
+
+def data_uri(content: bytes, kind: str) -> str:
+    """The bytes as an address that needs no request."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def _unusable(path: Path, expected: str, found: object) -> DataError:
+    return DataError(
+        f"the report needs {expected} at {str(path)!r}; found {str(found)!r}: "
+        "run `dvc repro` to write it again"
+    )

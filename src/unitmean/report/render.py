@@ -1,0 +1,47 @@
+"""Evidence as one self-contained page."""
+
+import json
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from unitmean.report import figures, findings
+from unitmean.report.gather import Evidence, data_uri
+
+
+def render(evidence: Evidence) -> str:
+    """HTML that needs no other file: pictures and figures lie inside."""
+    environment = Environment(
+        loader=PackageLoader("unitmean", "report"),
+        autoescape=True,
+        undefined=StrictUndefined,  # a gap in the data fails here, rather than being printed
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["number"] = findings.number
+    return environment.get_template("template.html").render(_context(evidence))
+
+
+def _context(evidence: Evidence) -> dict[str, Any]:
+    checks = findings.checks(evidence)
+    transfer = evidence.transfer
+    drawn = {
+        "means": figures.means(evidence.means),
+        "invariance": figures.invariance(evidence.layers),
+        "style_layers": figures.style_layers(transfer["plain_layers"], transfer["normalised_layers"]),
+        "descent": figures.descent(evidence.losses),
+    }
+    return {
+        "evidence": evidence,
+        "checks": checks,
+        "passed": evidence.invariance["passed"],
+        "stand_ins": findings.stand_ins(evidence),
+        "verdict": findings.verdict(evidence),
+        "table": findings.layer_table(evidence).to_dict("records"),
+        "exceptions": findings.exceptions(evidence),
+        "origin": findings.origin(evidence),
+        "hashes": findings.hashes(evidence),
+        "figures": {name: data_uri(svg, "image/svg+xml") for name, svg in drawn.items()},
+        "pictures": {name: data_uri(png, "image/png") for name, png in evidence.pictures.items()},
+        "details": json.dumps(evidence.provenance, indent=2, sort_keys=True),
+    }

@@ -1,0 +1,118 @@
+"""A made-up run of a tiny network."""
+
+import dataclasses
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from unitmean.report.gather import PICTURES, Evidence
+
+SITES = {"relu1_1": 6, "relu2_1": 8}
+
+
+def png(colour: tuple[int, int, int]) -> bytes:
+    buffer = BytesIO()
+    Image.new("RGB", (8, 8), colour).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def channels() -> pd.DataFrame:
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        [(site, channel) for site, count in SITES.items() for channel in range(count)],
+        columns=["site", "channel"],
+    )
+    frame["mean"] = np.exp(random.normal(0, 2, len(frame)))
+    return frame
+
+
+def evidence(**changes: Any) -> Evidence:
+    frame = channels()
+    scales = frame.assign(scale=frame["mean"], status="normalised", reason=None)
+    means = pd.DataFrame(
+        {
+            "site": frame["site"],
+            "channel": frame["channel"],
+            "mean_before": frame["mean"],
+            "scale": frame["mean"],
+            "status": "normalised",
+            "mean_after": 1 + np.linspace(-1e-6, 1e-6, len(frame)),
+            "target": 1.0,
+        }
+    )
+    layers = pd.DataFrame(
+        {
+            "site": [*SITES, "output"],
+            "float64": [1e-16, 2e-16, 3e-16],
+            "float32": [1e-7, 2e-7, 3e-7],
+            "float32_error": [1e-7, 2e-7, 2e-7],
+        }
+    )
+    losses = pd.DataFrame({"step": [0, 1, 2], "plain": [9e5, 7e4, 6e4], "normalised": [9e2, 4e1, 3e1]})
+    made = Evidence(
+        model={"name": "tiny", "pooling": "max", "padding": "zeros"},
+        dataset={"name": "generated", "source": "generated"},
+        preprocess={"resize": "warp", "size": 32, "crop": None, "antialias": True},
+        weights={"source": {"kind": "seeded", "seed": 0}, "licence": "none needed"},
+        provenance={
+            "rescale": {"outputs": "preserve", "rounding": "none"},
+            "statistics": {
+                "images": 12,
+                "weights": "ab" * 32,
+                "index": "cd" * 32,
+                "unitmean": "0.1.0",
+                "torch": "2.9.0",
+            },
+        },
+        invariance={
+            "float64_difference": 3e-16,
+            "float32_difference": 3e-7,
+            "float32_error": 2e-7,
+            "float32_ratio": 1.5,
+            "top1_agreement": 1.0,
+            "bit_identical": False,
+            "max_mean_error": 1e-6,
+            "images": 12,
+            "compared_images": 4,
+            "compared_random": 1,
+            "passed": True,
+            "failures": [],
+            "tolerances": {
+                "max_float64_difference": 1e-12,
+                "max_float32_ratio": 3.0,
+                "max_mean_error": 1e-3,
+                "min_top1_agreement": 1.0,
+            },
+        },
+        rescale={"channels": 14, "normalised": 14, "dead": 0, "pinned": 0, "outputs": "preserve"},
+        transfer={
+            "plain_decrease": 0.93,
+            "plain_steps": 2,
+            "plain_spread": 300.0,
+            "plain_layers": {"relu1_1": 3e5, "relu2_1": 1e3},
+            "normalised_decrease": 0.97,
+            "normalised_steps": 2,
+            "normalised_spread": 2.0,
+            "normalised_layers": {"relu1_1": 400.0, "relu2_1": 200.0},
+        },
+        skipped=0,
+        statistics=frame,
+        scales=scales,
+        layers=layers,
+        means=means,
+        losses=losses,
+        pictures={name: png((40 * i, 90, 120)) for i, name in enumerate(PICTURES)},
+    )
+    return dataclasses.replace(made, **changes)
+
+
+def failed(**changes: Any) -> Evidence:
+    proof = dict(evidence().invariance) | {
+        "passed": False,
+        "float64_difference": 0.19,
+        "failures": ["float64 must differ by at most 1e-12 at <relu2_1>; found 0.19"],
+    }
+    return evidence(invariance=proof, **changes)

@@ -1,0 +1,112 @@
+"""One page, whole and alone."""
+
+from functools import cache
+from html.parser import HTMLParser
+
+import pytest
+from made_up import evidence, failed
+
+from unitmean.report.render import render
+
+VOID = {"meta", "link", "img", "br"}
+
+
+class Page(HTMLParser):
+    """Text, tags left open and addresses that a browser would fetch."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open, self.fetched, self.text = [], [], ""
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag, attributes):
+        given = dict(attributes)
+        self.fetched += [given[name] for name in ("src", "srcset", "data") if name in given]
+        if tag == "link":
+            self.fetched.append(given["href"])
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+
+CASES = {
+    "passed": evidence(),
+    "failed": failed(),
+    "features only": evidence(
+        invariance=dict(evidence().invariance) | {"top1_agreement": None},
+        rescale={"channels": 14, "normalised": 14, "outputs": "normalise"},
+    ),
+    "bit for bit": evidence(invariance=dict(evidence().invariance) | {"bit_identical": True}),
+}
+
+
+@cache
+def page_of(case: str) -> str:
+    return render(CASES[case])
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_is_whole_and_fetches_nothing(case):
+    html = page_of(case)
+    page = Page(html)
+    assert page.open == []
+    assert len(page.fetched) == 1 + 4 + 4  # icon, figures, pictures
+    assert all(address.startswith("data:") for address in page.fetched)
+    assert "@import" not in html and "url(" not in html
+    assert len(html) < 5_000_000
+
+
+def test_the_verdict_comes_first():
+    for case, headline in (("passed", "Invariant and normalised"), ("failed", "Not proved")):
+        html = page_of(case)
+        assert headline in html[html.index("<h1>") : html.index("</h1>")]
+        assert html.index("<h1>") < html.index("<h2>")
+
+
+def test_a_failure_is_told_and_escaped():
+    html = page_of("failed")
+    assert "at &lt;relu2_1&gt;; found 0.19" in html
+    assert "✗" in html and "✗" not in page_of("passed")
+
+
+def test_stand_ins_are_told():
+    assert "not the real thing" in page_of("passed")
+    real = evidence(
+        weights={"source": {"kind": "caffe"}, "licence": "CC BY"},
+        dataset={"name": "val", "source": "ilsvrc_val"},
+    )
+    assert "not the real thing" not in render(real)
+
+
+def test_dead_channels_are_listed_with_their_reason():
+    scales = evidence().scales
+    scales.loc[[1, 2, 3], ["status", "reason"]] = ["dead", "active nowhere"]
+    text = " ".join(Page(render(evidence(scales=scales))).text.split())
+    assert "relu1_1, 3 dead: 1–3 active nowhere" in text
+
+
+def test_hashes_are_shown():
+    html = page_of("passed")
+    assert "ab" * 32 in html and "cd" * 32 in html
+
+
+def test_equal_evidence_gives_an_equal_page():
+    assert render(evidence()) == page_of("passed")
+
+
+def test_a_failed_page_claims_no_proof():
+    assert "The proof above holds" in page_of("passed")
+    assert "The proof above holds" not in page_of("failed")
+
+
+def test_real_weights_on_generated_images_are_of_some_use():
+    made = evidence(weights={"source": {"kind": "caffe"}, "licence": "CC BY"})
+    html = render(made)
+    assert "On photographs the means will be others." in html and "of no use" not in html
+    assert "of no use" in page_of("passed")
