@@ -1,0 +1,50 @@
+"""Weights of the same function whose channels have mean activation one."""
+
+import torch
+
+import unitmean
+from unitmean.core.analysis import analyse
+from unitmean.core.scales import choose, status
+from unitmean.disk import scales as tables
+from unitmean.disk.atomic import write_json
+from unitmean.disk.moments import read_parquet, write_parquet
+from unitmean.disk.networks import read_network
+from unitmean.disk.preprocess import Preprocessing
+from unitmean.disk.statistics import alive, means, require_alive
+from unitmean.disk.weights import save_weights
+from unitmean.stages.entry import Run, stage
+
+
+@stage
+def rescale_weights(run: Run) -> str:
+    """Choose the scale of every free channel from the means, and rescale the weights by them."""
+    settings = run.params.rescale
+    stored = read_network(run.dep("weights.safetensors"), **run.params.model)
+    network = stored.network
+    outputs = settings.outputs
+    if outputs == "auto":
+        outputs = "normalise" if network.truncated else "preserve"
+    size = Preprocessing(**run.params.preprocess).output_size
+    plan = analyse(network.module, torch.zeros(1, 3, size, size), outputs=outputs)
+    table, provenance = read_parquet(run.dep("statistics.parquet"))
+    mean = means(network, plan, table)
+    live = alive(network, plan, table, settings.min_active_fraction, settings.max_relative_error)
+    require_alive(network, live, settings.max_dead_fraction)
+    scales = choose(plan, mean, live, rounding=settings.rounding)
+    state = plan.rescale(stored.state, scales)
+    frame = tables.to_frame(network, plan, mean, scales, status(plan, live))
+    counts = frame["status"].value_counts()
+    rescaling = {"outputs": outputs, "rounding": settings.rounding, "unitmean": unitmean.__version__}
+    metadata = stored.metadata | {"statistics": provenance, "rescale": rescaling}
+    save_weights(run.out("normalised.safetensors"), state, metadata)
+    write_parquet(run.out("scales.parquet"), [frame], metadata)
+    totals = {name: int(counts.get(name, 0)) for name in ("normalised", "tied", "dead", "pinned")}
+    range_ = {"smallest_scale": float(frame["scale"].min()), "largest_scale": float(frame["scale"].max())}
+    write_json(
+        run.out("rescale.json"), totals | range_ | {"channels": sum(totals.values()), "outputs": outputs}
+    )
+    return f"{totals['normalised']:,} of {sum(totals.values()):,} channels normalised, {totals['dead']} dead"
+
+
+if __name__ == "__main__":
+    rescale_weights()
