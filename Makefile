@@ -42,6 +42,7 @@ requirements: .venv/.uv
 	@touch $@
 
 .venv/.installed: .venv/.uv requirements.txt pyproject.toml
-	$(VENV)/bin/uv pip install --python $(VENV)/bin/python --requirements requirements.txt
+	# Compiled now, on all cores, rather than in every process where the environment forbids writing byte code.
+	$(VENV)/bin/uv pip install --python $(VENV)/bin/python --compile-bytecode --requirements requirements.txt
 	$(VENV)/bin/uv pip install --python $(VENV)/bin/python --no-deps --editable .
 	@touch $@
