@@ -8,26 +8,37 @@ from pathlib import Path
 
 import yaml
 
+from unitmean.config.compose import compose
+
 ROOT = Path(__file__).resolve().parents[1]
-COPIED = ["conf", "hydra_plugins", "src", "dvc.yaml", "params.yaml", ".dvcignore", ".gitignore"]
+
+
+def copy_settings(folder: Path) -> Path:
+    """conf/, dvc.yaml and the default params.yaml, whatever this checkout's says."""
+    _copy(folder, "conf", "dvc.yaml")
+    (folder / "params.yaml").write_text(compose(folder))
+    return folder
 
 
 def copy_project(folder: Path) -> Path:
     """The project without its data, as a git repository with one commit."""
-    for name in COPIED:
-        source = ROOT / name
-        if source.is_dir():
-            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-        else:
-            shutil.copy(source, folder / name)
-    (folder / ".dvc").mkdir()
-    for name in ("config", ".gitignore"):
-        shutil.copy(ROOT / ".dvc" / name, folder / ".dvc" / name)
+    copy_settings(folder)
+    _copy(folder, "hydra_plugins", "src", ".dvcignore", ".gitignore", ".dvc/config", ".dvc/.gitignore")
     run(folder, "git", "init", "--quiet")
     run(folder, "git", "config", "user.name", "test")
     run(folder, "git", "config", "user.email", "test@localhost")
     commit(folder)
     return folder
+
+
+def _copy(folder: Path, *names: str) -> None:
+    for name in names:
+        source, target = ROOT / name, folder / name
+        target.parent.mkdir(exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+        else:
+            shutil.copy(source, target)
 
 
 def commit(folder: Path) -> None:

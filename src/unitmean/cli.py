@@ -135,7 +135,8 @@ def _figures(path: Path, names: Mapping[str, str]) -> list[tuple[str, str]]:
     if not path.exists():
         return []
     values = json.loads(path.read_text(encoding="utf-8"))
-    return [(label, _number(values[key])) for key, label in names.items() if key in values]
+    # None: there is no such figure, as the top-1 class of a network without a head.
+    return [(label, _number(values[key])) for key, label in names.items() if values.get(key) is not None]
 
 
 def _number(value: Any) -> str:

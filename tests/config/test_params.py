@@ -129,3 +129,11 @@ def test_params_yaml_that_is_no_configuration(tmp_path: Path, text: str) -> None
 def test_no_params_yaml(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"params\.yaml must exist.*unitmean configure"):
         read_params(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize("name", ["transfer.content", "dataset.path", "weights.url"])
+def test_an_empty_text_is_a_mistake(values: dict[str, Any], name: str) -> None:
+    section, _, key = name.partition(".")
+    values[section][key] = ""
+    with pytest.raises(ConfigError, match=rf"{name} must not be empty; found ''.*null"):
+        check(values, "params.yaml")

@@ -20,6 +20,6 @@ def test_bar_shows_on_a_terminal_when_it_takes_long(monkeypatch, stream, patienc
     monkeypatch.setattr("sys.stderr", stderr := stream())
     monkeypatch.setattr(progress, "PATIENCE", patience)
     monkeypatch.setenv("TERM", "xterm")
-    assert list(watched(iter("abc"), 3, "indexing")) == ["a", "b", "c"]
+    assert list(watched(iter("abc"), 3, "indexing", "letters")) == ["a", "b", "c"]
     assert ("indexing" in stderr.getvalue()) == shown
     assert bool(stderr.getvalue()) == shown

@@ -151,3 +151,11 @@ def test_foreign_or_damaged_files_are_not_loaded(tmp_path, weights):
 def test_sha256(tmp_path):
     (tmp_path / "f").write_bytes(b"abc" * 1000)
     assert sha256(tmp_path / "f") == hashlib.sha256(b"abc" * 1000).hexdigest()
+
+
+@pytest.mark.parametrize("length", range(0, 64, 8))
+def test_tensors_are_aligned_whatever_the_metadata(tmp_path, length):
+    """Else equal weights from two files would be summed in another order."""
+    save_weights(tmp_path / "w.safetensors", {"a": torch.rand(64, 3)}, {"note": "x" * length})
+    found, _ = load_weights(tmp_path / "w.safetensors")
+    assert found["a"].data_ptr() % 64 == 0

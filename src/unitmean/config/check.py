@@ -74,6 +74,10 @@ def check_value(section: str, key: str, value: Any, where: str) -> Any:
     """`value` in the key's type and within its range; ConfigError names `where` it stood."""
     value = convert(section, key, value, where)
     name = f"{section}.{key}"
+    if value == "":  # what a shell makes of key=$VARIABLE that is not set
+        raise ConfigError(
+            f"{name} must not be empty; found {value!r} in {where}: give a text, or null for none"
+        )
     if name in RANGES and value is not None and value not in RANGES[name]:
         raise ConfigError(f"{name} must be {RANGES[name]}; found {value!r} in {where}: mend it there")
     if name in NAMES and not NAME.fullmatch(value):

@@ -106,7 +106,7 @@ def build_rows(
     entries = list(entries)
     found: list[Row | Skipped] = []
     with closing(ahead(partial(_examine, container, recorded, skip), entries)) as results:
-        found.extend(watched(results, len(entries), "indexing"))
+        found.extend(watched(results, len(entries), "indexing", "images"))
     rows = [row for row in found if isinstance(row, Row)]
     if not rows:
         raise DataError(

@@ -56,9 +56,9 @@ class Bar:
             self._progress.stop()
 
 
-def watched(items: Iterable[T], total: int, what: str) -> Iterator[T]:
+def watched(items: Iterable[T], total: int, what: str, unit: str) -> Iterator[T]:
     """The items, with a bar."""
-    with Bar(what, total, "items") as bar:
+    with Bar(what, total, unit) as bar:
         for item in items:
             yield item
             bar.advance()

@@ -1,11 +1,13 @@
 """Style transfer with both networks under the same loss weights: do the losses behave, and how?"""
 
+from functools import partial
 from pathlib import Path
 
-from unitmean.core.style import LossWeights, losses_at_start, stylise
+from unitmean.core.style import Losses, LossWeights, losses_at_start, stylise
 from unitmean.disk.atomic import write_json, write_text
 from unitmean.disk.networks import read_network
 from unitmean.disk.pictures import content_picture, style_picture, write_picture
+from unitmean.disk.progress import Bar
 from unitmean.disk.transfer import figures, loss_table, require_decrease
 from unitmean.networks.features import features
 from unitmean.stages.entry import Run, stage
@@ -28,9 +30,15 @@ def transfer_style(run: Run) -> str:
         measured[name] = losses_at_start(features(network, content, layers), content, style, weights)
         # Gatys et al. synthesise with average pooling; random weights hardly transfer without.
         network = read_network(run.dep(file), **model | {"pooling": "avg"}).network
-        stylised[name] = stylise(
-            features(network, content, layers), content, style, weights=weights, steps=settings.steps
-        )
+        with Bar(f"stylising, {name} network", settings.steps, "steps") as bar:
+            stylised[name] = stylise(
+                features(network, content, layers),
+                content,
+                style,
+                weights=weights,
+                steps=settings.steps,
+                on_step=partial(_advance, bar),
+            )
     require_decrease(stylised, settings.min_decrease)
 
     pictures = {"content": content, "style": style} | {name: r.picture for name, r in stylised.items()}
@@ -41,6 +49,11 @@ def transfer_style(run: Run) -> str:
     write_json(run.out("transfer.json"), figures(stylised, measured))
     falls = ", ".join(f"{name} {r.decrease:.1%}" for name, r in stylised.items())
     return f"loss fell by: {falls}"
+
+
+def _advance(bar: Bar, step: int, losses: Losses) -> None:
+    if step:  # 0 is the start
+        bar.advance()
 
 
 def _path(value: str | None) -> Path | None:

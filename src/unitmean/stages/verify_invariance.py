@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict
+from math import ceil
 
 import pandas as pd
 import torch
@@ -16,6 +17,7 @@ from unitmean.disk.index import Index, load_index
 from unitmean.disk.moments import read_parquet
 from unitmean.disk.networks import read_network
 from unitmean.disk.preprocess import Preprocessing
+from unitmean.disk.progress import watched
 from unitmean.disk.proof import (
     Tolerances,
     compare_networks,
@@ -45,11 +47,16 @@ def verify_invariance(run: Run) -> str:
     scales = tables.from_frame(original.network, plan, table)
 
     differing = differing_tensors(original, rescaled, plan, scales)
+    compared = min(settings.images, len(index))
     inputs = _inputs(
-        index, preprocessing, original.network.input, settings.images, settings.random, settings.seed
+        index.head(compared), preprocessing, original.network.input, settings.random, settings.seed
     )
+    inputs = watched(inputs, compared + settings.random, "comparing", "inputs")
     comparison = compare_networks(original, rescaled, plan, scales, model, inputs, example)
-    shown = batches(index, preprocessing, run.params.collect.batch_size)
+    batch_size = run.params.collect.batch_size
+    shown = watched(
+        batches(index, preprocessing, batch_size), ceil(len(index) / batch_size), "measuring again", "batches"
+    )
     means = mean_table(rescaled.network, plan, table, shown, size)
     tolerances = Tolerances(
         settings.max_float64_difference,
@@ -80,7 +87,7 @@ def verify_invariance(run: Run) -> str:
             "differing_tensors": differing,
             "tolerances": asdict(tolerances),
             "images": len(index),
-            "compared_images": min(settings.images, len(index)),
+            "compared_images": compared,
             "compared_random": settings.random,
             "passed": not failed,
             "failures": failed,
@@ -93,10 +100,10 @@ def verify_invariance(run: Run) -> str:
 
 
 def _inputs(
-    index: Index, preprocessing: Preprocessing, network_input: Input, images: int, random: int, seed: int
+    index: Index, preprocessing: Preprocessing, network_input: Input, random: int, seed: int
 ) -> Iterator[Tensor]:
-    """The first images of the index, then uniform noise, one at a time."""
-    for x in batches(index.head(min(images, len(index))), preprocessing, 1):
+    """The images of the index, then uniform noise, one at a time."""
+    for x in batches(index, preprocessing, 1):
         yield network_input.apply(x)
     generator = torch.Generator().manual_seed(seed)
     for _ in range(random):

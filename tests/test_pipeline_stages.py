@@ -1,0 +1,215 @@
+"""The stages themselves, run as programs on a small network and a few small images."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import save_file
+from scratch_project import copy_settings
+from torch import Tensor
+
+from unitmean.disk.weights import load_weights, save_weights
+from unitmean.networks.seeded import seeded
+from unitmean.stages.collect_statistics import collect_statistics
+from unitmean.stages.fetch_weights import fetch_weights
+from unitmean.stages.index_images import index_images
+from unitmean.stages.report import report
+from unitmean.stages.rescale_weights import rescale_weights
+from unitmean.stages.transfer_style import transfer_style
+from unitmean.stages.verify_invariance import verify_invariance
+
+STAGES = [
+    fetch_weights,
+    index_images,
+    collect_statistics,
+    rescale_weights,
+    verify_invariance,
+    transfer_style,
+    report,
+]
+# Pooling leaves the classifier one position of 64 x 64 pixels; 4 images leave many channels with no mean.
+SMALL = [
+    "dataset.count=6",
+    "dataset.size=80",
+    "dataset.subset=4",
+    "preprocess.size=96",
+    "verify.images=1",
+    "verify.max_float32_ratio=8",  # one input in so few numbers is no fair sample of rounding
+    "transfer.size=96",
+    "transfer.steps=2",
+    "transfer.min_decrease=0.01",
+    "rescale.max_dead_fraction=1",
+]
+Program = Callable[[], None]
+State = dict[str, Tensor]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project in which all stages ran for alexnet."""
+    folder = copy_settings(tmp_path_factory.mktemp("project"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for program in STAGES:
+            run(patch, program, "model=alexnet", *SMALL)
+    return folder
+
+
+@pytest.fixture
+def data(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(folder)
+    return folder / "data" / "alexnet"
+
+
+def run(patch: pytest.MonkeyPatch, program: Program, *overrides: str) -> None:
+    patch.setattr(sys, "argv", ["stage", *overrides])
+    program()
+
+
+def verdict(
+    patch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *overrides: str
+) -> tuple[int, str]:
+    """verify_invariance's exit status and what it says."""
+    try:
+        run(patch, verify_invariance, "model=alexnet", *SMALL, *overrides)
+    except SystemExit as end:
+        return int(str(end.code)), capsys.readouterr().err
+    return 0, capsys.readouterr().out
+
+
+def test_the_proof_holds_and_the_report_says_so(data: Path) -> None:
+    found = json.loads((data / "invariance.json").read_text())
+    assert found["passed"] and found["float64_difference"] < 1e-12 and found["max_mean_error"] < 1e-3
+    assert found["top1_agreement"] == 1.0 and found["compared_images"] == 1
+    means = pd.read_csv(data / "means.csv")
+    live = means[means["status"] == "normalised"]
+    assert len(live) > 5000 and (live["mean_after"] - 1).abs().max() < 1e-3
+    assert live["mean_before"].max() / live["mean_before"].min() > 1e3
+    page = (data / "report.html").read_text()
+    assert "Invariant and normalised" in page and 'src="http' not in page
+
+
+def test_sites_have_the_papers_names(data: Path) -> None:
+    table = pd.read_parquet(data / "statistics.parquet")
+    assert list(table["site"].unique()) == [f"relu{i}" for i in range(1, 8)]
+    assert list(table.columns) == [
+        "site", "channel", "n_images", "mean", "standard_error", "std", "max", "active_fraction",
+    ]  # fmt: skip
+    assert set(table["n_images"]) == {4}
+
+
+def test_provenance_travels_with_the_file(data: Path) -> None:
+    _, metadata = load_weights(data / "normalised.safetensors")
+    assert metadata["source"] == {"kind": "seeded", "seed": 0, "spread": 3.0}
+    statistics = metadata["statistics"]
+    assert statistics["images"] == 4 and len(statistics["index"]) == 64 and len(statistics["weights"]) == 64
+    assert statistics["preprocess"]["size"] == 96 and metadata["rescale"]["outputs"] == "preserve"
+    assert statistics["torch"] == torch.__version__
+
+
+def divided_only(old: State, new: State, scale: State) -> State:
+    """Each layer divided by its means, and nothing multiplied back: what short answers on the web do."""
+    for layer, site in CONVOLUTIONS.items():
+        for kind in ("weight", "bias"):
+            tensor = old[f"{layer}.{kind}"]
+            new[f"{layer}.{kind}"] = tensor / scale[site].view(-1, *[1] * (tensor.ndim - 1))
+    return new
+
+
+def head_forgotten(old: State, new: State, _: object) -> State:
+    return new | {key: value for key, value in old.items() if key.startswith("classifier")}
+
+
+def factor_dropped(_: object, new: State, scale: State) -> State:
+    new["features.3.weight"][:, 5] /= scale["relu1"][5]
+    return new
+
+
+def weight_flipped(_: object, new: State, __: object) -> State:
+    new["features.6.weight"][3, 2, 1, 1] *= -1
+    return new
+
+
+CONVOLUTIONS = {f"features.{i}": f"relu{n}" for n, i in enumerate((0, 3, 6, 8, 10), start=1)}
+
+
+@pytest.mark.parametrize(
+    ("fault", "layer"),
+    [
+        (divided_only, "features.0.weight"),
+        (head_forgotten, "classifier.1.weight"),
+        (factor_dropped, "features.3.weight"),
+        (weight_flipped, "features.6.weight"),
+    ],
+)
+def test_a_wrong_file_fails_the_stage(
+    data: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    fault: Callable[..., State],
+    layer: str,
+) -> None:
+    path = data / "normalised.safetensors"
+    right = path.read_bytes()
+    new, metadata = load_weights(path)
+    table = pd.read_parquet(data / "scales.parquet")
+    scale = {site: torch.tensor(rows["scale"].to_numpy()).float() for site, rows in table.groupby("site")}
+    try:
+        save_weights(path, fault(load_weights(data / "weights.safetensors")[0], new, scale), metadata)
+        status, words = verdict(monkeypatch, capsys)
+    finally:
+        path.write_bytes(right)
+    assert status == 1 and words.startswith("error: the rescaled network is not proved")
+    assert layer in words and "Traceback" not in words
+    assert "float32 must differ by at most" in words
+
+
+def test_powers_of_two_leave_every_bit_of_the_output(
+    data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = {path: path.read_bytes() for path in data.iterdir() if path.is_file()}
+    try:
+        run(monkeypatch, rescale_weights, "model=alexnet", *SMALL, "rescale.rounding=pow2")
+        status, words = verdict(monkeypatch, capsys, "rescale.rounding=pow2")
+        found = json.loads((data / "invariance.json").read_text())
+        scales = torch.tensor(pd.read_parquet(data / "scales.parquet")["scale"].to_numpy())
+    finally:
+        for path, content in files.items():
+            path.write_bytes(content)
+    assert status == 0, words
+    assert found["bit_identical"] and found["float64_difference"] == found["float32_difference"] == 0
+    assert torch.equal(scales.log2(), scales.log2().round()) and len(scales.unique()) > 5
+
+
+def test_a_network_without_a_head_is_normalised_to_its_end(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Published files often end at a feature map; its factors are recorded, and undone in the proof."""
+    monkeypatch.chdir(folder)
+    kept = {
+        key: value
+        for key, value in seeded("vgg11", 0, 3.0).items()
+        if key[:11] in {"features.0.", "features.3."}
+    }
+    save_file(kept, tmp_path / "vgg11_conv2_1.safetensors")
+    overrides = [
+        "model=vgg11",
+        "weights=file",
+        f"weights.path={tmp_path}/vgg11_conv2_1.safetensors",
+        "weights.input=torchvision",
+        "transfer.content_layer=relu2_1",
+        "transfer.style_layers=[relu1_1,relu2_1]",
+    ]
+    for program in [p for p in STAGES if p is not index_images]:
+        run(monkeypatch, program, *SMALL, *overrides)
+    found = json.loads((folder / "data/vgg11/invariance.json").read_text())
+    assert found["passed"] and found["top1_agreement"] is None and found["float64_difference"] < 1e-12
+    assert json.loads((folder / "data/vgg11/rescale.json").read_text())["outputs"] == "normalise"
+    means = pd.read_csv(folder / "data/vgg11/means.csv")
+    assert list(means["site"].unique()) == ["relu1_1", "relu2_1"]
+    live = means[means["status"] == "normalised"]
+    assert len(live) > 150 and (live["mean_after"] - 1).abs().max() < 1e-3
