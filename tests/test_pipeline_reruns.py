@@ -1,4 +1,4 @@
-"""docs/reruns.md says which stages run again when a parameter changes; dvc.yaml decides."""
+"""The README says which stages run again when a parameter changes; dvc.yaml decides."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from unitmean.config.keys import all_keys, keys, sections
 from unitmean.config.pipeline import Step, read_pipeline
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCUMENT = ROOT / "docs" / "reruns.md"
+DOCUMENT = ROOT / "README.md"
 BEGIN, END = "<!-- reruns: begin -->\n", "<!-- reruns: end -->"
 # Its only output never changes, so nothing follows from its running.
 CONSTANT = "config"

@@ -79,8 +79,8 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = json.loads((file.metadata() or {})[KEY])
-            # Cloned, because in the file a tensor starts wherever the metadata's length puts it, and BLAS sums
-            # in another order where memory is aligned otherwise: equal weights must give equal bits.
+            # Cloned, because a tensor starts wherever the metadata's length puts it, and BLAS sums in another
+            # order where memory is aligned otherwise: equal weights must give equal bits.
             return {key: file.get_tensor(key).clone() for key in file.keys()}, metadata
     except (SafetensorError, KeyError, ValueError) as error:
         raise WeightsError(

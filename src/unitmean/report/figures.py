@@ -1,4 +1,4 @@
-"""The report's figures, as SVG."""
+"""The report's figures."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -36,8 +36,11 @@ STYLE: dict[Any, Any] = {
 }
 
 
-def means(table: pd.DataFrame) -> bytes:
-    """Each layer's channel means before and after, on a logarithmic axis; `table` is means.csv."""
+def means(table: pd.DataFrame, kind: str = "svg") -> bytes:
+    """Each layer's channel means before and after, on a logarithmic axis; `table` is means.csv.
+
+    kind: "svg", or "png" on white.
+    """
     live = table[table["status"].isin(LIVE) & (table["mean_before"] > 0)]
     sites = [str(site) for site in live["site"].unique()]
     with _rows(sites) as (figure, axes):
@@ -60,7 +63,7 @@ def means(table: pd.DataFrame) -> bytes:
             )
         axes.axvline(1, color=ACCENT, lw=0.8, zorder=0)
         axes.set_xlabel("mean activation of a channel")
-        return _svg(figure, axes)
+        return _drawn(figure, axes, kind)
 
 
 def invariance(layers: pd.DataFrame) -> bytes:
@@ -88,7 +91,7 @@ def invariance(layers: pd.DataFrame) -> bytes:
             axes.axvline(zero, color=PALE, lw=0.8, zorder=0)
             axes.text(zero, -0.75, "exactly 0", ha="center", va="bottom", color=GREY, fontsize=8.5)
         axes.set_xlabel("relative difference of a layer's activations")
-        return _svg(figure, axes)
+        return _drawn(figure, axes)
 
 
 def style_layers(plain: Mapping[str, float | None], normalised: Mapping[str, float | None]) -> bytes:
@@ -107,7 +110,7 @@ def style_layers(plain: Mapping[str, float | None], normalised: Mapping[str, flo
                 label=name,
             )
         axes.set_xlabel("style loss of the layer, weights alike")
-        return _svg(figure, axes)
+        return _drawn(figure, axes)
 
 
 def descent(losses: pd.DataFrame) -> bytes:
@@ -121,7 +124,7 @@ def descent(losses: pd.DataFrame) -> bytes:
         axes.grid(axis="y", color=PALE, lw=0.6)
         axes.set_xlabel("L-BFGS step")
         axes.set_ylabel("loss / first loss")
-        return _svg(figure, axes)
+        return _drawn(figure, axes)
 
 
 @contextmanager
@@ -142,11 +145,14 @@ def _canvas(height: float) -> tuple[Figure, Axes]:
     return figure, figure.add_subplot()
 
 
-def _svg(figure: Figure, axes: Axes) -> bytes:
+def _drawn(figure: Figure, axes: Axes, kind: str = "svg") -> bytes:
     handles, labels = axes.get_legend_handles_labels()
     if handles:
         columns = 2 if len(labels) == 4 else 3
         figure.legend(handles, labels, loc="outside upper left", ncols=columns, fontsize=8.5)
     buffer = BytesIO()
-    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    if kind == "svg":
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    else:
+        figure.savefig(buffer, format=kind, dpi=200, metadata={"Software": None})
     return buffer.getvalue()

@@ -1,6 +1,7 @@
 """One self-contained page of what ran and what came out."""
 
-from unitmean.disk.atomic import write_text
+from unitmean.disk.atomic import write_text, writing
+from unitmean.report.figures import means
 from unitmean.report.gather import Evidence, read_csv, read_json, read_parquet, read_pictures
 from unitmean.report.render import render
 from unitmean.stages.entry import Run, stage
@@ -30,6 +31,8 @@ def report(run: Run) -> str:
     )
     page = run.out("report.html")
     write_text(page, render(evidence))
+    with writing(run.out("means.png")) as temporary:
+        temporary.write_bytes(means(evidence.means, "png"))
     return str(page)
 
 
