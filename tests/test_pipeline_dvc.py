@@ -7,7 +7,7 @@ import pytest
 from scratch_project import attempt, commit, copy_project, replace_commands, run
 from test_pipeline_reruns import reruns
 
-from unitmean.cli import configure
+from unitmean.commands.configure import configure
 from unitmean.config.pipeline import read_pipeline
 
 

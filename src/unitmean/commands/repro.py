@@ -1,0 +1,87 @@
+"""`unitmean repro`: configure, `dvc repro`, and the figures that came out."""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from unitmean.commands.configure import EPILOG, configure
+from unitmean.config.params import read_params
+from unitmean.config.project import find_root
+
+# File, its keys and how the table calls them.
+FIGURES = {
+    "rescale.json": {
+        "channels": "channels",
+        "normalised": "channels normalised",
+        "dead": "channels never active",
+    },
+    "invariance.json": {
+        "float64_difference": "output difference, float64",
+        "float32_ratio": "output difference, float32, against float32's own error",
+        "max_mean_error": "largest distance of a channel mean from its target",
+        "top1_agreement": "same top-1 class",
+    },
+    "transfer.json": {
+        "plain_decrease": "style transfer: loss fell by, original weights",
+        "normalised_decrease": "style transfer: loss fell by, normalised weights",
+    },
+}
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = (
+        EPILOG + "To run params.yaml as it is, use `dvc repro`. Arguments behind -- go to `dvc repro`."
+    )
+    parser.add_argument("overrides", nargs="*", metavar="OVERRIDES")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Write params.yaml, run `dvc repro`, show the figures; DVC's exit status."""
+    root = find_root()
+    configure(root, options.overrides)
+    # The stages' commands say `python`: they must get this interpreter, and DVC its neighbours.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    command = [sys.executable, "-m", "dvc", "repro", *options.behind]
+    status = subprocess.run(command, cwd=root, env={**os.environ, "PATH": path}).returncode
+    if status == 0:
+        show(root / "data" / read_params(root / "params.yaml")["model"]["name"])
+    return status
+
+
+def show(folder: Path) -> None:
+    """Print the figures in a model's folder and the path of its report."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    # Without a terminal there is no width to fit.
+    console = console if console.is_terminal else Console(highlight=False, width=200)
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column()
+    table.add_column(justify="right", style="bold")
+    for file, names in FIGURES.items():
+        for label, figure in _figures(folder / file, names):
+            table.add_row(label, figure)
+    console.print()
+    if table.row_count:
+        console.print(table)
+    report = folder / "report.html"
+    if report.exists():
+        console.print(f"report: {os.path.relpath(report)}", soft_wrap=True)
+
+
+def _figures(path: Path, names: Mapping[str, str]) -> list[tuple[str, str]]:
+    if not path.exists():
+        return []
+    values = json.loads(path.read_text(encoding="utf-8"))
+    # None: there is no such figure, as the top-1 class of a network without a head.
+    return [(label, _number(values[key])) for key, label in names.items() if values.get(key) is not None]
+
+
+def _number(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
