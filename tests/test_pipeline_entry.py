@@ -165,6 +165,7 @@ def test_the_config_stage(project: Path) -> None:
 
 
 def test_light_programs_do_not_import_torch() -> None:
-    code = "import sys, unitmean.cli, unitmean.commands.repro, unitmean.stages.config; print(*({'torch', 'hydra'} & {*sys.modules}))"
+    modules = "unitmean.cli, unitmean.commands.repro, unitmean.stages.config"
+    code = f"import sys, {modules}; print(*({{'torch', 'hydra'}} & {{*sys.modules}}))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.split() == []
