@@ -1,3 +1,22 @@
 """Normalised networks: every channel's mean activation is one, the function unchanged."""
 
+from importlib import import_module
+from typing import Any
+
 __version__ = "0.1.0"
+
+# Looked up when asked for, so that light programs don't import torch.
+_PUBLIC = {
+    "analyse": "unitmean.core.analysis",
+    "factors": "unitmean.library",
+    "measure": "unitmean.library",
+    "normalise": "unitmean.library",
+    "verify": "unitmean.library",
+}
+__all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604  # the table's names are attributes, by __getattr__
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_PUBLIC[name]), name)

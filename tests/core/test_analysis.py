@@ -23,7 +23,7 @@ def change(module: nn.Module, x: Tensor, plan: Plan | None = None) -> float:
     with torch.no_grad():
         before = module(x)
         old = {name: tensor.clone() for name, tensor in module.state_dict().items()}
-        new = plan.rescale(old, random_scales(plan))
+        new = plan.rescale(random_scales(plan), old)
         assert all(torch.equal(old[name], tensor) for name, tensor in module.state_dict().items())
         module.load_state_dict(new)
         after = module(x)
@@ -53,7 +53,7 @@ def test_powers_of_two_change_no_bit_in_float32() -> None:
     scales = torch.where(plan.free, exponents.double().exp2(), 1.0)
     with torch.no_grad():
         before = module(x)
-        module.load_state_dict(plan.rescale(module.state_dict(), scales))
+        module.load_state_dict(plan.rescale(scales))
         assert torch.equal(module(x), before)
 
 
@@ -67,7 +67,7 @@ def test_a_networks_output_is_pinned_or_free_as_asked() -> None:
     scales = random_scales(normalised)
     with torch.no_grad():
         before = module.double()(image().double())
-        module.load_state_dict(normalised.rescale(module.state_dict(), scales))
+        module.load_state_dict(normalised.rescale(scales))
         after = module(image().double()) * scales[normalised.outputs[0]]
     assert torch.allclose(before, after, rtol=1e-13, atol=0)
 
@@ -76,8 +76,8 @@ def test_rescaling_back_restores_the_weights() -> None:
     module = chain(norm=True).double()
     plan = analyse(module, image().double())
     scales = random_scales(plan)
-    there = plan.rescale(module.state_dict(), scales)
-    back = plan.rescale(there, 1 / scales)
+    there = plan.rescale(scales)
+    back = plan.rescale(1 / scales, there)
     for name, tensor in module.state_dict().items():
         assert torch.allclose(back[name], tensor, rtol=1e-14, atol=0)
         assert torch.equal(there[name], tensor) == (name.endswith(("running_var", "tracked", "13.bias")))
@@ -91,7 +91,7 @@ def test_scales_must_be_positive_and_one_at_zero() -> None:
         wrong = scales.clone()
         wrong[index] = value
         with pytest.raises(ValueError, match="positive finite"):
-            plan.rescale(module.state_dict(), wrong)
+            plan.rescale(wrong)
 
 
 class Module(nn.Module):

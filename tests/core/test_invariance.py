@@ -29,7 +29,7 @@ def observer(state: Mapping[str, Tensor], dtype: torch.dtype) -> Observer:
 
 def comparison(file: dict[str, Tensor], exact: dict[str, Tensor] | None = None) -> Comparison:
     state = MODULE.state_dict()
-    exact = exact or PLAN.rescale(state, SCALES, dtype=torch.float64)
+    exact = exact or PLAN.rescale(SCALES, state, dtype=torch.float64)
     networks = Networks(
         observer({n: t.double() for n, t in state.items()}, torch.float64),
         observer(exact, torch.float64),
@@ -41,7 +41,7 @@ def comparison(file: dict[str, Tensor], exact: dict[str, Tensor] | None = None) 
 
 
 def right() -> dict[str, Tensor]:
-    return {name: tensor.clone() for name, tensor in PLAN.rescale(MODULE.state_dict(), SCALES).items()}
+    return {name: tensor.clone() for name, tensor in PLAN.rescale(SCALES).items()}
 
 
 def test_the_right_network_passes() -> None:
@@ -97,7 +97,7 @@ def test_wrong_networks_are_noticed_at_the_place(wrong, place: str) -> None:
 
 
 def test_a_wrong_plan_is_noticed_in_float64() -> None:
-    exact = PLAN.rescale(MODULE.state_dict(), SCALES, dtype=torch.float64)
+    exact = PLAN.rescale(SCALES, dtype=torch.float64)
     exact["8.weight"] = exact["8.weight"] * (1 + 1e-9)
     assert comparison(right(), exact).deviations[OUTPUT].float64 > 1e-11
 

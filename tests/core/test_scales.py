@@ -35,7 +35,7 @@ def test_scales_are_the_means_and_make_them_one() -> None:
     means = channel_means(module, x, plan.sites, x.split(3))
     live = {name: mean > 0 for name, mean in means.items()}
     scales = choose(plan, means, live)
-    module.load_state_dict(plan.rescale(module.state_dict(), scales))
+    module.load_state_dict(plan.rescale(scales))
     for name, mean in channel_means(module, x, plan.sites, [x]).items():
         torch.testing.assert_close(mean[live[name]], torch.ones(int(live[name].sum()), dtype=torch.float64))
         assert (mean[~live[name]] == 0).all()

@@ -77,6 +77,14 @@ class Rounding(Enum):
     pow2 = "pow2"
 
 
+class Statistic(Enum):
+    """What is to be one: a channel's mean, root mean square or maximum over images and positions."""
+
+    mean = "mean"
+    rms = "rms"
+    max = "max"
+
+
 @dataclass
 class Model:
     """The network."""
@@ -138,6 +146,8 @@ class Rescale:
 
     outputs: Outputs = Outputs.auto
     rounding: Rounding = Rounding.none
+    statistic: Statistic = Statistic.mean
+    strict: bool = True  # refuse a network that can be normalised only in part
     min_active_fraction: float = 1e-6  # a channel active at fewer positions is dead: its factor is one
     # A mean with a larger standard error (relative) is not known to differ from zero: such a channel is
     # nearly dead, and its factor is one. A channel active in a single image has a relative error of one.

@@ -42,8 +42,13 @@ def analyse(module: nn.Module, example: Float[Tensor, "n ..."], *, outputs: str 
             walk.variables.pin(walk.ids[node], "it is the network's output")
     walk.settle()
     sites = [_site(walk, name, node) for name, node in rectifiers(traced.graph).items() if name in names]
-    plan = _plan(walk.variables, sites, walk.absorptions, [compact(walk.ids[n]) for n in results], aliases)
-    return replace(plan, obstacles=tuple(walk.obstacles), unreached=tuple(unread))
+    return replace(
+        _plan(walk.variables, sites, walk.absorptions, [compact(walk.ids[n]) for n in results]),
+        aliases={name: names for name, names in aliases.items() if len(names) > 1},
+        state=module.state_dict,
+        obstacles=tuple(walk.obstacles),
+        unreached=tuple(unread),
+    )
 
 
 class _Walk:
@@ -169,7 +174,6 @@ def _plan(
     sites: list[Site],
     absorptions: list[Absorption],
     outputs: list[Int64[Tensor, "..."]],
-    aliases: dict[str, tuple[str, ...]],
 ) -> Plan:
     """Number the free classes 1, 2, … in the order in which the network makes them."""
     roots = variables.roots(torch.arange(len(variables)))
@@ -185,5 +189,4 @@ def _plan(
             Absorption(a.name, multiply=number[a.multiply], divide=number[a.divide]) for a in absorptions
         ),
         outputs=tuple(number[ids] for ids in outputs),
-        aliases={name: names for name, names in aliases.items() if len(names) > 1},
     )

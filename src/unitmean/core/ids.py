@@ -4,14 +4,12 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from unitmean.core.variables import Variables
+from unitmean.core.variables import Variables, stored
 
 
 def compact(ids: Int64[Tensor, "..."]) -> Int64[Tensor, "..."]:
     """The same ids with size one in every dimension along which they don't vary."""
-    for dim in range(ids.ndim):
-        if ids.stride(dim) == 0:
-            ids = ids.narrow(dim, 0, min(1, ids.shape[dim]))
+    ids = stored(ids)
     for dim in range(ids.ndim):
         if ids.shape[dim] > 1 and bool((ids == (first := ids.narrow(dim, 0, 1))).all()):
             ids = first

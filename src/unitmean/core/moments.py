@@ -80,6 +80,10 @@ class Moments:
         """The standard deviation over images and positions."""
         return (self.square / self.images - self.expectation().square()).clamp_min(0).sqrt()
 
+    def root_mean_square(self) -> Float64[Tensor, " channels"]:
+        """The root of the mean square over images and positions."""
+        return (self.square / self.images).sqrt()
+
     def active_fraction(self) -> Float64[Tensor, " channels"]:
         """The share of positions at which the channel is above zero."""
         return self.active / self.images

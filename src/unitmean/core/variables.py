@@ -8,6 +8,14 @@ ONE = 0
 """The variable whose scale is one: of network inputs and of constants."""
 
 
+def stored(ids: Int64[Tensor, "..."]) -> Int64[Tensor, "..."]:
+    """The ids with size one in every dimension in which memory holds one position for all."""
+    for dim in range(ids.ndim):
+        if ids.stride(dim) == 0:
+            ids = ids.narrow(dim, 0, min(1, ids.shape[dim]))
+    return ids
+
+
 class Variables:
     """Union-find over channel variables; a class is free, or pinned to one for a reason.
 
@@ -65,14 +73,15 @@ class Variables:
     def pin(self, ids: Int64[Tensor, "..."], because: str) -> int:
         """Give the ids the scale one; how many were free. The first reason is kept."""
         before = len(self._reason)
-        for variable in ids.unique().tolist():
+        for variable in stored(ids).unique().tolist():
             self._reason.setdefault(self.find(variable), because)
         return len(self._reason) - before
 
     def pinned(self, ids: Int64[Tensor, "*shape"]) -> Bool[Tensor, "*shape"]:
         """Which ids have the scale one."""
-        distinct, inverse = ids.unique(return_inverse=True)
-        return torch.tensor([self.find(i) in self._reason for i in distinct.tolist()])[inverse]
+        distinct, inverse = stored(ids).unique(return_inverse=True)
+        found = torch.tensor([self.find(i) in self._reason for i in distinct.tolist()])[inverse]
+        return found.expand(ids.shape)
 
     def reason(self, variable: int) -> str | None:
         """Why the variable is pinned, or None where it is free."""

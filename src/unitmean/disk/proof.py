@@ -30,7 +30,7 @@ def differing_tensors(
     original: Stored, rescaled: Stored, plan: Plan, scales: Float64[Tensor, " _"]
 ) -> list[str]:
     """Tensors of the file that are not, bit for bit, the original's times their scales."""
-    expected = plan.rescale(original.state, scales)
+    expected = plan.rescale(scales, original.state)
     found = rescaled.state
     ordered = original.network.module.state_dict()  # a file's order is the alphabet's
     return [name for name in ordered if name not in found or not torch.equal(expected[name], found[name])]
@@ -48,7 +48,7 @@ def compare_networks(
     """Differences at every rectifier and at the output, in float64 and float32."""
     places = [site.name for site in plan.sites] + [OUTPUT]
     double = {name: t.double() if t.is_floating_point() else t for name, t in original.state.items()}
-    exact = plan.rescale(original.state, scales, dtype=torch.float64)
+    exact = plan.rescale(scales, original.state, dtype=torch.float64)
 
     def observer(state: Mapping[str, Tensor], dtype: torch.dtype) -> Observer:
         module = build(state_dict=state, input=original.network.input, **model).module  # type: ignore[arg-type]

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool, Float64
 from torch import Tensor
 
+from unitmean.core.alive import alive
 from unitmean.core.plan import Plan
 from unitmean.errors import DataError, InvarianceError
 from unitmean.networks.architectures import Network
@@ -28,27 +29,32 @@ def column(network: Network, plan: Plan, table: pd.DataFrame, name: str) -> dict
     return columns
 
 
-def means(network: Network, plan: Plan, table: pd.DataFrame) -> dict[str, Float64[Tensor, " _"]]:
-    """The mean activation of every channel."""
-    return column(network, plan, table, "mean")
+def measured(
+    network: Network, plan: Plan, table: pd.DataFrame, statistic: str
+) -> dict[str, Float64[Tensor, " _"]]:
+    """The statistic that is to be one, of every channel: "mean", "rms" or "max"."""
+    if statistic != "rms":
+        return column(network, plan, table, statistic)
+    mean, std = column(network, plan, table, "mean"), column(network, plan, table, "std")
+    return {site: (mean[site].square() + std[site].square()).sqrt() for site in mean}
 
 
-def alive(
+def living(
     network: Network, plan: Plan, table: pd.DataFrame, min_active_fraction: float, max_relative_error: float
 ) -> dict[str, Bool[Tensor, " _"]]:
-    """Which channels are active often enough for their mean to be worth dividing by.
-
-    A mean whose relative standard error exceeds `max_relative_error` rests on an image or two; one that isn't
-    positive and finite can't be made one. Both count as dead. A single image has no standard error.
-    """
-    active = column(network, plan, table, "active_fraction")
-    error = column(network, plan, table, "standard_error")
+    """Which channels have a mean worth dividing by."""
+    mean, error, active = (
+        column(network, plan, table, name) for name in ("mean", "standard_error", "active_fraction")
+    )
     return {
-        site: (active[site] >= min_active_fraction)
-        & (mean > 0)
-        & mean.isfinite()
-        & ~(error[site] > max_relative_error * mean)
-        for site, mean in means(network, plan, table).items()
+        site: alive(
+            mean[site],
+            error[site],
+            active[site],
+            min_active_fraction=min_active_fraction,
+            max_relative_error=max_relative_error,
+        )
+        for site in mean
     }
 
 

@@ -67,7 +67,7 @@ def badly_scaled(
     sigma = spread * math.log(10) / (2 * NORMAL_99)
     normal = torch.randn(plan.variables, dtype=torch.float64, generator=_generator(seed, "gains"))
     scales = torch.where(plan.free, (sigma * normal).exp(), 1.0)
-    return plan.rescale(dict(state_dict), scales)
+    return plan.rescale(scales, state_dict)
 
 
 def _filters(value: Float[Tensor, "out ..."], *, centred: bool) -> Float[Tensor, "out ..."]:

@@ -2,9 +2,11 @@
 
 import difflib
 import warnings
+from typing import Any
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 from torchvision import models
 
 from unitmean.errors import NetworkError
@@ -12,8 +14,21 @@ from unitmean.errors import NetworkError
 CHAIN = (nn.Conv2d, nn.BatchNorm2d, nn.ReLU, nn.MaxPool2d)
 
 
+class _WithoutNumbers(TorchFunctionMode):
+    """Parameters, which `torch.empty` makes, go to the meta device; what is computed stays as it is.
+
+    Under `torch.device("meta")` regnet could not compute its widths, nor swin its table of positions.
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        device = {"device": "meta"} if func is torch.empty else {}
+        return func(*args, **(kwargs or {}) | device)
+
+
 def skeleton(name: str) -> nn.Module:
-    """The architecture on the meta device, in eval mode, every operation out of place.
+    """The architecture with its parameters on the meta device, in eval mode, every operation out of place.
 
     Raises NetworkError for a name that torchvision's classification models don't have.
     """
@@ -24,7 +39,7 @@ def skeleton(name: str) -> nn.Module:
             f"model.name must be a classification model of torchvision; found {name!r}; "
             f"close names: {', '.join(close)}"
         )
-    with torch.device("meta"), warnings.catch_warnings():
+    with _WithoutNumbers(), warnings.catch_warnings():
         # googlenet and inception announce another default initialisation; nothing is initialised here.
         warnings.simplefilter("ignore", FutureWarning)
         module: nn.Module = models.get_model(name, weights=None)

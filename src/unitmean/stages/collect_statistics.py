@@ -6,6 +6,7 @@ import unitmean
 from unitmean.config.project import find_root
 from unitmean.core.analysis import analyse
 from unitmean.core.moments import total
+from unitmean.core.strict import require_whole
 from unitmean.disk.index import index_hash, load_index
 from unitmean.disk.moments import summary, to_frame, write_parquet
 from unitmean.disk.networks import read_network
@@ -25,6 +26,8 @@ def collect_statistics(run: Run) -> str:
     preprocessing = Preprocessing(**run.params.preprocess)
     size = preprocessing.output_size
     plan = analyse(network.module, torch.zeros(1, 3, size, size))
+    if run.params.rescale.strict:  # here, because refusing after hours of measuring would be unkind
+        require_whole(plan, "rescale.strict=false", network.layers)
     identity = {"weights": sha256(weights), "model": dict(model)}
     measurement = Measurement(network, plan.sites, preprocessing, collect.batch_size, identity)
     shards = list(measure(measurement, index, collect.shard_size, find_root() / ".partial" / "shards"))

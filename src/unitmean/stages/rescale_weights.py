@@ -10,7 +10,7 @@ from unitmean.disk.atomic import write_json
 from unitmean.disk.moments import read_parquet, write_parquet
 from unitmean.disk.networks import read_network
 from unitmean.disk.preprocess import Preprocessing
-from unitmean.disk.statistics import alive, means, require_alive
+from unitmean.disk.statistics import living, measured, require_alive
 from unitmean.disk.weights import save_weights
 from unitmean.stages.entry import Run, stage
 
@@ -27,14 +27,20 @@ def rescale_weights(run: Run) -> str:
     size = Preprocessing(**run.params.preprocess).output_size
     plan = analyse(network.module, torch.zeros(1, 3, size, size), outputs=outputs)
     table, provenance = read_parquet(run.dep("statistics.parquet"))
-    mean = means(network, plan, table)
-    live = alive(network, plan, table, settings.min_active_fraction, settings.max_relative_error)
+    mean = measured(network, plan, table, "mean")
+    live = living(network, plan, table, settings.min_active_fraction, settings.max_relative_error)
     require_alive(network, live, settings.max_dead_fraction)
-    scales = choose(plan, mean, live, rounding=settings.rounding)
-    state = plan.rescale(stored.state, scales)
+    target = measured(network, plan, table, settings.statistic)
+    scales = choose(plan, target, live, rounding=settings.rounding)
+    state = plan.rescale(scales, stored.state)
     frame = tables.to_frame(network, plan, mean, scales, status(plan, live))
     counts = frame["status"].value_counts()
-    rescaling = {"outputs": outputs, "rounding": settings.rounding, "unitmean": unitmean.__version__}
+    rescaling = {
+        "outputs": outputs,
+        "rounding": settings.rounding,
+        "statistic": settings.statistic,
+        "unitmean": unitmean.__version__,
+    }
     metadata = stored.metadata | {"statistics": provenance, "rescale": rescaling}
     save_weights(run.out("normalised.safetensors"), state, metadata)
     write_parquet(run.out("scales.parquet"), [frame], metadata)

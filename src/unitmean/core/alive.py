@@ -1,0 +1,21 @@
+"""Which channels have a mean worth dividing by."""
+
+from jaxtyping import Bool, Float64
+from torch import Tensor
+
+
+def alive(
+    mean: Float64[Tensor, " channels"],
+    standard_error: Float64[Tensor, " channels"],
+    active_fraction: Float64[Tensor, " channels"],
+    *,
+    min_active_fraction: float,
+    max_relative_error: float,
+) -> Bool[Tensor, " channels"]:
+    """A channel lives if it is active often enough and its mean positive, finite and known well enough.
+
+    A mean whose relative standard error exceeds `max_relative_error` rests on an image or two: dividing by it
+    would blow up a channel that is nearly dead. A single image has no standard error (NaN).
+    """
+    known = ~(standard_error > max_relative_error * mean)
+    return (active_fraction >= min_active_fraction) & (mean > 0) & mean.isfinite() & known

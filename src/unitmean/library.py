@@ -1,0 +1,198 @@
+"""The library: normalise any module that torch.export takes, with batches from anywhere.
+
+    result = unitmean.normalise(model, loader)
+    model.load_state_dict(result.state)
+
+Batches are tensors `n …` as the model takes them, or tuples that begin with one, as a DataLoader gives them.
+"""
+
+import copy
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
+from operator import attrgetter
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Float64
+from torch import Tensor, nn
+
+from unitmean.core.alive import alive
+from unitmean.core.analysis import analyse
+from unitmean.core.invariance import Comparison, Networks, compare
+from unitmean.core.moments import Moments, per_image
+from unitmean.core.observe import OUTPUT, Observer, observe, reduce_at, without_gradient
+from unitmean.core.plan import Plan
+from unitmean.core.scales import choose
+from unitmean.core.strict import require_whole
+from unitmean.errors import DataError
+
+Statistics = dict[str, Moments]
+
+STATISTICS: dict[str, Callable[[Moments], Tensor]] = {
+    "mean": Moments.expectation,
+    "rms": Moments.root_mean_square,
+    "max": attrgetter("maximum"),
+}
+
+
+@dataclass(frozen=True)
+class Normalised:
+    """New weights, the factors that made them (one a variable of the plan), and what they rest on.
+
+    `dead` are the channels, by site, that keep the factor one because they are hardly ever active.
+    """
+
+    state: dict[str, Tensor]
+    factors: Float64[Tensor, " variables"]
+    plan: Plan
+    statistics: Statistics
+    dead: dict[str, list[int]]
+
+
+def measure(model: nn.Module, batches: Iterable[Any], plan: Plan) -> Statistics:
+    """The moments of every rectifier's channels over images and positions, by site, in one pass.
+
+    Raises DataError where there is no batch, NetworkError where the model can't be traced.
+    """
+    first, rest = _peek(batches)
+    observer = without_gradient(reduce_at(model, first, plan.sites, per_image))
+    sums: Statistics = {}
+    for x in rest:
+        for site, found in observer(x).items():
+            moments = Moments.of(found.cpu())
+            sums[site] = sums[site] + moments if site in sums else moments
+    return sums
+
+
+def factors(
+    plan: Plan,
+    statistics: Statistics,
+    *,
+    statistic: str = "mean",
+    rounding: str = "none",
+    min_active_fraction: float = 1e-6,
+    max_relative_error: float = 0.9,
+) -> Float64[Tensor, " variables"]:
+    """What each variable's activations are to be divided by, so that `statistic` is one.
+
+    statistic: "mean", "rms" or "max". rounding: "none" or "pow2". Channels that share a variable take the
+    geometric mean. A channel active at fewer positions than `min_active_fraction`, or whose mean has a larger
+    relative standard error than `max_relative_error`, keeps the factor one.
+    """
+    if statistic not in STATISTICS:
+        raise ValueError(f"statistic must be one of {', '.join(STATISTICS)}, got {statistic!r}")
+    values = {site: STATISTICS[statistic](moments) for site, moments in statistics.items()}
+    return choose(
+        plan, values, _alive(statistics, min_active_fraction, max_relative_error), rounding=rounding
+    )
+
+
+def normalise(
+    model: nn.Module,
+    batches: Iterable[Any],
+    *,
+    statistic: str = "mean",
+    rounding: str = "none",
+    outputs: str = "preserve",
+    strict: bool = True,
+    min_active_fraction: float = 1e-6,
+    max_relative_error: float = 0.9,
+) -> Normalised:
+    """Weights for the same class whose channels have mean activation one and whose output is the same.
+
+    The model, in eval mode, is left alone. outputs: "normalise" divides a rectified output too, by factors
+    that `plan.outputs` picks from `factors`. See `factors` for the rest.
+
+    Raises NetworkError for a model in training mode, one that torch.export can't trace and, unless
+    `strict=False`, one that can be normalised only in part; DataError where there is no batch.
+    """
+    first, rest = _peek(batches)
+    plan = analyse(model, first, outputs=outputs)
+    if strict:
+        require_whole(plan, "strict=False")
+    statistics = measure(model, rest, plan)
+    chosen = factors(
+        plan,
+        statistics,
+        statistic=statistic,
+        rounding=rounding,
+        min_active_fraction=min_active_fraction,
+        max_relative_error=max_relative_error,
+    )
+    live = _alive(statistics, min_active_fraction, max_relative_error)
+    dead = {site: (~channels).nonzero().flatten().tolist() for site, channels in live.items()}
+    return Normalised(plan.rescale(chosen), chosen, plan, statistics, {s: c for s, c in dead.items() if c})
+
+
+def verify(
+    model: nn.Module,
+    state: Mapping[str, Tensor],
+    batches: Iterable[Any],
+    result: Normalised | None = None,
+) -> Comparison:
+    """How far the model's output under `state` is from its own, in float64 and float32.
+
+    With `result`, what `normalise` returned, also at every rectifier, once its factors are undone; float64 is
+    then of weights that were never cast. Without it `state` is compared as it is, rounding included.
+
+    Raises DataError where there is no batch, NetworkError for a model that returns more than one tensor.
+    """
+    first, rest = _peek(batches)
+    plan = result.plan if result else None
+    scales = result.factors if result else torch.ones(1, dtype=torch.float64)
+    places = [site.name for site in plan.sites] if plan else []
+
+    def observer(weights: Mapping[str, Tensor], dtype: torch.dtype) -> Observer:
+        module = copy.deepcopy(model).to(dtype)
+        module.load_state_dict(dict(weights))
+        return observe(module, first.to(dtype), [*places, OUTPUT])
+
+    original = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    double = {n: t.double() if t.is_floating_point() else t for n, t in original.items()}
+    exact = plan.rescale(scales, double, dtype=torch.float64) if plan else state
+    networks = Networks(
+        observer(double, torch.float64),
+        observer(exact, torch.float64),
+        observer(original, torch.float32),
+        observer(state, torch.float32),
+    )
+    undo = {site.name: site.along(scales[site.variables]) for site in plan.sites} if plan else {}
+    undone = {place: scale.to(first.device) for place, scale in undo.items()}
+    output = scales[plan.outputs[0]] if plan else scales
+    return compare(networks, undone | {OUTPUT: output.to(first.device)}, rest)
+
+
+def _alive(
+    statistics: Statistics, min_active_fraction: float, max_relative_error: float
+) -> dict[str, Bool[Tensor, " _"]]:
+    return {
+        site: alive(
+            moments.expectation(),
+            moments.standard_error(),
+            moments.active_fraction(),
+            min_active_fraction=min_active_fraction,
+            max_relative_error=max_relative_error,
+        )
+        for site, moments in statistics.items()
+    }
+
+
+def _peek(batches: Iterable[Any]) -> tuple[Float[Tensor, "n ..."], Iterator[Tensor]]:
+    """The first batch, and all of them."""
+    tensors = (batch if isinstance(batch, Tensor) else _first(batch) for batch in batches)
+    first = next(tensors, None)
+    if first is None:
+        raise DataError(
+            "there must be at least one batch; found none: a generator that was used before is empty"
+        )
+    return first, chain([first], tensors)
+
+
+def _first(batch: Any) -> Tensor:
+    if not isinstance(batch, tuple | list) or not batch or not isinstance(batch[0], Tensor):
+        raise DataError(
+            f"a batch must be a tensor or a tuple that begins with one; found {type(batch).__name__}: "
+            "give (batch['image'] for batch in loader), or whatever picks the model's input"
+        )
+    return batch[0]
