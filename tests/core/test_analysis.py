@@ -102,6 +102,12 @@ class Module(nn.Module):
         self.a, self.b = nn.Conv2d(3, channels, 3), nn.Conv2d(channels, channels, 3, padding=1)
         self.c, self.probe = nn.Conv2d(channels, 2, 1), probe
         self.slope = nn.Parameter(torch.ones(channels))
+        self.grouped = nn.Parameter(torch.ones(channels, channels // 3, 3, 3))
+        self.depthwise = nn.Parameter(torch.ones(channels, 1, 3, 3))
+        self.line, self.solid = nn.Conv1d(channels, channels, 3), nn.Conv3d(channels, channels, (1, 3, 3))
+        self.dense, self.ten = nn.Linear(channels, channels), nn.Linear(10, 10)
+        self.norm, self.group = nn.BatchNorm2d(channels), nn.GroupNorm(2, channels)
+        self.layer = nn.LayerNorm([channels, 10, 10])
         randomised(self)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -145,6 +151,29 @@ PROBES = {
     "clamped at zero": (lambda m, x: m.b(x).clamp(min=0), 6),
     "clamped at one": (lambda m, x: x.clamp(max=1.0), 0),
     "divided by an activation": (lambda m, x: m.b(x) / (x + 1).mean(), 0),
+    "grouped": (lambda m, x: F.conv2d(m.b(x), m.grouped, groups=3, padding=1), 6),
+    "depthwise": (lambda m, x: F.conv2d(m.b(x), m.depthwise, groups=6, padding=1), 6),
+    "dilated and strided": (lambda m, x: F.conv2d(x, m.b.weight, m.b.bias, dilation=2, stride=2), 6),
+    "transposed": (lambda m, x: F.conv_transpose2d(x, m.b.weight, stride=2), 6),
+    "transposed in groups": (lambda m, x: F.conv_transpose2d(x, m.grouped, groups=3), 6),
+    "conv1d over rows": (lambda m, x: F.conv1d(x.flatten(2), m.b.weight[..., 0]).unsqueeze(2), 0),
+    "conv1d": (lambda m, x: m.line(x.flatten(2)).unsqueeze(2), 6),
+    "conv3d": (lambda m, x: m.solid(x.unsqueeze(2)).squeeze(2), 6),
+    "linear over channels": (lambda m, x: m.dense(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2), 6),
+    "linear over positions": (lambda m, x: m.ten(x), 6),
+    "batch norm": (lambda m, x: m.norm(x), 6),
+    "batch norm of the batch": (lambda m, x: F.batch_norm(x, None, None, training=True), 0),
+    "group norm": (lambda m, x: F.relu(m.group(m.b(x))), 6),
+    "layer norm": (lambda m, x: F.relu(m.layer(m.b(x))), 6),
+    "norm at once": (lambda m, x: m.group(x), 0),
+    "max and mean pooled": (lambda m, x: F.max_pool2d(x, 3, 1, 1) + F.avg_pool2d(x, 3, 1, 1), 6),
+    "replicated": (lambda m, x: F.pad(x, (2, 2, 1, 1), mode="replicate"), 6),
+    "mean over positions": (lambda m, x: x.mean((2, 3), keepdim=True), 6),
+    "sum over positions": (lambda m, x: x.sum(3, keepdim=True), 6),
+    "split and stacked": (lambda m, x: torch.stack(x.split(2, 1), 1).flatten(1, 2), 6),
+    "functional in place": (lambda m, x: F.relu_(m.b(x)), 6),
+    "concatenated with itself": (lambda m, x: torch.cat((x, x), 1)[:, 2:8], 6),
+    "softmax gate": (lambda m, x: x * m.b(x).softmax(1), 6),
     "in place through a view": (lambda m, x: (m.b(x).view(2, 6, -1).relu_()).view(2, 6, 10, 10), 6),
 }
 
