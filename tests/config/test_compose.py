@@ -52,7 +52,7 @@ def test_groups_choose_and_keys_override_them() -> None:
 @pytest.mark.parametrize(
     ("override", "words"),
     [
-        ("model=vgg99", ["model must be one of alexnet, vgg11", "'vgg99'", "did you mean vgg19"]),
+        ("model=vgg99", ["model must be one of the 80 in conf/model", "'vgg99'", "did you mean vgg19"]),
         ("modle=vgg16", ["group", "'modle'", "did you mean model?"]),
         ("+modle=vgg16", ["group", "'modle'", "did you mean model?"]),
         ("zzz=1", ["group", "'zzz'", "the groups are dataset, experiment, model"]),

@@ -145,6 +145,9 @@ def test_opposite_infinities_do_not_cancel():
         build("vgg11", weights, input=TORCHVISION)
 
 
-def test_average_pooling_elsewhere_is_refused():
-    with pytest.raises(NetworkError, match="found 'resnet18'"):
-        build("resnet18", empty("resnet18"), pooling="avg", input=TORCHVISION)
+def test_average_pooling_needs_layers_to_replace():
+    module = build("resnet18", empty("resnet18"), pooling="avg", input=TORCHVISION).module
+    x = torch.ones(1, 64, 8, 8)
+    assert torch.equal(module.maxpool(x), torch.ones(1, 64, 4, 4))  # the zeros beyond the border don't count
+    with pytest.raises(NetworkError, match="mobilenet_v2 has none"):
+        build("mobilenet_v2", empty("mobilenet_v2"), pooling="avg", input=TORCHVISION)

@@ -95,6 +95,10 @@ def test_another_architecture_gives_finite_float32_outputs():
     assert bool(output.isfinite().all()) and float(output.std()) > 0
 
 
-def test_index_tables_cannot_come_from_a_seed():
+def test_index_tables_stay_what_construction_computes():
+    module = skeleton("swin_t")
+    key = "features.1.0.attn.relative_position_index"
+    table = well_behaved(module, 0)[key]
+    assert torch.equal(table, module.state_dict()[key]) and int(table.max()) == 13 * 13 - 1
     with pytest.raises(NetworkError, match="relative_position_index"):
-        well_behaved(skeleton("swin_t"), 0)
+        well_behaved(module.to("meta"), 0)

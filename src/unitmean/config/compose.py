@@ -94,7 +94,8 @@ def _check_choice(choices: list[str], override: Override) -> None:
     if str(value) not in choices:
         matches = close(str(value), choices)
         hint = f"did you mean {' or '.join(matches)}?" if matches else "choose one of them"
-        raise ConfigError(f"{name} must be one of {', '.join(choices)}; found {value!r}: {hint}")
+        known = ", ".join(choices) if len(choices) < 12 else f"the {len(choices)} in conf/{name}"
+        raise ConfigError(f"{name} must be one of {known}; found {value!r}: {hint}")
 
 
 def _explain(error: Exception) -> str:

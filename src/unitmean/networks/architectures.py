@@ -112,15 +112,22 @@ def _set_pooling(module: nn.Module, pooling: str, name: str) -> None:
         return
     if pooling != "avg":
         raise NetworkError(f"model.pooling must be max or avg; found {pooling!r}")
-    features = getattr(module, "features", None)
-    if not isinstance(features, nn.Sequential) or not is_chain(module):
-        raise NetworkError(f"model.pooling=avg is defined for vgg and alexnet; found {name!r}; use max")
-    for i, part in enumerate(features):
-        if isinstance(part, nn.MaxPool2d):
-            # Padded positions, of which vgg and alexnet have none, must not count in the mean.
-            features[i] = nn.AvgPool2d(
-                part.kernel_size, part.stride, part.padding, part.ceil_mode, count_include_pad=False
+    pools = [path for path, part in module.named_modules() if isinstance(part, nn.MaxPool2d)]
+    if not pools:
+        raise NetworkError(
+            f"model.pooling=avg needs max pooling layers to replace; {name} has none: use model.pooling=max"
+        )
+    for path in pools:
+        pool = module.get_submodule(path)
+        assert isinstance(pool, nn.MaxPool2d)
+        if pool.dilation not in (1, (1, 1)):
+            raise NetworkError(
+                f"{path} of {name} is dilated; mean pooling can't be: use model.pooling=max"
             )
+        geometry = (pool.kernel_size, pool.stride, pool.padding, pool.ceil_mode)
+        # Padded positions are no activations: they must not count in the mean.
+        mean = nn.AvgPool2d(*geometry, count_include_pad=False)
+        module.set_submodule(path, mean)
 
 
 def _set_padding(module: nn.Module, padding: str) -> None:

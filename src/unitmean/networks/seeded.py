@@ -43,9 +43,12 @@ def well_behaved(module: nn.Module, seed: int) -> dict[str, Tensor]:
             state_dict[key] = torch.zeros(empty.shape, dtype=empty.dtype)
             continue
         if not empty.is_floating_point():
-            raise NetworkError(
-                f"seeded weights must be real numbers; {key!r} holds {empty.dtype}; use weights=torchvision"
-            )
+            if empty.is_meta:
+                raise NetworkError(
+                    f"seeded weights must be real; {key!r} holds {empty.dtype}: use weights=torchvision"
+                )
+            state_dict[key] = empty.clone()  # a table of positions, which construction computes
+            continue
         value = torch.randn(empty.shape, generator=generator)
         if value.ndim >= 2:
             state_dict[key] = _filters(value, centred=not first)

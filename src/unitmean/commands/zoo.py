@@ -1,0 +1,79 @@
+"""`unitmean zoo`: the table of what can be normalised in torchvision's networks."""
+
+import argparse
+import difflib
+import gc
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+
+from unitmean.disk.atomic import write_text
+from unitmean.disk.progress import watched
+from unitmean.errors import ConfigError, NetworkError
+from unitmean.networks.zoo import Entry, examine, names
+
+HEADER = """\
+# torchvision's networks
+
+What `unitmean zoo` found on {day} (torch {torch}). *Free* channels of the rectifiers may have any factor;
+*tied* ones of these share it with others, as in a residual stream. What no factor passes is *forbidden by*:
+a network with such an operator is refused unless `rescale.strict=false`. *Change* is that of the float64
+output, relative, under random log-normal factors (sigma 0.7) on all that is free, with random weights and
+batch-norm statistics, auxiliary heads included. *Seconds* are those of the analysis, nearly all
+`torch.export`'s own.
+
+| network | rectifiers | channels | free | tied | forbidden by | change | s |
+|---|---:|---:|---:|---:|---|---:|---:|
+"""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("names", nargs="*", metavar="NETWORK", help="default: all of torchvision's")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write Markdown there rather than print it")
+    parser.add_argument("--quick", action="store_true", help="leave out the change of the output")
+
+
+def run(options: argparse.Namespace) -> int:
+    chosen = options.names or names()
+    if unknown := [name for name in chosen if name not in names()]:
+        close = difflib.get_close_matches(unknown[0], names()) or names()[:3]
+        raise ConfigError(
+            f"a network must be one of torchvision's {len(names())}; found {unknown[0]!r}: "
+            f"did you mean {' or '.join(close)}?"
+        )
+    entries, failed = [], []
+    for name in watched(chosen, len(chosen), "networks", "networks"):
+        try:
+            entries.append(examine(name, numbers=not options.quick))
+        except NetworkError as error:
+            failed.append(f"\n`{name}`: {error}\n")
+        gc.collect()  # the largest networks fill gigabytes
+    text = page(entries) + "".join(failed)
+    if options.out:
+        write_text(options.out, text)
+        print(f"{len(entries)} networks, {len(failed)} that can't be analysed: {options.out}")
+    else:
+        print(text, end="")
+    return 0
+
+
+def page(entries: Sequence[Entry]) -> str:
+    import torch
+
+    header = HEADER.format(day=date.today().isoformat(), torch=torch.__version__)
+    return header + "".join(map(row, entries))
+
+
+def row(entry: Entry) -> str:
+    """One line of the table."""
+    cells = [
+        entry.name,
+        f"{entry.sites}",
+        f"{entry.channels:,}",
+        f"{entry.free:,}",
+        f"{entry.tied:,}",
+        ", ".join(entry.forbidden) or "–",
+        "–" if entry.difference is None else f"{entry.difference:.1e}",
+        f"{entry.seconds:.1f}",
+    ]
+    return f"| {' | '.join(cells)} |\n"
