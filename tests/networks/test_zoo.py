@@ -15,10 +15,10 @@ ROWS = {
 }
 HALF = """\
 alexnet densenet121 googlenet inception_v3 mnasnet0_5 mnasnet0_75 mnasnet1_0 mnasnet1_3 mobilenet_v2
-mobilenet_v3_large mobilenet_v3_small regnet_x_400mf regnet_x_800mf regnet_y_400mf regnet_y_800mf regnet_x_1_6gf
-resnet18 resnet34 resnet50 resnext50_32x4d wide_resnet50_2 shufflenet_v2_x0_5 shufflenet_v2_x1_0
-shufflenet_v2_x1_5 shufflenet_v2_x2_0 squeezenet1_0 squeezenet1_1 vgg11 vgg11_bn vgg13 vgg13_bn vgg16 vgg16_bn
-vgg19 vgg19_bn vit_b_32 convnext_tiny efficientnet_b0 swin_t resnet101""".split()
+mobilenet_v3_large mobilenet_v3_small regnet_x_400mf regnet_x_800mf regnet_y_400mf regnet_y_800mf
+regnet_x_1_6gf resnet18 resnet34 resnet50 resnext50_32x4d wide_resnet50_2 shufflenet_v2_x0_5
+shufflenet_v2_x1_0 shufflenet_v2_x1_5 shufflenet_v2_x2_0 squeezenet1_0 squeezenet1_1 vgg11 vgg11_bn vgg13
+vgg13_bn vgg16 vgg16_bn vgg19 vgg19_bn vit_b_32 convnext_tiny efficientnet_b0 swin_t resnet101""".split()
 NUMBERS = """\
 googlenet inception_v3 mnasnet0_5 mobilenet_v3_small regnet_y_400mf resnet18 shufflenet_v2_x0_5
 squeezenet1_1 vgg11_bn""".split()
