@@ -77,6 +77,22 @@ class Rounding(Enum):
     pow2 = "pow2"
 
 
+class Precision(Enum):
+    """What convolutions compute in; auto: bfloat16 on a GPU or CPU with instructions for it, else float32."""
+
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+    auto = "auto"
+
+
+class Device(Enum):
+    """What networks run on; auto: a GPU where there is one."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
 @dataclass
 class Model:
     """The network."""
@@ -130,6 +146,12 @@ class Collect:
 
     batch_size: int = 8
     shard_size: int = 64  # images whose sums are kept together
+    precision: Precision = Precision.float32
+    control_images: int = 32  # bfloat16: the first images, measured in float32 too, which tells its error
+    correct: bool = False  # bfloat16: multiply each channel by what the control images say
+    compile: bool = False  # torch.compile, which needs a C++ compiler and a minute
+    target_standard_error: float | None = None  # relative; stop at the shard that reaches it; null: never
+    target_share: float = 0.95  # of the channels ever active that must reach it
 
 
 @dataclass
@@ -177,6 +199,13 @@ class Transfer:
 
 
 @dataclass
+class Runtime:
+    """What the stages run on."""
+
+    device: Device = Device.auto
+
+
+@dataclass
 class Meta:
     """What ties params.yaml to conf/."""
 
@@ -195,4 +224,5 @@ class Config:
     rescale: Rescale = field(default_factory=Rescale)
     verify: Verify = field(default_factory=Verify)
     transfer: Transfer = field(default_factory=Transfer)
+    runtime: Runtime = field(default_factory=Runtime)
     meta: Meta = field(default_factory=Meta)
