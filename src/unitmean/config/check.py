@@ -70,6 +70,9 @@ NEEDS = {
     ("weights", "file"): ("path",),
     ("dataset", "folder"): ("path",),
     ("dataset", "ilsvrc_val"): ("path",),
+    ("dataset", "webdataset"): ("path",),
+    ("dataset", "parquet"): ("path",),
+    ("dataset", "url"): ("url", "digest"),
 }
 
 

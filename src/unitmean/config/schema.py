@@ -46,6 +46,9 @@ class DatasetSource(Enum):
     generated = "generated"
     folder = "folder"
     ilsvrc_val = "ilsvrc_val"
+    webdataset = "webdataset"
+    parquet = "parquet"
+    url = "url"
 
 
 class OnError(Enum):
@@ -121,7 +124,9 @@ class Dataset:
 
     name: str = "generated"  # names the folder data/<name>/images
     source: DatasetSource = DatasetSource.generated
-    path: str | None = None  # folder, ilsvrc_val: a folder or a tar
+    path: str | None = None  # folder, ilsvrc_val: a folder or a tar; webdataset, parquet: folder or files
+    url: str | None = None  # url: an archive, plain or compressed by gzip, bzip2 or xz
+    digest: str | None = None  # url: the archive's sha256, or "md5:" and its md5
     subset: int | None = None  # how many images to measure, drawn in hash order; null: all
     seed: int = 0  # of the hash order
     count: int = 256  # generated: how many images to make
