@@ -88,6 +88,13 @@ class Precision(Enum):
     auto = "auto"
 
 
+class Engine(Enum):
+    """Who measures the shards; ray: a Ray cluster, by unitmean[ray]."""
+
+    local = "local"
+    ray = "ray"
+
+
 class Device(Enum):
     """What networks run on; auto: a GPU where there is one."""
 
@@ -155,6 +162,7 @@ class Collect:
     control_images: int = 32  # bfloat16: the first images, measured in float32 too, which tells its error
     correct: bool = False  # bfloat16: multiply each channel by what the control images say
     compile: bool = False  # torch.compile, which needs a C++ compiler and a minute
+    engine: Engine = Engine.local
     target_standard_error: float | None = None  # relative; stop at the shard that reaches it; null: never
     target_share: float = 0.95  # of the channels ever active that must reach it
 

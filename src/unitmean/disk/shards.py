@@ -42,18 +42,19 @@ def measure(
 
     Measures no more than the engine runs ahead of the consumer.
     """
-    paths = {partial / f"{measurement.key(part)}.parquet": part for part in parts}
-    missing = {path: part for path, part in paths.items() if not path.exists()}
-    kept = sum(len(part) for path, part in paths.items() if path not in missing)
+    paths = [(partial / f"{measurement.key(part)}.parquet", part) for part in parts]
+    # Equal shards, of equal images, are measured once.
+    missing = {path: part for path, part in paths if not path.exists()}
+    kept = sum(len(part) for path, part in paths if path not in missing)
     left = sum(map(len, missing.values()))
     what = f"measuring ({kept} kept)" if kept else "measuring"
     running: Sums = {}
     with (
         Bar(what, left, "images") as bar,
-        closing(engine(measurement, missing.values(), bar.advance)) as found,
+        closing(engine(measurement, list(missing.values()), bar.advance)) as found,
     ):
-        for path in paths:
-            if path in missing:
+        for path, _ in paths:
+            if missing.pop(path, None) is not None:
                 write_parquet(path, [to_frame(next(found))], {})
             sums = read_sums(path)
             running = add(running, sums) if running else sums

@@ -9,15 +9,18 @@ from unitmean.config.project import find_root
 from unitmean.core.analysis import analyse
 from unitmean.core.device import choose_device, choose_precision
 from unitmean.disk.atomic import write_text
+from unitmean.disk.cluster import by_ray
 from unitmean.disk.collecting import Target, collect, control, error_report, ratios
 from unitmean.disk.index import index_hash, load_index
 from unitmean.disk.measurement import Measurement
 from unitmean.disk.moments import summary, to_frame, write_parquet
 from unitmean.disk.networks import read_network
 from unitmean.disk.preprocess import Preprocessing
-from unitmean.disk.shards import measure
+from unitmean.disk.shards import Engine, local, measure
 from unitmean.disk.weights import sha256
 from unitmean.stages.entry import Run, stage
+
+ENGINES: dict[str, Engine] = {"local": local, "ray": by_ray}
 
 
 @stage
@@ -38,10 +41,11 @@ def collect_statistics(run: Run) -> str:
     )
     partial = find_root() / ".partial" / "shards"
     target = Target(settings.target_standard_error, settings.target_share)
-    found = collect(measurement, index, settings.shard_size, partial, target)
+    engine = ENGINES[settings.engine]
+    found = collect(measurement, index, settings.shard_size, partial, target, engine)
     sums, checked = found.sums, dict[str, Any]()
     if precision != "float32":
-        halves = control(measurement, index.head(min(settings.control_images, len(index))), partial)
+        halves = control(measurement, index.head(min(settings.control_images, len(index))), partial, engine)
         checked = dict(error_report(halves)) | {"corrected": settings.correct}
         if settings.correct:
             factors = ratios(halves)
