@@ -33,7 +33,7 @@ def step(*params: str) -> Step:
 def test_a_section_gives_all_its_keys_and_a_key_only_itself(values: dict[str, Any]) -> None:
     params = declared(step("model.name", "collect"), values, "params.yaml")
     assert params.model.name == "vgg19"
-    assert dict(params.collect) == {"batch_size": 8, "shard_size": 64}
+    assert {"batch_size": 8, "shard_size": 64}.items() <= dict(params.collect).items()
     assert list(params) == ["model", "collect"] and list(params.model) == ["name"]
 
 

@@ -40,6 +40,9 @@ RANGES = {
     "preprocess.crop": COUNT,
     "collect.batch_size": COUNT,
     "collect.shard_size": COUNT,
+    "collect.control_images": Range(2),
+    "collect.target_standard_error": NOT_NEGATIVE,
+    "collect.target_share": FRACTION,
     "rescale.min_active_fraction": FRACTION,
     "rescale.max_dead_fraction": FRACTION,
     "verify.images": COUNT,
@@ -67,6 +70,9 @@ NEEDS = {
     ("weights", "file"): ("path",),
     ("dataset", "folder"): ("path",),
     ("dataset", "ilsvrc_val"): ("path",),
+    ("dataset", "webdataset"): ("path",),
+    ("dataset", "parquet"): ("path",),
+    ("dataset", "url"): ("url", "digest"),
 }
 
 

@@ -46,6 +46,9 @@ class DatasetSource(Enum):
     generated = "generated"
     folder = "folder"
     ilsvrc_val = "ilsvrc_val"
+    webdataset = "webdataset"
+    parquet = "parquet"
+    url = "url"
 
 
 class OnError(Enum):
@@ -85,6 +88,29 @@ class Statistic(Enum):
     max = "max"
 
 
+class Precision(Enum):
+    """What convolutions compute in; auto: bfloat16 on a GPU or CPU with instructions for it, else float32."""
+
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+    auto = "auto"
+
+
+class Engine(Enum):
+    """Who measures the shards; ray: a Ray cluster, by unitmean[ray]."""
+
+    local = "local"
+    ray = "ray"
+
+
+class Device(Enum):
+    """What networks run on; auto: a GPU where there is one."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
 @dataclass
 class Model:
     """The network."""
@@ -113,7 +139,9 @@ class Dataset:
 
     name: str = "generated"  # names the folder data/<name>/images
     source: DatasetSource = DatasetSource.generated
-    path: str | None = None  # folder, ilsvrc_val: a folder or a tar
+    path: str | None = None  # folder, ilsvrc_val: a folder or a tar; webdataset, parquet: folder or files
+    url: str | None = None  # url: an archive, plain or compressed by gzip, bzip2 or xz
+    digest: str | None = None  # url: the archive's sha256, or "md5:" and its md5
     subset: int | None = None  # how many images to measure, drawn in hash order; null: all
     seed: int = 0  # of the hash order
     count: int = 256  # generated: how many images to make
@@ -138,6 +166,13 @@ class Collect:
 
     batch_size: int = 8
     shard_size: int = 64  # images whose sums are kept together
+    precision: Precision = Precision.float32
+    control_images: int = 32  # bfloat16: the first images, measured in float32 too, which tells its error
+    correct: bool = False  # bfloat16: multiply each channel by what the control images say
+    compile: bool = False  # torch.compile, which needs a C++ compiler and a minute
+    engine: Engine = Engine.local
+    target_standard_error: float | None = None  # relative; stop at the shard that reaches it; null: never
+    target_share: float = 0.95  # of the channels ever active that must reach it
 
 
 @dataclass
@@ -187,6 +222,13 @@ class Transfer:
 
 
 @dataclass
+class Runtime:
+    """What the stages run on."""
+
+    device: Device = Device.auto
+
+
+@dataclass
 class Meta:
     """What ties params.yaml to conf/."""
 
@@ -205,4 +247,5 @@ class Config:
     rescale: Rescale = field(default_factory=Rescale)
     verify: Verify = field(default_factory=Verify)
     transfer: Transfer = field(default_factory=Transfer)
+    runtime: Runtime = field(default_factory=Runtime)
     meta: Meta = field(default_factory=Meta)

@@ -13,13 +13,11 @@ from torch import Tensor
 def per_image(activation: Float[Tensor, "n ..."], dim: int) -> Float[Tensor, "4 n channels"]:
     """Mean, mean square, maximum and active fraction over positions, of each image and channel.
 
-    A channel is active where it is above zero.
+    A channel is active where it is above zero. Activations of less than 32 bits are summed in float32.
     """
     over = [d for d in range(1, activation.ndim) if d != dim]
-    if not over:
-        return torch.stack(
-            (activation, activation.square(), activation, (activation > 0).to(activation.dtype))
-        )
+    if not over or activation.dtype.itemsize < 4:
+        return per_image_at_once(activation, dim) if not over else _per_narrow_image(activation, over)
     squares, active = [], []
     # Image by image into one buffer: new memory for each would take longer than the arithmetic.
     scratch = torch.empty_like(activation[0])
@@ -30,6 +28,35 @@ def per_image(activation: Float[Tensor, "n ..."], dim: int) -> Float[Tensor, "4 
     return torch.stack(
         (activation.mean(over), torch.stack(squares), activation.amax(over), torch.stack(active))
     )
+
+
+def per_image_at_once(activation: Float[Tensor, "n ..."], dim: int) -> Float[Tensor, "4 n channels"]:
+    """`per_image` without a loop or a buffer, for compilers, which fuse it, and for GPUs."""
+    over = [d for d in range(1, activation.ndim) if d != dim]
+    wide = activation.float() if activation.dtype.itemsize < 4 else activation
+    active = (wide > 0).to(wide.dtype)
+    if not over:
+        return torch.stack((wide, wide.square(), wide, active))
+    return torch.stack((wide.mean(over), wide.square().mean(over), wide.amax(over), active.mean(over)))
+
+
+def _per_narrow_image(activation: Float[Tensor, "n ..."], over: list[int]) -> Float[Tensor, "4 n channels"]:
+    within = [d - 1 for d in over]
+    wide, scratch = (torch.empty_like(activation[0], dtype=torch.float32) for _ in range(2))
+    rows = []
+    for image in activation:
+        wide.copy_(image)
+        rows.append(
+            torch.stack(
+                (
+                    wide.mean(within),
+                    torch.mul(wide, wide, out=scratch).mean(within),
+                    wide.amax(within),
+                    torch.gt(wide, 0, out=scratch).mean(within),
+                )
+            )
+        )
+    return torch.stack(rows, dim=1)
 
 
 @dataclass(frozen=True)
@@ -64,6 +91,22 @@ class Moments:
             torch.maximum(self.maximum, other.maximum),
             self.active + other.active,
         )
+
+    def scaled(self, factor: Float64[Tensor, " channels"]) -> "Moments":
+        """The moments of activations multiplied by a positive factor a channel."""
+        return Moments(
+            self.images,
+            self.mean * factor,
+            self.mean_square * factor.square(),
+            self.square * factor.square(),
+            self.maximum * factor,
+            self.active,
+        )
+
+    def to(self, device: str) -> "Moments":
+        """The same in another memory."""
+        sums = (self.mean, self.mean_square, self.square, self.maximum, self.active)
+        return Moments(self.images, *(value.to(device) for value in sums))
 
     def expectation(self) -> Float64[Tensor, " channels"]:
         """The mean activation over images and positions."""

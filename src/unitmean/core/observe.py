@@ -37,10 +37,13 @@ def reduce_at(
     example: Float[Tensor, "n ..."],
     sites: Sequence[Site],
     reduction: Callable[[Tensor, int], Tensor],
+    *,
+    compile: bool = False,
 ) -> Observer:
     """`reduction(activation, channel dimension)` of every site, computed inside the graph.
 
-    Activations are freed as soon as the graph has used them, so memory does not grow with depth.
+    Activations are freed as soon as the graph has used them, so memory does not grow with depth. `compile`
+    lets torch.compile fuse the reductions with the rectifiers, anew for each batch size.
     """
     traced, nodes = _find(module, example, [site.name for site in sites])
     reduced = {}
@@ -48,7 +51,7 @@ def reduce_at(
         node = nodes[site.name]
         with traced.graph.inserting_after(node):
             reduced[site.name] = traced.graph.call_function(reduction, (node, site.dim))
-    return _returning(traced, reduced, in_place=True)
+    return _returning(traced, reduced, in_place=not compile, compile=compile)
 
 
 def _find(
@@ -65,7 +68,9 @@ def _find(
     return traced, {name: outputs[0] if name == OUTPUT else found[name] for name in sites}
 
 
-def _returning(traced: fx.GraphModule, nodes: dict[str, fx.Node], *, in_place: bool = False) -> Observer:
+def _returning(
+    traced: fx.GraphModule, nodes: dict[str, fx.Node], *, in_place: bool = False, compile: bool = False
+) -> Observer:
     graph = fx.Graph()  # of its own code generation: the exported one wants the module's outputs
     copied: dict[fx.Node, fx.Node] = {}
     graph.graph_copy(traced.graph, copied)
@@ -74,9 +79,10 @@ def _returning(traced: fx.GraphModule, nodes: dict[str, fx.Node], *, in_place: b
     if in_place:
         _rectify_in_place(graph)
     cut = fx.GraphModule(traced, graph)
+    evaluate = torch.compile(cut, dynamic=False) if compile else cut
 
     def run(x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
-        return dict(zip(nodes, cut(x), strict=True))
+        return dict(zip(nodes, evaluate(x), strict=True))
 
     return run
 

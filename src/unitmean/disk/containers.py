@@ -1,4 +1,4 @@
-"""Where images lie: in a folder, or in a plain tar that is read in place and never extracted."""
+"""Where images lie: in a folder, in a plain tar or in Parquet, read in place and never extracted."""
 
 import tarfile
 from collections import Counter
@@ -6,7 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from unitmean.disk.remote import Remote
+from unitmean.disk.tables import SUFFIX, list_table, read_row
 from unitmean.errors import DataError
+
+Container = Path | Remote
 
 SUFFIXES = frozenset(".jpg .jpeg .png .webp .bmp .gif .tif .tiff .ppm .pgm".split())
 # How files begin that hold a compressed tar.
@@ -15,21 +19,24 @@ COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x2
 
 @dataclass(frozen=True)
 class Entry:
-    """One image in a container: its name there and its bytes; `offset` is None for a file in a folder."""
+    """One image in a container: its name there and its bytes.
+
+    `offset` is None for a file in a folder, the row's number in Parquet.
+    """
 
     name: str
     offset: int | None
     size: int
 
 
-def list_images(container: Path) -> list[Entry]:
+def list_images(container: Container) -> list[Entry]:
     """The images of a folder and its subfolders or of a tar, by suffix, sorted by name.
 
     Names in which a component starts with a dot are passed over: macOS puts `._a.jpg` beside `a.jpg`.
     Raises DataError where there is no image, or where one can't be read in place.
     """
     try:
-        entries, others = _list_folder(container) if container.is_dir() else _list_tar(container)
+        entries, others = _list(container)
     except OSError as error:
         raise DataError(
             f"dataset.path must be readable; found {str(container)!r}: {error}; check it and its permissions"
@@ -46,14 +53,11 @@ def list_images(container: Path) -> list[Entry]:
     return sorted(entries, key=lambda entry: entry.name)
 
 
-def read_bytes(container: Path, entry: Entry) -> bytes:
+def read_bytes(container: Container, entry: Entry) -> bytes:
     """The image's bytes as they lie in the container; DataError if they are no longer there."""
     path = container / entry.name if entry.offset is None else container
     try:
-        with path.open("rb") as file:
-            file.seek(entry.offset or 0)
-            # A file is read to its end: one that grew since it was listed must not look unchanged.
-            data = file.read() if entry.offset is None else file.read(entry.size)
+        data = _read(path, entry)
     except OSError as error:
         raise DataError(
             f"image {entry.name!r} must be readable; found {error} at {str(path)!r}: "
@@ -65,6 +69,35 @@ def read_bytes(container: Path, entry: Entry) -> bytes:
             "it changed or was cut since it was listed, run `dvc repro -f index_images`"
         )
     return data
+
+
+def _read(path: Container, entry: Entry) -> bytes:
+    if entry.offset is not None and path.suffix == SUFFIX:
+        return read_row(path, entry.offset)
+    if isinstance(path, Remote):
+        return path.read(entry.offset, entry.size)
+    with path.open("rb") as file:
+        file.seek(entry.offset or 0)
+        # A file is read to its end: one that grew since it was listed must not look unchanged.
+        return file.read() if entry.offset is None else file.read(entry.size)
+
+
+def _list(container: Container) -> tuple[list[Entry], Counter[str]]:
+    if container.suffix == SUFFIX and not container.is_dir():
+        return [Entry(*row) for row in list_table(container)], Counter()
+    if not container.is_dir():
+        return _list_tar(container)
+    return _list_remote(container) if isinstance(container, Remote) else _list_folder(container)
+
+
+def _list_remote(folder: Remote) -> tuple[list[Entry], Counter[str]]:
+    entries, others = [], Counter[str]()
+    for name, size in folder.files():
+        if _wanted(name):
+            entries.append(Entry(name, None, size))
+        else:
+            others[PurePosixPath(name).suffix] += 1
+    return entries, others
 
 
 def _list_folder(folder: Path) -> tuple[list[Entry], Counter[str]]:
@@ -93,11 +126,11 @@ def _walk(folder: Path, above: tuple[Path, ...]) -> Iterator[Path]:
             yield path
 
 
-def _list_tar(path: Path) -> tuple[list[Entry], Counter[str]]:
+def _list_tar(path: Container) -> tuple[list[Entry], Counter[str]]:
     _require_plain(path)
     entries, others = dict[str, Entry](), Counter[str]()
     try:
-        with tarfile.open(path, "r:") as tar:
+        with path.open("rb") as opened, tarfile.open(fileobj=opened, mode="r:") as tar:
             for member in tar:
                 name = PurePosixPath(
                     member.name
@@ -124,7 +157,7 @@ def _list_tar(path: Path) -> tuple[list[Entry], Counter[str]]:
     return list(entries.values()), others
 
 
-def _require_plain(path: Path) -> None:
+def _require_plain(path: Container) -> None:
     with path.open("rb") as file:
         start = file.read(6)
     for magic, kind in COMPRESSED.items():
@@ -142,7 +175,7 @@ def _wanted(name: str) -> bool:
     )
 
 
-def _text(container: Path, name: str) -> str:
+def _text(container: Container, name: str) -> str:
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -150,14 +183,14 @@ def _text(container: Path, name: str) -> str:
     return name
 
 
-def _refusal(container: Path, name: str, found: str) -> DataError:
+def _refusal(container: Container, name: str, found: str) -> DataError:
     return DataError(
         f"images must be plain files with a name of their own; found {found} for {name!r} "
         f"in {str(container)!r}: pack the images again, or give the extracted folder"
     )
 
 
-def _damaged(path: Path, found: str) -> DataError:
+def _damaged(path: Container, found: str) -> DataError:
     return DataError(
         f"dataset.path must be a folder or a whole tar; {str(path)!r} is neither: {found}; "
         "a tar must have been cut or damaged: compare its size and hash with the original's, or get it again"

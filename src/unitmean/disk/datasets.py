@@ -1,11 +1,14 @@
-"""The sources of images: generated, a folder (or tar), ILSVRC's validation set."""
+"""The sources of images: generated, a folder or tar, ILSVRC's validation set, shards, Parquet, an archive."""
 
 import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from unitmean.disk.containers import Entry, list_images
+from unitmean.disk.archive import fetch_tar
+from unitmean.disk.containers import Container, Entry, list_images
 from unitmean.disk.deadleaves import write_tar
+from unitmean.disk.remote import Remote, is_remote
+from unitmean.disk.wildcards import containers
 from unitmean.errors import ConfigError, DataError
 
 # Russakovsky et al., ImageNet Large Scale Visual Recognition Challenge, IJCV 2015.
@@ -29,14 +32,14 @@ def generate(path: Path, *, count: int, size: int, seed: int, expected: int | No
     return list_images(path)
 
 
-def find_folder(path: Path, *, expected: int | None) -> list[Entry]:
+def find_folder(path: Container, *, expected: int | None) -> list[Entry]:
     """The images of any folder or tar."""
     entries = list_images(path)
     _require_count(len(entries), expected, str(path))
     return entries
 
 
-def find_ilsvrc_val(path: Path, *, expected: int | None) -> list[Entry]:
+def find_ilsvrc_val(path: Container, *, expected: int | None) -> list[Entry]:
     """ILSVRC's validation images in the tar as downloaded, or extracted; DataError unless all are there."""
     entries = list_images(path)
     expected = ILSVRC_VAL_IMAGES if expected is None else expected
@@ -44,21 +47,52 @@ def find_ilsvrc_val(path: Path, *, expected: int | None) -> list[Entry]:
     return entries
 
 
-def resolve(path: str | None, root: Path, source: str) -> Path:
+def find_shards(
+    path: str | None, root: Path, source: str, *, expected: int | None
+) -> list[tuple[Container, list[Entry]]]:
+    """The images of web-dataset shards or of Parquet files: a folder of them, or names with wildcards."""
+    suffix = ".parquet" if source == "parquet" else ".tar"
+    if path is None:
+        raise _no_path(source)
+    found = [(container, list_images(container)) for container in containers(path, root, suffix)]
+    _require_count(sum(len(entries) for _, entries in found), expected, path)
+    return found
+
+
+def download_archive(
+    url: str | None, digest: str | None, path: Path, partial: Path, *, expected: int | None
+) -> list[Entry]:
+    """Download an archive, put it at `path` as a plain tar, and list its images."""
+    if not url or not digest:
+        raise ConfigError(
+            f"dataset.source=url needs dataset.url and dataset.digest; found {url!r} and "
+            f"{digest!r}: give both"
+        )
+    fetch_tar(url, digest, path, partial)
+    entries = list_images(path)
+    _require_count(len(entries), expected, url)
+    return entries
+
+
+def resolve(path: str | None, root: Path, source: str) -> Container:
     """Where `dataset.path` leads from the project's root; DataError if it is not set or nothing is there."""
     if path is None:
-        raise DataError(
-            f"dataset.source={source} needs a folder or a tar of images; found dataset.path=null: "
-            "add the override dataset.path=/where/the/images/are"
-        )
+        raise _no_path(source)
     # Not joined where it is absolute; a leading ~ is what shells leave in `dataset.path=~/images`.
-    found = root / Path(path).expanduser()
+    found = Remote(path) if is_remote(path) else root / Path(path).expanduser()
     if not found.exists():
         raise DataError(
             f"dataset.path must be a folder or a tar of images; found nothing at {str(found)!r}: "
             "correct it; relative paths start at the project's root"
         )
     return found
+
+
+def _no_path(source: str) -> DataError:
+    return DataError(
+        f"dataset.source={source} needs a folder or a tar of images; found dataset.path=null: "
+        "add the override dataset.path=/where/the/images/are"
+    )
 
 
 def _require_count(found: int, expected: int | None, where: str, missing: str = "") -> None:

@@ -23,14 +23,24 @@ class Interrupted(Exception):
 
 
 def download(
-    url: str, path: Path, digest: str, partial: Path, *, attempts: int = 4, pause: float = 1.0
+    url: str,
+    path: Path,
+    digest: str,
+    partial: Path,
+    *,
+    attempts: int = 4,
+    pause: float = 1.0,
+    section: str = "weights",
 ) -> str:
     """Download `url` to `path` and return its sha256, of which `digest` must be the start (8 digits or more).
+
+    Or it is "md5:" and an md5, all that some publishers give. `section` of the settings is named in errors.
 
     What has arrived waits in the folder `partial` and the next call goes on from there. `pause` is in seconds
     and doubles with each attempt. Raises DownloadError; then nothing lies at `path`.
     """
-    expected = check_digest(digest)
+    md5 = digest.startswith("md5:")
+    expected = _check_md5(digest) if md5 else check_digest(digest)
     partial.mkdir(parents=True, exist_ok=True)
     part = partial / f"{hashlib.sha256(url.encode()).hexdigest()}.part"
     for attempt in range(attempts):
@@ -45,11 +55,13 @@ def download(
                 ) from fault
             time.sleep(pause * 2**attempt)
     found = sha256(part)
-    if not found.startswith(expected):
+    compared = _md5(part) if md5 else found
+    if not compared.startswith(expected):
         part.unlink()
         raise DownloadError(
-            f"{url} must have the sha256 {expected}; found {found}; the file was removed: "
-            "run again, or correct weights.sha256 if the file was published anew"
+            f"{url} must have the {'md5' if md5 else 'sha256'} {expected}; found {compared}; the file was "
+            f"removed: run again, or correct {section}.{'sha256' if section == 'weights' else 'digest'} "
+            "if the file was published anew"
         )
     path.parent.mkdir(parents=True, exist_ok=True)
     _move(part, path)
@@ -64,6 +76,20 @@ def check_digest(digest: str) -> str:
             "`sha256sum FILE` prints it"
         )
     return digest.lower()
+
+
+def _check_md5(digest: str) -> str:
+    if re.fullmatch(r"md5:[0-9a-fA-F]{32}", digest) is None:
+        raise ConfigError(
+            f"dataset.digest must be a sha256, or md5: and 32 hex digits; found {digest!r}: "
+            "`md5sum FILE` prints them"
+        )
+    return digest.removeprefix("md5:").lower()
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def _fetch(url: str, part: Path) -> None:

@@ -4,7 +4,7 @@ import csv
 import hashlib
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import astuple, dataclass, fields, replace
 from functools import partial
@@ -15,9 +15,10 @@ import pyarrow.parquet as pq
 
 from unitmean.disk.ahead import ahead
 from unitmean.disk.atomic import writing
-from unitmean.disk.containers import Entry, read_bytes
+from unitmean.disk.containers import Container, Entry, read_bytes
 from unitmean.disk.decode import UndecodableError, decode_stored, to_rgb
 from unitmean.disk.progress import watched
+from unitmean.disk.remote import Remote, is_remote
 from unitmean.errors import DataError
 
 SCHEMA = pa.schema(
@@ -81,7 +82,7 @@ class Index:
 
     def read(self, row: Row) -> bytes:
         """The image's bytes; DataError if they are not those that were indexed."""
-        data = read_bytes(self.root / row.container, Entry(row.name, row.offset, row.size))
+        data = read_bytes(place(row.container, self.root), Entry(row.name, row.offset, row.size))
         found = hashlib.sha256(data).hexdigest()
         if found != row.sha256:
             raise DataError(
@@ -97,21 +98,29 @@ def index_hash(index: Index) -> str:
 
 
 def build_rows(
-    container: Path, entries: Iterable[Entry], recorded: str, *, seed: int, skip: bool
+    container: Container, entries: Iterable[Entry], recorded: str, *, seed: int, skip: bool
 ) -> tuple[list[Row], list[Skipped]]:
-    """Decode every image once and describe it, in hash order; `recorded` is the container's path in the rows.
+    """The rows of one container's images, by `build_rows_of`."""
+    return build_rows_of([(container, list(entries), recorded)], seed=seed, skip=skip)
 
-    One that does not decode raises UndecodableError or, with `skip`, is listed; DataError if none is left.
+
+def build_rows_of(
+    parts: Sequence[tuple[Container, Sequence[Entry], str]], *, seed: int, skip: bool
+) -> tuple[list[Row], list[Skipped]]:
+    """Decode every image of some containers once and describe it, in hash order.
+
+    The text with each container is its path in the rows. An image that does not decode raises
+    UndecodableError or, with `skip`, is listed; DataError if none is left.
     """
-    entries = list(entries)
+    images = [(container, recorded, entry) for container, entries, recorded in parts for entry in entries]
     found: list[Row | Skipped] = []
-    with closing(ahead(partial(_examine, container, recorded, skip), entries)) as results:
-        found.extend(watched(results, len(entries), "indexing", "images"))
+    with closing(ahead(partial(_examine, skip), images)) as results:
+        found.extend(watched(results, len(images), "indexing", "images"))
     rows = [row for row in found if isinstance(row, Row)]
     if not rows:
         raise DataError(
-            f"at least one image in {recorded!r} must decode; found none of {len(entries)}, "
-            f"the first is {entries[0].name!r}: check dataset.path"
+            f"at least one image in {parts[0][2]!r} must decode; found none of {len(images)}, "
+            f"the first is {images[0][2].name!r}: check dataset.path"
         )
     return sorted(rows, key=partial(_rank, seed)), [
         skipped for skipped in found if isinstance(skipped, Skipped)
@@ -152,13 +161,21 @@ def load_index(path: Path, root: Path | None = None) -> Index:
     return Index(tuple(Row(**row) for row in table.to_pylist()), root or _project(path))
 
 
-def recorded_path(container: Path, root: Path) -> str:
+def recorded_path(container: Container, root: Path) -> str:
     """How the index names a container: relative to the project inside it, so that it holds in copies."""
+    if isinstance(container, Remote):
+        return container.url
     absolute, root = Path(os.path.abspath(container)), Path(os.path.abspath(root))
     return absolute.relative_to(root).as_posix() if absolute.is_relative_to(root) else str(absolute)
 
 
-def _examine(container: Path, recorded: str, skip: bool, entry: Entry) -> Row | Skipped:
+def place(recorded: str, root: Path) -> Container:
+    """The inverse of `recorded_path`."""
+    return Remote(recorded) if is_remote(recorded) else root / recorded
+
+
+def _examine(skip: bool, source: tuple[Container, str, Entry]) -> Row | Skipped:
+    container, recorded, entry = source
     data = read_bytes(container, entry)
     try:
         image = decode_stored(data, entry.name)
@@ -172,9 +189,9 @@ def _examine(container: Path, recorded: str, skip: bool, entry: Entry) -> Row | 
     return Row(recorded, entry.name, entry.offset, entry.size, digest, *image.size, mode, label)
 
 
-def _rank(seed: int, row: Row) -> tuple[bytes, str]:
+def _rank(seed: int, row: Row) -> tuple[bytes, str, str]:
     """By a hash, since prefixes by name are biased, one class after another; equal images by name."""
-    return hashlib.sha256(f"{seed}{row.sha256}".encode()).digest(), row.name
+    return hashlib.sha256(f"{seed}{row.sha256}".encode()).digest(), row.name, row.container
 
 
 def _synset(name: str) -> str | None:

@@ -34,9 +34,14 @@ class Bar:
     def __init__(self, what: str, total: int, unit: str) -> None:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
         self._progress = Progress(
-            *columns, _Rate(), TimeRemainingColumn(), console=Console(stderr=True), transient=True
+            *columns,
+            _Rate(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=Console(stderr=True),
+            transient=True,
         )
-        self._task = self._progress.add_task(what, total=total, unit=unit)
+        self._task = self._progress.add_task(what, total=total, unit=unit, note="")
         self._started = time.monotonic()
         self._shown = False
 
@@ -45,6 +50,10 @@ class Bar:
         if not self._shown and sys.stderr.isatty() and time.monotonic() - self._started > PATIENCE:
             self._progress.start()
             self._shown = True
+
+    def note(self, text: str) -> None:
+        """Words at the bar's end, from now on."""
+        self._progress.update(self._task, note=text)
 
     def __enter__(self) -> "Bar":
         return self

@@ -1,51 +1,31 @@
 """The moments of an index, shard by shard: what is measured stays measured when a run is killed."""
 
-import hashlib
-import json
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Generator, Iterable
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
-import torch
 
-import unitmean.core
-from unitmean.core.moments import Moments, per_image, total
-from unitmean.core.observe import Observer, reduce_at, without_gradient
-from unitmean.core.plan import Site
-from unitmean.disk.batches import batches
+from unitmean.core.accuracy import accuracy
+from unitmean.core.moments import Moments, total
 from unitmean.disk.index import Index
+from unitmean.disk.measurement import Advance, Measurement
 from unitmean.disk.moments import from_frame, to_frame, write_parquet
-from unitmean.disk.preprocess import Preprocessing
 from unitmean.disk.progress import Bar
 from unitmean.errors import ConfigError
-from unitmean.networks.architectures import Network
+
+Sums = dict[str, Moments]
+"""By paper name of the site."""
+
+Engine = Callable[[Measurement, Iterable[Index], Advance], Generator[Sums, None, None]]
+"""The moments of shards, in their order."""
 
 
-@dataclass(frozen=True)
-class Measurement:
-    """A network, what it is shown and how; `identity` is all else that the sums depend on."""
-
-    network: Network
-    sites: tuple[Site, ...]
-    preprocessing: Preprocessing
-    batch_size: int
-    identity: Mapping[str, Any]
-
-    def key(self, images: Index) -> str:
-        """A name for these images' sums that changes with whatever might change them."""
-        parts = {
-            "identity": dict(self.identity),
-            "sites": [site.name for site in self.sites],
-            "input": self.network.input.to_dict(),
-            "preprocessing": asdict(self.preprocessing),
-            "batch_size": self.batch_size,
-            "images": [row.sha256 for row in images.rows],
-            "torch": torch.__version__,
-            "code": _code(),
-        }
-        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+def local(measurement: Measurement, shards: Iterable[Index], advance: Advance) -> Generator[Sums, None, None]:
+    """One shard after another, in this process."""
+    for shard in shards:
+        yield measurement.of(shard, advance)
 
 
 def shards(index: Index, size: int) -> list[Index]:
@@ -56,41 +36,42 @@ def shards(index: Index, size: int) -> list[Index]:
 
 
 def measure(
-    measurement: Measurement, index: Index, shard_size: int, partial: Path
-) -> Iterator[dict[str, Moments]]:
-    """The moments of each shard, by paper name of the site; kept under `partial` and found there again."""
-    names = {site.name: measurement.network.layer(site.name) for site in measurement.sites}
-    observer: Observer | None = None
-    with Bar("measuring", len(index), "images") as bar:
-        for shard in shards(index, shard_size):
-            path = partial / f"{measurement.key(shard)}.parquet"
-            if not path.exists():
-                observer = observer or _observer(measurement)
-                moments = _measure(measurement, observer, shard, bar)
-                frame = to_frame({names[site]: m for site, m in moments.items()})
-                write_parquet(path, [frame], {})
-            else:
-                bar.advance(len(shard))
-            yield from_frame(pd.read_parquet(path))
+    measurement: Measurement, parts: Iterable[Index], partial: Path, engine: Engine = local
+) -> Generator[Sums, None, None]:
+    """The moments of each shard, in order; kept under `partial` and found there again.
+
+    Measures no more than the engine runs ahead of the consumer.
+    """
+    paths = [(partial / f"{measurement.key(part)}.parquet", part) for part in parts]
+    # Equal shards, of equal images, are measured once.
+    missing = {path: part for path, part in paths if not path.exists()}
+    kept = sum(len(part) for path, part in paths if path not in missing)
+    left = sum(map(len, missing.values()))
+    what = f"measuring ({kept} kept)" if kept else "measuring"
+    running: Sums = {}
+    with (
+        Bar(what, left, "images") as bar,
+        closing(engine(measurement, list(missing.values()), bar.advance)) as found,
+    ):
+        for path, _ in paths:
+            if missing.pop(path, None) is not None:
+                write_parquet(path, [to_frame(next(found))], {})
+            sums = read_sums(path)
+            running = add(running, sums) if running else sums
+            bar.note(_words(running))
+            yield sums
 
 
-def _observer(measurement: Measurement) -> Observer:
-    size = measurement.preprocessing.output_size
-    # The fastest layout for convolutions on every CPU tried.
-    module = measurement.network.module.to(memory_format=torch.channels_last)
-    return without_gradient(reduce_at(module, torch.zeros(1, 3, size, size), measurement.sites, per_image))
+def read_sums(path: Path) -> Sums:
+    """The moments of one shard."""
+    return from_frame(pd.read_parquet(path))
 
 
-def _measure(measurement: Measurement, observer: Observer, images: Index, bar: Bar) -> dict[str, Moments]:
-    sums: dict[str, list[Moments]] = {site.name: [] for site in measurement.sites}
-    for batch in batches(images, measurement.preprocessing, measurement.batch_size):
-        x = measurement.network.input.apply(batch).contiguous(memory_format=torch.channels_last)
-        for name, statistics in observer(x).items():
-            sums[name].append(Moments.of(statistics))
-        bar.advance(len(batch))
-    return {name: total(parts) for name, parts in sums.items()}
+def add(a: Sums, b: Sums) -> Sums:
+    """The sums over the images of both."""
+    return {site: total([a[site], b[site]]) for site in a}
 
 
-def _code() -> str:
-    files = sorted(Path(unitmean.core.__path__[0]).glob("*.py"))
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+def _words(sums: Sums) -> str:
+    now = accuracy(sums.values(), None, 0.95)
+    return f"standard error {now.median:.1%} (median), {now.worst:.0%} (worst)"

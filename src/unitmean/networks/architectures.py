@@ -121,9 +121,7 @@ def _set_pooling(module: nn.Module, pooling: str, name: str) -> None:
         pool = module.get_submodule(path)
         assert isinstance(pool, nn.MaxPool2d)
         if pool.dilation not in (1, (1, 1)):
-            raise NetworkError(
-                f"{path} of {name} is dilated; mean pooling can't be: use model.pooling=max"
-            )
+            raise NetworkError(f"{path} of {name} is dilated; mean pooling can't be: use model.pooling=max")
         geometry = (pool.kernel_size, pool.stride, pool.padding, pool.ceil_mode)
         # Padded positions are no activations: they must not count in the mean.
         mean = nn.AvgPool2d(*geometry, count_include_pad=False)

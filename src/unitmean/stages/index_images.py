@@ -4,10 +4,17 @@ from pathlib import Path
 from typing import Any
 
 from unitmean.config.project import find_root
-from unitmean.disk.containers import Entry
-from unitmean.disk.datasets import find_folder, find_ilsvrc_val, generate, resolve
+from unitmean.disk.containers import Container, Entry
+from unitmean.disk.datasets import (
+    download_archive,
+    find_folder,
+    find_ilsvrc_val,
+    find_shards,
+    generate,
+    resolve,
+)
 from unitmean.disk.folders import writing_folder
-from unitmean.disk.index import build_rows, recorded_path, write_index, write_skipped
+from unitmean.disk.index import build_rows_of, recorded_path, write_index, write_skipped
 from unitmean.errors import ConfigError
 from unitmean.stages.entry import Run, stage
 
@@ -17,31 +24,37 @@ def index_images(run: Run) -> str:
     """Decode every image of the data set once and write one row for each."""
     dataset, out, root = run.params.dataset, run.out("images"), find_root()
     with writing_folder(out) as folder:
-        container, entries = _find(dataset, folder, root)
-        # Generated images have their final place only when the folder has its name.
-        recorded = recorded_path(out / container.name if container.parent == folder else container, root)
-        skip = dataset.on_error == "skip"
-        rows, skipped = build_rows(container, entries, recorded, seed=dataset.seed, skip=skip)
+        parts = [
+            # What is made here has its final place only when the folder has its name.
+            (container, entries, recorded_path(out / container.name if made else container, root))
+            for container, entries, made in _find(dataset, folder, root)
+        ]
+        rows, skipped = build_rows_of(parts, seed=dataset.seed, skip=dataset.on_error == "skip")
         write_index(folder / "index.parquet", rows)
         write_skipped(folder / "skipped.csv", skipped)
-    return f"{len(rows)} images of {dataset.name!r} in {recorded!r}, {len(skipped)} skipped"
+    more = f" and {len(parts) - 1} more" if len(parts) > 1 else ""
+    return f"{len(rows)} images of {dataset.name!r} in {parts[0][2]!r}{more}, {len(skipped)} skipped"
 
 
-def _find(dataset: Any, folder: Path, root: Path) -> tuple[Path, list[Entry]]:
-    """Where the images lie, and their list; generated ones are written into `folder`."""
-    if dataset.source == "generated":
-        tar = folder / "images.tar"
-        made = generate(
-            tar, count=dataset.count, size=dataset.size, seed=dataset.seed, expected=dataset.expected
-        )
-        return tar, made
-    container = resolve(dataset.path, root, dataset.source)
-    if dataset.source == "folder":
-        return container, find_folder(container, expected=dataset.expected)
-    if dataset.source == "ilsvrc_val":
-        return container, find_ilsvrc_val(container, expected=dataset.expected)
+def _find(dataset: Any, folder: Path, root: Path) -> list[tuple[Container, list[Entry], bool]]:
+    """Where the images lie, their lists, and whether they were put into `folder` for it."""
+    source, expected = dataset.source, dataset.expected
+    tar = folder / "images.tar"
+    if source == "generated":
+        made = generate(tar, count=dataset.count, size=dataset.size, seed=dataset.seed, expected=expected)
+        return [(tar, made, True)]
+    if source == "url":
+        partial = root / ".partial" / "downloads"
+        return [(tar, download_archive(dataset.url, dataset.digest, tar, partial, expected=expected), True)]
+    if source in ("webdataset", "parquet"):
+        return [(*found, False) for found in find_shards(dataset.path, root, source, expected=expected)]
+    container = resolve(dataset.path, root, source)
+    if source in ("folder", "ilsvrc_val"):
+        find = find_folder if source == "folder" else find_ilsvrc_val
+        return [(container, find(container, expected=expected), False)]
     raise ConfigError(
-        f"dataset.source must be generated, folder or ilsvrc_val; found {dataset.source!r}: choose one"
+        "dataset.source must be generated, folder, ilsvrc_val, webdataset, parquet or url; "
+        f"found {source!r}: choose one"
     )
 
 

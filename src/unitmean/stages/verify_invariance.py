@@ -41,6 +41,8 @@ def verify_invariance(run: Run) -> str:
     preprocessing = Preprocessing(**run.params.preprocess)
     size = preprocessing.output_size
     example = torch.zeros(1, 3, size, size)
+    # As many as were measured, where collect.target_standard_error was reached before the subset's end.
+    index = index.head(rescaled.metadata["statistics"]["images"])
     rescaling = rescaled.metadata["rescale"]
     plan = analyse(original.network.module, example, outputs=rescaling["outputs"])
     table, _ = read_parquet(run.dep("scales.parquet"))

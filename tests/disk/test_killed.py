@@ -1,0 +1,122 @@
+"""Killed with SIGKILL at random moments, a run goes on and leaves the bytes of an undisturbed one."""
+
+import multiprocessing
+import os
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from safetensors.torch import save_file
+from scratch_project import copy_settings
+
+from unitmean.networks.seeded import seeded
+
+SHARDS = 16
+OVERRIDES = [
+    "model=vgg11",
+    "weights=file",
+    "weights.path=conv2_1.safetensors",
+    "weights.input=torchvision",
+    f"dataset.count={2 * SHARDS}",
+    "dataset.size=32",
+    f"dataset.subset={2 * SHARDS}",
+    "preprocess.size=32",
+    "collect.batch_size=2",
+    "collect.shard_size=2",
+]
+OUTPUTS = ("statistics.parquet", "shards.parquet", "convergence.csv")
+STAGES = ("fetch_weights", "index_images", "collect_statistics")
+KILLS = 10
+
+
+def program(folder: Path, stage: str, overrides: list[str]) -> None:
+    """A stage as a program of its own; the server it comes from has imported everything already."""
+    import importlib
+
+    os.chdir(folder)
+    sys.argv = [stage, *overrides]
+    getattr(importlib.import_module(f"unitmean.stages.{stage}"), stage)()
+
+
+@pytest.fixture(scope="module")
+def server():
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([f"unitmean.stages.{stage}" for stage in STAGES])
+    return context
+
+
+def start(server, folder: Path, stage: str = STAGES[-1], *overrides: str):
+    process = server.Process(target=program, args=(folder, stage, [*OVERRIDES, *overrides]))
+    process.start()
+    return process
+
+
+def finish(server, folder: Path, *overrides: str) -> dict[str, bytes]:
+    process = start(server, folder, STAGES[-1], *overrides)
+    process.join()
+    assert process.exitcode == 0
+    return {name: (folder / "data/vgg11" / name).read_bytes() for name in OUTPUTS}
+
+
+@pytest.fixture(scope="module")
+def folder(server, tmp_path_factory) -> Path:
+    """A project with weights and images, and nothing measured."""
+    folder = copy_settings(tmp_path_factory.mktemp("killed"))
+    kept = ("features.0.", "features.3.")
+    state = {key: value for key, value in seeded("vgg11", 0, 3.0).items() if key.startswith(kept)}
+    save_file(state, folder / "conv2_1.safetensors")
+    for stage in STAGES[:2]:
+        process = start(server, folder, stage)
+        process.join()
+        assert process.exitcode == 0
+    return folder
+
+
+def clear(folder: Path) -> None:
+    for path in [*(folder / ".partial/shards").glob("*"), *(folder / "data/vgg11" / n for n in OUTPUTS)]:
+        path.unlink(missing_ok=True)
+
+
+def kept(folder: Path) -> int:
+    return len(list((folder / ".partial/shards").glob("[!.]*.parquet")))
+
+
+@pytest.mark.slow
+def test_killed_ten_times_and_equal_byte_for_byte(server, folder):
+    clear(folder)
+    undisturbed = finish(server, folder)
+    whole = kept(folder)
+    assert whole == SHARDS
+    clear(folder)
+    draw = random.Random(0)
+    found = []
+    for kill in range(KILLS):
+        process = start(server, folder)
+        # At least so many shards, so that all kills together fall all over the run; then at any moment.
+        wanted = whole * kill // KILLS
+        while process.is_alive() and kept(folder) < wanted:
+            time.sleep(0.001)
+        time.sleep(draw.uniform(0, 0.1 if kill else 1.0))
+        os.kill(process.pid, signal.SIGKILL)
+        process.join()
+        found.append((process.exitcode, kept(folder)))
+    # They were killed, not finished, and what had been measured stayed.
+    assert sum(code == -signal.SIGKILL for code, _ in found) >= KILLS - 2, found
+    assert len({count for _, count in found}) > 3, found
+    assert [count for _, count in found] == sorted(count for _, count in found)
+    assert finish(server, folder) == undisturbed
+
+
+@pytest.mark.slow
+def test_a_larger_subset_and_back_give_the_same_bytes(server, folder):
+    clear(folder)
+    small = finish(server, folder, f"dataset.subset={SHARDS}")
+    assert kept(folder) == SHARDS // 2
+    large = finish(server, folder)
+    assert kept(folder) == SHARDS and large != small
+    assert finish(server, folder, f"dataset.subset={SHARDS}") == small
+    clear(folder)
+    assert finish(server, folder) == large
