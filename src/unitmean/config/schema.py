@@ -77,6 +77,17 @@ class Rounding(Enum):
     pow2 = "pow2"
 
 
+class Export(Enum):
+    """Layouts to write the normalised weights in, besides the canonical one; all: all that fit."""
+
+    torchvision = "torchvision"
+    neural_style_pt = "neural_style_pt"
+    leongatys = "leongatys"
+    adain = "adain"
+    onnx = "onnx"
+    all = "all"
+
+
 @dataclass
 class Model:
     """The network."""
@@ -143,6 +154,8 @@ class Rescale:
     # nearly dead, and its factor is one. A channel active in a single image has a relative error of one.
     max_relative_error: float = 0.9
     max_dead_fraction: float = 0.25  # of all channels; more than that stops the run
+    # Layouts besides normalised.safetensors. Of VGG-19 a file with its head is 575 MB, without 80 MB.
+    exports: list[Export] = field(default_factory=list)
 
 
 @dataclass
