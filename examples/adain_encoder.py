@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 
 def encoder(state: dict[str, Tensor]) -> nn.Sequential:
-    """Layer 0 makes the network's input of RGB in [0, 1]; then padding, convolution, rectifier, perhaps a pool.
+    """Layer 0 makes the network's input of RGB in [0, 1]; then padding, convolution, rectifier, some pools.
 
     A gap of four places between two convolutions, rather than three, holds a pool.
     """

@@ -88,6 +88,28 @@ class Export(Enum):
     all = "all"
 
 
+class Init(Enum):
+    """The picture that style transfer starts from."""
+
+    content = "content"
+    style = "style"
+    noise = "noise"
+
+
+class Optimiser(Enum):
+    """lbfgs: as the paper, with a line search; adam: less memory, for large pictures."""
+
+    lbfgs = "lbfgs"
+    adam = "adam"
+
+
+class LayerWeights(Enum):
+    """equal: style layers alike; authors: 1/channels^2 each with the original network, else alike."""
+
+    equal = "equal"
+    authors = "authors"
+
+
 @dataclass
 class Model:
     """The network."""
@@ -173,18 +195,27 @@ class Verify:
 
 @dataclass
 class Transfer:
-    """The style transfer smoke test."""
+    """Style transfer with both networks."""
 
     content: str | None = None  # a picture; null: the photograph that matplotlib ships
     style: str | None = None  # a picture; null: a generated one
     size: int = 128  # longer side in pixels
-    steps: int = 20  # L-BFGS iterations
+    scales: int = 1  # sizes, each half the next, at which the picture is made from coarse to fine
+    steps: int = 20  # iterations at each size
+    init: Init = Init.content
+    optimiser: Optimiser = Optimiser.lbfgs
+    rate: float = 0.02  # adam: how far a step moves a pixel, of its range
+    pooling: Pooling = (
+        Pooling.avg
+    )  # of the network while it makes the picture; means are measured with model's
+    preview: int | None = None  # write the picture every so many steps; null: never
     content_layer: str = "relu4_2"
     style_layers: list[str] = field(
         default_factory=lambda: ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"]
     )
     content_weight: float = 1.0
     style_weight: float = 1000.0
+    layer_weights: LayerWeights = LayerWeights.equal
     seed: int = 0
     min_decrease: float = 0.5  # the loss must fall by this fraction
 
