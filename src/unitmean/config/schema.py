@@ -114,7 +114,7 @@ class LayerWeights(Enum):
 class Model:
     """The network."""
 
-    name: str = "vgg19"
+    name: str = "vgg19"  # a classification model of torchvision; names the folder data/<name>
     pooling: Pooling = Pooling.max
     padding: Padding = Padding.zeros
 
@@ -176,7 +176,7 @@ class Rescale:
     # nearly dead, and its factor is one. A channel active in a single image has a relative error of one.
     max_relative_error: float = 0.9
     max_dead_fraction: float = 0.25  # of all channels; more than that stops the run
-    # Layouts besides normalised.safetensors. Of VGG-19 a file with its head is 575 MB, without 80 MB.
+    # Of VGG-19 a file with its head (torchvision, neural_style_pt, onnx) is 575 MB, without it 80 MB.
     exports: list[Export] = field(default_factory=list)
 
 
@@ -209,14 +209,15 @@ class Transfer:
         Pooling.avg
     )  # of the network while it makes the picture; means are measured with model's
     preview: int | None = None  # write the picture every so many steps; null: never
-    content_layer: str = "relu4_2"
+    content_layer: str = "relu4_2"  # a rectifier, by the paper's name
+    # Rectifiers, by the paper's names.
     style_layers: list[str] = field(
         default_factory=lambda: ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"]
     )
-    content_weight: float = 1.0
-    style_weight: float = 1000.0
+    content_weight: float = 1.0  # of 1/(2 N M) sum (F - P)^2, N channels, M positions
+    style_weight: float = 1000.0  # of all style layers together, each as in the paper's equation 4
     layer_weights: LayerWeights = LayerWeights.equal
-    seed: int = 0
+    seed: int = 0  # of the noise, and of the generated style picture
     min_decrease: float = 0.5  # the loss must fall by this fraction
 
 
