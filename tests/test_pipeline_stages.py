@@ -1,6 +1,7 @@
 """The stages themselves, run as programs on a small network and a few small images."""
 
 import json
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -223,6 +224,23 @@ def test_a_network_without_a_head_is_normalised_to_its_end(
     assert torch.equal(written["6.weight"], normalised["features.3.weight"])
     assert "6 of generated" not in (exports / "README.md").read_text()
     assert "4 of generated" in (exports / "README.md").read_text()
+
+
+def test_style_transfer_says_how_layers_share_the_loss(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    more = ["transfer.init=noise", "transfer.optimiser=adam", "transfer.layer_weights=authors"]
+    more += ["transfer.preview=1", "transfer.min_decrease=0"]
+    run(monkeypatch, transfer_style, "model=alexnet", *SMALL, *more)
+    found = json.loads((data / "transfer.json").read_text())
+    for name in ("plain", "normalised", "plain_authors"):
+        shares, layers = found[f"{name}_shares"], found[f"{name}_layers"]
+        assert list(shares) == [f"relu{i}" for i in range(1, 6)] and sum(shares.values()) == pytest.approx(1)
+        assert found[f"{name}_orders"] == pytest.approx(
+            math.log10(max(layers.values()) / min(layers.values()))
+        )
+        loud = {layer: loss * found[f"{name}_retuning"][layer] for layer, loss in layers.items()}
+        assert list(loud.values()) == pytest.approx([max(layers.values())] * 5)
+    assert found["normalised_orders"] < found["plain_orders"]
+    assert {"plain_00001.png", "normalised_00002.png"} <= {p.name for p in (data / "transfer").iterdir()}
 
 
 def test_without_exports_only_the_card_is_written(data: Path) -> None:

@@ -8,8 +8,11 @@ import torch
 from PIL import Image
 
 from unitmean.cli import main
+from unitmean.config.check import check
+from unitmean.config.compose import as_values, compose
 from unitmean.disk.pictures import write_picture
 from unitmean.disk.weights import save_weights
+from unitmean.errors import ConfigError
 from unitmean.networks.inputs import TORCHVISION
 from unitmean.networks.seeded import well_behaved
 from unitmean.networks.skeleton import skeleton
@@ -86,3 +89,15 @@ def test_a_picture_that_is_none(folder: Path, capsys: pytest.CaptureFixture[str]
     (folder / "style.png").write_text("no picture")
     assert stylise(folder) == 1
     assert "must be an image that Pillow can decode" in capsys.readouterr().err
+
+
+def test_the_papers_preset_and_sizes_that_leave_nothing() -> None:
+    root = Path(__file__).resolve().parents[2]
+    values = as_values(compose(root, ["transfer=gatys2016", "+exports=all"]))
+    assert values["transfer"]["layer_weights"] == "authors" and values["transfer"]["style_weight"] == 2000
+    assert values["transfer"]["init"] == "noise" and values["transfer"]["size"] == 512
+    assert values["rescale"]["exports"] == ["all"]
+    check(values, "params.yaml")
+    values["transfer"]["scales"] = 6
+    with pytest.raises(ConfigError, match="must leave 32 pixels at the coarsest .* which leave 16"):
+        check(values, "params.yaml")

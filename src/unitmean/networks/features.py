@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from unitmean.core.observe import observe
 from unitmean.errors import NetworkError
@@ -17,7 +17,11 @@ def features(
 
     Raises NetworkError for a layer that isn't one of the network's rectifiers.
     """
-    paths = {name: path for path, name in network.layers.items() if name.startswith("relu")}
+    paths = {
+        name: path
+        for path, name in network.layers.items()
+        if isinstance(network.module.get_submodule(path), nn.ReLU)
+    }
     missing = [layer for layer in layers if layer not in paths]
     if missing:
         raise NetworkError(
