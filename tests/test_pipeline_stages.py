@@ -1,6 +1,7 @@
 """The stages themselves, run as programs on a small network and a few small images."""
 
 import json
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -203,6 +204,7 @@ def test_a_network_without_a_head_is_normalised_to_its_end(
         "weights.input=torchvision",
         "transfer.content_layer=relu2_1",
         "transfer.style_layers=[relu1_1,relu2_1]",
+        "rescale.exports=[adain,torchvision]",
     ]
     for program in [p for p in STAGES if p is not index_images]:
         run(monkeypatch, program, *SMALL, *overrides)
@@ -213,3 +215,45 @@ def test_a_network_without_a_head_is_normalised_to_its_end(
     assert list(means["site"].unique()) == ["relu1_1", "relu2_1"]
     live = means[means["status"] == "normalised"]
     assert len(live) > 150 and (live["mean_after"] - 1).abs().max() < 1e-3
+    exports = folder / "data/vgg11/exports"
+    assert sorted(path.name for path in exports.iterdir()) == [
+        "README.md", "vgg11_normalised_adain.pth", "vgg11_normalised_torchvision.pth",
+    ]  # fmt: skip
+    normalised, _ = load_weights(folder / "data/vgg11/normalised.safetensors")
+    written = torch.load(exports / "vgg11_normalised_adain.pth", weights_only=True)
+    assert torch.equal(written["6.weight"], normalised["features.3.weight"])
+    assert "6 of generated" not in (exports / "README.md").read_text()
+    assert "4 of generated" in (exports / "README.md").read_text()
+
+
+def test_style_transfer_says_how_layers_share_the_loss(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    more = ["transfer.init=noise", "transfer.optimiser=adam", "transfer.layer_weights=authors"]
+    more += ["transfer.preview=1", "transfer.min_decrease=0"]
+    run(monkeypatch, transfer_style, "model=alexnet", *SMALL, *more)
+    found = json.loads((data / "transfer.json").read_text())
+    for name in ("plain", "normalised", "plain_authors"):
+        shares, layers = found[f"{name}_shares"], found[f"{name}_layers"]
+        assert list(shares) == [f"relu{i}" for i in range(1, 6)] and sum(shares.values()) == pytest.approx(1)
+        assert found[f"{name}_orders"] == pytest.approx(
+            math.log10(max(layers.values()) / min(layers.values()))
+        )
+        loud = {layer: loss * found[f"{name}_retuning"][layer] for layer, loss in layers.items()}
+        assert list(loud.values()) == pytest.approx([max(layers.values())] * 5)
+    assert found["normalised_orders"] < found["plain_orders"]
+    assert {"plain_00001.png", "normalised_00002.png"} <= {p.name for p in (data / "transfer").iterdir()}
+
+
+def test_without_exports_only_the_card_is_written(data: Path) -> None:
+    assert [path.name for path in (data / "exports").iterdir()] == ["README.md"]
+    assert "random numbers: no licence needed" in (data / "exports" / "README.md").read_text()
+
+
+def test_an_export_that_does_not_fit_stops_the_stage(
+    data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = (data / "normalised.safetensors").read_bytes()
+    with pytest.raises(SystemExit):
+        run(monkeypatch, rescale_weights, "model=alexnet", *SMALL, "rescale.exports=[adain]")
+    words = capsys.readouterr().err
+    assert "rescale.exports=adain doesn't fit" in words and "choose from torchvision, onnx" in words
+    assert (data / "normalised.safetensors").read_bytes() == before

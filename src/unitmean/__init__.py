@@ -9,14 +9,19 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "analyse": "unitmean.core.analysis",
     "factors": "unitmean.library",
+    "load": "unitmean.loading",
     "measure": "unitmean.library",
     "normalise": "unitmean.library",
     "verify": "unitmean.library",
 }
-__all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604  # the table's names are attributes, by __getattr__
+__all__ = ["__version__", *_PUBLIC]
 
 
 def __getattr__(name: str) -> Any:
     if name not in _PUBLIC:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_PUBLIC[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_PUBLIC])

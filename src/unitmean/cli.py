@@ -12,6 +12,7 @@ COMMANDS = {
     "repro": "compose conf/ into params.yaml, run the pipeline and show its figures",
     "configure": "compose conf/ into params.yaml",
     "zoo": "what can be normalised in each of torchvision's networks, as a table",
+    "stylise": "give a picture the style of another",
 }
 INTERRUPTED = 130  # what shells report for a program ended by Ctrl-C
 

@@ -27,7 +27,7 @@ def test_every_choice_of_every_group_composes() -> None:
     }
     for group, choices in groups(ROOT / "conf").items():
         for choice in choices:
-            plus = "+" if group == "experiment" else ""
+            plus = "+" if group in ("experiment", "exports") else ""
             more = given.get(group, []) + (given["dataset"] if plus else [])
             check(as_values(compose(ROOT, [f"{plus}{group}={choice}", *more])), "the test")
 
@@ -55,7 +55,7 @@ def test_groups_choose_and_keys_override_them() -> None:
         ("model=vgg99", ["model must be one of the 80 in conf/model", "'vgg99'", "did you mean vgg19"]),
         ("modle=vgg16", ["group", "'modle'", "did you mean model?"]),
         ("+modle=vgg16", ["group", "'modle'", "did you mean model?"]),
-        ("zzz=1", ["group", "'zzz'", "the groups are dataset, experiment, model"]),
+        ("zzz=1", ["group", "'zzz'", "the groups are dataset, experiment, exports, model"]),
         ("dataset=imagenet", ["folder, generated, ilsvrc_val", "'imagenet'"]),
         ("dataset=3", ["folder, generated, ilsvrc_val", "3"]),
         ("dataset.subst=5", ["'dataset.subst'", "did you mean dataset.subset"]),

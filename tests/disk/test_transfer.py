@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 import torch
 
-from unitmean.core.style import Losses, Stylised
+from unitmean.core.descent import Stylised
+from unitmean.core.style import Losses
 from unitmean.disk.transfer import figures, loss_table, require_decrease
 from unitmean.errors import InvarianceError
 

@@ -7,6 +7,8 @@ from unitmean.errors import NetworkError
 from unitmean.networks.architectures import build
 from unitmean.networks.features import features
 from unitmean.networks.inputs import CAFFE
+from unitmean.networks.seeded import well_behaved
+from unitmean.networks.skeleton import skeleton
 
 
 @pytest.fixture(scope="module")
@@ -39,3 +41,19 @@ def test_a_layer_that_is_not_there_is_named_with_those_that_are(network):
     text = str(error.value)
     assert "'relu4_1', 'conv1_1', it has relu1_1, relu1_2, relu2_1:" in text
     assert "transfer.style_layers=[…]" in text
+
+
+def test_pictures_of_other_sizes(network):
+    found = features(network, torch.zeros(1, 3, 8, 6), ["relu2_1"])
+    for size in ((12, 10), (8, 6), (12, 10)):
+        x = torch.rand(1, 3, *size)
+        torch.testing.assert_close(found(x)["relu2_1"], network.module(network.input.apply(x)))
+
+
+def test_elsewhere_layers_are_module_paths():
+    network = build("resnet18", well_behaved(skeleton("resnet18"), 0), input=CAFFE)
+    x = torch.rand(1, 3, 32, 32)
+    found = features(network, x, ["relu", "layer1.0.relu"])(x)
+    stem = network.module.conv1(network.input.apply(x))
+    torch.testing.assert_close(found["relu"], network.module.bn1(stem).relu())
+    assert found["layer1.0.relu"].shape == (1, 64, 8, 8)

@@ -54,12 +54,16 @@ RANGES = {
     "verify.min_top1_agreement": FRACTION,
     "transfer.size": Range(32),
     "transfer.steps": COUNT,
+    "transfer.scales": COUNT,
+    "transfer.rate": FRACTION,
+    "transfer.preview": COUNT,
     "transfer.content_weight": NOT_NEGATIVE,
     "transfer.style_weight": NOT_NEGATIVE,
     "transfer.seed": NOT_NEGATIVE,
     "transfer.min_decrease": FRACTION,
 }
 
+SMALLEST = 32  # pixels that pooling leaves something of
 # They name folders under data/, in dvc.yaml and on disk.
 NAMES = ("model.name", "dataset.name")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -139,6 +143,13 @@ def _check_together(values: Values, where: str) -> None:
                     f"{section}.{key} must be given with {section}.source={source}; found "
                     f"{values[section][key]!r} in {where}: add {section}.{key}=…"
                 )
+    smallest = values["transfer"]["size"] / 2 ** (values["transfer"]["scales"] - 1)
+    if smallest < SMALLEST:
+        raise ConfigError(
+            f"transfer.size must leave {SMALLEST} pixels at the coarsest of transfer.scales; found "
+            f"{values['transfer']['size']} and {values['transfer']['scales']}, which leave {smallest:g}, "
+            f"in {where}: raise the size or take fewer scales"
+        )
     size, crop = values["preprocess"]["size"], values["preprocess"]["crop"]
     if crop is not None and crop > size:
         raise ConfigError(

@@ -111,11 +111,44 @@ class Device(Enum):
     cuda = "cuda"
 
 
+class Export(Enum):
+    """Layouts to write the normalised weights in, besides the canonical one; all: all that fit."""
+
+    torchvision = "torchvision"
+    neural_style_pt = "neural_style_pt"
+    leongatys = "leongatys"
+    adain = "adain"
+    onnx = "onnx"
+    all = "all"
+
+
+class Init(Enum):
+    """The picture that style transfer starts from."""
+
+    content = "content"
+    style = "style"
+    noise = "noise"
+
+
+class Optimiser(Enum):
+    """lbfgs: as the paper, with a line search; adam: less memory, for large pictures."""
+
+    lbfgs = "lbfgs"
+    adam = "adam"
+
+
+class LayerWeights(Enum):
+    """equal: style layers alike; authors: 1/channels^2 each with the original network, else alike."""
+
+    equal = "equal"
+    authors = "authors"
+
+
 @dataclass
 class Model:
     """The network."""
 
-    name: str = "vgg19"
+    name: str = "vgg19"  # a classification model of torchvision; names the folder data/<name>
     pooling: Pooling = Pooling.max
     padding: Padding = Padding.zeros
 
@@ -188,6 +221,8 @@ class Rescale:
     # nearly dead, and its factor is one. A channel active in a single image has a relative error of one.
     max_relative_error: float = 0.9
     max_dead_fraction: float = 0.25  # of all channels; more than that stops the run
+    # Of VGG-19 a file with its head (torchvision, neural_style_pt, onnx) is 575 MB, without it 80 MB.
+    exports: list[Export] = field(default_factory=list)
 
 
 @dataclass
@@ -205,19 +240,29 @@ class Verify:
 
 @dataclass
 class Transfer:
-    """The style transfer smoke test."""
+    """Style transfer with both networks."""
 
     content: str | None = None  # a picture; null: the photograph that matplotlib ships
     style: str | None = None  # a picture; null: a generated one
     size: int = 128  # longer side in pixels
-    steps: int = 20  # L-BFGS iterations
-    content_layer: str = "relu4_2"
+    scales: int = 1  # sizes, each half the next, at which the picture is made from coarse to fine
+    steps: int = 20  # iterations at each size
+    init: Init = Init.content
+    optimiser: Optimiser = Optimiser.lbfgs
+    rate: float = 0.02  # adam: how far a step moves a pixel, of its range
+    pooling: Pooling = (
+        Pooling.avg
+    )  # of the network while it makes the picture; means are measured with model's
+    preview: int | None = None  # write the picture every so many steps; null: never
+    content_layer: str = "relu4_2"  # a rectifier, by the paper's name
+    # Rectifiers, by the paper's names.
     style_layers: list[str] = field(
         default_factory=lambda: ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"]
     )
-    content_weight: float = 1.0
-    style_weight: float = 1000.0
-    seed: int = 0
+    content_weight: float = 1.0  # of 1/(2 N M) sum (F - P)^2, N channels, M positions
+    style_weight: float = 1000.0  # of all style layers together, each as in the paper's equation 4
+    layer_weights: LayerWeights = LayerWeights.equal
+    seed: int = 0  # of the noise, and of the generated style picture
     min_decrease: float = 0.5  # the loss must fall by this fraction
 
 

@@ -1,7 +1,7 @@
 """The layouts in which people ship weights, read into torchvision's."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy
@@ -82,23 +82,43 @@ def _adain_paths(architecture: str) -> dict[str, str]:
 
 
 def _preprocessing(weight: Tensor, bias: Tensor) -> Input:
-    """The input that a 1x1 convolution on RGB in [0, 1] stands for."""
+    """The input that a 1x1 convolution on RGB in [0, 1] stands for.
+
+    One gain is read as the scale, std one; three as 1 / std, scale one: as people write them.
+    """
+    shown = f"the shapes {tuple(weight.shape)} and {tuple(bias.shape)}"
     if weight.shape == (3, 3, 1, 1) and bias.shape == (3,):
         matrix = weight[:, :, 0, 0].to(torch.float64)
-        scale = float(matrix.abs().max())
-        eye = torch.eye(3, dtype=torch.float64)
-        mean = tuple(-_shortest(value) for value in bias.tolist())
-        if scale > 0 and torch.equal(matrix / scale, eye):
-            return Input("rgb", _shortest(scale), mean, (1.0, 1.0, 1.0))  # type: ignore[arg-type]
-        if scale > 0 and torch.equal(matrix / scale, eye.flip(0)):
-            return Input("bgr", _shortest(scale), mean, (1.0, 1.0, 1.0))  # type: ignore[arg-type]
         shown = f"the matrix {matrix.tolist()!r}"
-    else:
-        shown = f"the shapes {tuple(weight.shape)} and {tuple(bias.shape)}"
+        order = "bgr" if bool(matrix[0, 0] == 0) else "rgb"
+        ordered = matrix.flip(1) if order == "bgr" else matrix
+        gains = ordered.diagonal()
+        if bool((gains > 0).all()) and torch.equal(ordered, gains.diag()):
+            return _input(order, gains.tolist(), bias.tolist())
     raise WeightsError(
         "layer '0' of an AdaIN/WCT Sequential must be a 1x1 convolution that orders channels as RGB or BGR, "
-        f"times one scale, plus a bias; found {shown}; fold it by hand and use torchvision's keys"
+        f"times a positive factor each, plus a bias; found {shown}; fold it by hand, use torchvision's keys"
     )
+
+
+def _input(order: str, gains: list[float], offsets: list[float]) -> Input:
+    scale, std = (_shortest(gains[0]), [1.0] * 3) if len(set(gains)) == 1 else (1.0, [])
+    # 0.229, not 0.22900000214: the shortest decimals that make the file's float32 numbers.
+    std = std or [_decimal(1 / gain, gain, lambda s: 1 / s) for gain in gains]
+    mean = [
+        _decimal(-offset * s, offset, lambda m, s=s: -m / s)  # type: ignore[misc]
+        for s, offset in zip(std, offsets, strict=True)
+    ]
+    return Input(order, scale, tuple(mean), tuple(std))  # type: ignore[arg-type]
+
+
+def _decimal(near: float, value: float, function: Callable[[float], float]) -> float:
+    """The shortest decimal near `near` whose `function` is the float32 `value`; else `near` itself."""
+    for digits in range(1, 18):
+        candidate = float(f"{near:.{digits}g}")
+        if candidate == near or float(numpy.float32(function(candidate))) == value:
+            return candidate
+    return near
 
 
 def _shortest(value: float) -> float:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from unitmean.core.style import Losses, Stylised
+from unitmean.core.descent import Stylised
+from unitmean.core.style import Losses
 from unitmean.errors import InvarianceError
 
 
@@ -26,10 +27,12 @@ def loss_table(histories: Mapping[str, Sequence[Losses]], content_layer: str) ->
 
 
 def figures(stylised: Mapping[str, Stylised], measured: Mapping[str, Losses]) -> dict[str, Any]:
-    """Per network: how far its loss fell, and the style layers' losses where it was measured.
+    """Per network: how far its loss fell, and how the style layers compare where it was measured.
 
-    `measured` holds the losses of the content picture with the pooling of the statistics. Infinities become
-    None, which JSON can hold.
+    `measured` holds losses of the content picture with the pooling of the statistics: by layer, each layer's
+    share, the largest over the smallest (spread; orders is its decadic logarithm), and what each layer's
+    weight would have to be multiplied by for all to be as loud as the loudest. Infinities become None, which
+    JSON can hold.
     """
     found: dict[str, Any] = {}
     for name, result in stylised.items():
@@ -37,8 +40,15 @@ def figures(stylised: Mapping[str, Stylised], measured: Mapping[str, Losses]) ->
         found[f"{name}_first"] = _finite(result.losses[0].total)
         found[f"{name}_last"] = _finite(result.losses[-1].total)
         found[f"{name}_steps"] = len(result.losses) - 1
-        found[f"{name}_spread"] = _finite(measured[name].spread)
-        found[f"{name}_layers"] = {layer: _finite(loss) for layer, loss in measured[name].style.items()}
+    for name, losses in measured.items():
+        found[f"{name}_spread"] = _finite(losses.spread)
+        found[f"{name}_orders"] = _finite(math.log10(losses.spread))
+        for what, values in (
+            ("layers", losses.style),
+            ("shares", losses.shares),
+            ("retuning", losses.retuning),
+        ):
+            found[f"{name}_{what}"] = {layer: _finite(value) for layer, value in values.items()}
     return found
 
 

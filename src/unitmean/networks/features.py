@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from unitmean.core.observe import observe
 from unitmean.errors import NetworkError
@@ -13,11 +13,15 @@ from unitmean.networks.architectures import Network
 def features(
     network: Network, example: Float[Tensor, "n 3 h w"], layers: Sequence[str]
 ) -> Callable[[Float[Tensor, "n 3 h w"]], dict[str, Tensor]]:
-    """Activations by the paper's names, of pictures in [0, 1] as large as the example; differentiable.
+    """Activations by the paper's names, of pictures in [0, 1]; differentiable. Each new size is traced once.
 
     Raises NetworkError for a layer that isn't one of the network's rectifiers.
     """
-    paths = {name: path for path, name in network.layers.items() if name.startswith("relu")}
+    paths = {
+        name: path
+        for path, name in network.layers.items()
+        if isinstance(network.module.get_submodule(path), nn.ReLU)
+    }
     missing = [layer for layer in layers if layer not in paths]
     if missing:
         raise NetworkError(
@@ -25,10 +29,13 @@ def features(
             f"{', '.join(paths)}: choose some with transfer.content_layer=… and transfer.style_layers=[…]"
         )
     names = {paths[layer]: layer for layer in layers}
-    observer = observe(network.module, network.input.apply(example), list(names))
+    traced = {example.shape[2:]: observe(network.module, network.input.apply(example), list(names))}
 
     def by_name(picture: Float[Tensor, "n 3 h w"]) -> dict[str, Tensor]:
-        found = observer(network.input.apply(picture))
+        pixels = network.input.apply(picture)
+        if picture.shape[2:] not in traced:
+            traced[picture.shape[2:]] = observe(network.module, pixels.detach(), list(names))
+        found = traced[picture.shape[2:]](pixels)
         return {name: found[path] for path, name in names.items()}
 
     return by_name

@@ -11,7 +11,8 @@ from unitmean.disk.moments import read_parquet, write_parquet
 from unitmean.disk.networks import read_network
 from unitmean.disk.preprocess import Preprocessing
 from unitmean.disk.statistics import living, measured, require_alive
-from unitmean.disk.weights import save_weights
+from unitmean.disk.weights import save_weights, sha256
+from unitmean.exports.write import require_exports, write_exports
 from unitmean.stages.entry import Run, stage
 
 
@@ -21,6 +22,7 @@ def rescale_weights(run: Run) -> str:
     settings = run.params.rescale
     stored = read_network(run.dep("weights.safetensors"), **run.params.model)
     network = stored.network
+    layouts = require_exports(settings.exports, stored)
     outputs = settings.outputs
     if outputs == "auto":
         outputs = "normalise" if network.truncated else "preserve"
@@ -43,6 +45,9 @@ def rescale_weights(run: Run) -> str:
     }
     metadata = stored.metadata | {"statistics": provenance, "rescale": rescaling}
     save_weights(run.out("normalised.safetensors"), state, metadata)
+    written = read_network(run.out("normalised.safetensors"), **run.params.model)
+    digest = sha256(run.out("normalised.safetensors"))
+    write_exports(run.out("exports"), layouts, written, digest, size)
     write_parquet(run.out("scales.parquet"), [frame], metadata)
     totals = {name: int(counts.get(name, 0)) for name in ("normalised", "tied", "dead", "pinned")}
     range_ = {"smallest_scale": float(frame["scale"].min()), "largest_scale": float(frame["scale"].max())}

@@ -1,9 +1,12 @@
 """Style transfer with both networks under the same loss weights: do the losses behave, and how?"""
 
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from unitmean.core.style import Losses, LossWeights, losses_at_start, stylise
+from unitmean.core.descent import Descent, stylise
+from unitmean.core.style import Losses, LossWeights, Picture, losses_at_start
 from unitmean.disk.atomic import write_json, write_text
 from unitmean.disk.networks import read_network
 from unitmean.disk.pictures import content_picture, style_picture, write_picture
@@ -11,6 +14,8 @@ from unitmean.disk.progress import Bar
 from unitmean.disk.transfer import figures, loss_table, require_decrease
 from unitmean.networks.features import features
 from unitmean.stages.entry import Run, stage
+
+Preview = Callable[[int, Picture], None]
 
 
 @stage
@@ -20,24 +25,34 @@ def transfer_style(run: Run) -> str:
     content = content_picture(_path(settings.content), settings.size)
     style = style_picture(_path(settings.style), *content.shape[2:], seed=settings.seed)
     layers = list(dict.fromkeys([*settings.style_layers, settings.content_layer]))
-    weights = LossWeights(
+    alike = LossWeights(
         settings.content_layer, settings.style_layers, settings.content_weight, settings.style_weight
+    )
+    corrected = replace(alike, by_channels=True)
+    descent = Descent(
+        **{key: settings[key] for key in ("steps", "optimiser", "init", "scales", "rate", "seed")}
     )
     stylised, measured = {}, {}
     for name, file in (("plain", "weights.safetensors"), ("normalised", "normalised.safetensors")):
         # With the pooling of the statistics, which max pooling makes another network than the one below.
         network = read_network(run.dep(file), **model).network
-        measured[name] = losses_at_start(features(network, content, layers), content, style, weights)
+        seen = features(network, content, layers)
+        measured[name] = losses_at_start(seen, content, style, alike)
+        weights = alike
+        if name == "plain":
+            measured["plain_authors"] = losses_at_start(seen, content, style, corrected)
+            weights = corrected if settings.layer_weights == "authors" else alike
         # Gatys et al. synthesise with average pooling; random weights hardly transfer without.
-        network = read_network(run.dep(file), **model | {"pooling": "avg"}).network
-        with Bar(f"stylising, {name} network", settings.steps, "steps") as bar:
+        network = read_network(run.dep(file), **model | {"pooling": settings.pooling}).network
+        preview = partial(_preview, run.out("transfer"), name, settings.preview)
+        with Bar(f"stylising, {name} network", settings.steps * settings.scales, "steps") as bar:
             stylised[name] = stylise(
                 features(network, content, layers),
                 content,
                 style,
                 weights=weights,
-                steps=settings.steps,
-                on_step=partial(_advance, bar),
+                descent=descent,
+                on_step=partial(_advance, bar, preview),
             )
     require_decrease(stylised, settings.min_decrease)
 
@@ -51,9 +66,15 @@ def transfer_style(run: Run) -> str:
     return f"loss fell by: {falls}"
 
 
-def _advance(bar: Bar, step: int, losses: Losses) -> None:
+def _advance(bar: Bar, preview: Preview, step: int, losses: Losses, picture: Picture) -> None:
     if step:  # 0 is the start
         bar.advance()
+        preview(step, picture)
+
+
+def _preview(folder: Path, name: str, every: int | None, step: int, picture: Picture) -> None:
+    if every and step % every == 0:
+        write_picture(folder / f"{name}_{step:05}.png", picture)
 
 
 def _path(value: str | None) -> Path | None:

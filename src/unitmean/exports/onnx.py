@@ -1,0 +1,67 @@
+"""A network as ONNX: RGB in [0, 1] goes in, every rectifier's activations and the output come out."""
+
+import logging
+import warnings
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from unitmean.errors import ConfigError
+from unitmean.networks.architectures import Network
+from unitmean.networks.loaded import Loaded
+
+NEEDED = ("onnx", "onnxscript")
+
+
+class _Tuple(nn.Module):
+    """Activations in the order of their names, the output last: ONNX has no dicts."""
+
+    def __init__(self, loaded: Loaded, names: list[str]) -> None:
+        super().__init__()
+        self.loaded, self.names = loaded, names
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        found = self.loaded.activations(image, self.names)
+        return tuple(found[name] for name in self.names)
+
+
+def require_onnx() -> None:
+    """ConfigError unless the packages that write ONNX are installed."""
+    if missing := [name for name in NEEDED if find_spec(name) is None]:
+        raise ConfigError(
+            f"rescale.exports=onnx needs the packages {' and '.join(NEEDED)}; found no {', '.join(missing)}: "
+            "install unitmean[onnx], or leave onnx out"
+        )
+
+
+def write_onnx(path: Path, network: Network, size: int) -> None:
+    """One file with the weights in it; any batch size.
+
+    With a head the picture is `size` x `size` pixels, for which the head's pooling was laid out; without one
+    any that the network takes.
+    """
+    loaded = Loaded(network)
+    names = [*loaded.names, "output"]
+    sides = {} if not network.truncated else {2: "height", 3: "width"}
+    shapes = ({0: "batch"} | sides,)
+    # The exporter tells of what it optimises, and of operators it knows in newer versions.
+    level = logging.getLogger("torch.onnx").level
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                _Tuple(loaded, names).eval(),
+                (torch.zeros(2, 3, size, size),),
+                path,
+                input_names=["image"],
+                output_names=names,
+                dynamic_shapes=shapes,
+                external_data=False,
+                dynamo=True,
+                verbose=False,
+            )
+    finally:
+        logging.getLogger("torch.onnx").setLevel(level)

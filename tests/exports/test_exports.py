@@ -1,0 +1,271 @@
+"""Every export, read back into what it came from and run in the other program's own way.
+
+The other programs' networks are built here anew, from their documented keys, never by the package.
+"""
+
+import hashlib
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torchvision import models
+
+from unitmean.disk.layouts import canonical
+from unitmean.disk.networks import Stored
+from unitmean.errors import WeightsError
+from unitmean.exports.layouts import LAYOUTS, chosen, preprocessing
+from unitmean.exports.write import require_exports, write_exports
+from unitmean.networks.architectures import build
+from unitmean.networks.inputs import CAFFE, TORCHVISION, Input
+from unitmean.networks.loaded import Loaded
+from unitmean.networks.seeded import seeded
+from unitmean.networks.skeleton import skeleton
+
+VGG19 = [64, 64, "P", 128, 128, "P", *[256] * 4, "P", *[512] * 4, "P", *[512] * 4, "P"]
+METADATA = {
+    "licence": "CC BY 4.0",
+    "source": {"kind": "file", "sha256": "a" * 64},
+    "rescale": {"outputs": "normalise", "rounding": "none"},
+    "statistics": {"images": 7, "dataset": "photographs", "model": {"pooling": "max", "padding": "zeros"}},
+}
+
+
+def state(convolutions: int = 16) -> dict[str, torch.Tensor]:
+    """VGG-19's first convolutions, with weights that keep activations near one."""
+    keys = [key for key in skeleton("vgg19").state_dict() if key.startswith("features")]
+    shapes = {key: value.shape for key, value in skeleton("vgg19").state_dict().items()}
+    generator = torch.Generator().manual_seed(3)
+    made = {}
+    for key in keys[: 2 * convolutions]:
+        fan = shapes[key][1:].numel() if len(shapes[key]) > 1 else 1
+        scale = (2 / fan) ** 0.5 if key.endswith("weight") else 0.1
+        made[key] = torch.randn(shapes[key], generator=generator) * scale
+    return made
+
+
+def stored(input: Input, convolutions: int = 16) -> Stored:
+    weights = state(convolutions)
+    return Stored(build("vgg19", weights, input=input), weights, METADATA)
+
+
+@pytest.fixture(scope="module")
+def pictures() -> torch.Tensor:
+    return torch.rand(2, 3, 48, 64, generator=torch.Generator().manual_seed(0))
+
+
+def same(found: torch.Tensor, expected: torch.Tensor) -> None:
+    """Equal but for float32's rounding, which the largest activations set."""
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5 * float(expected.max()))
+
+
+def adain_encoder() -> nn.Sequential:
+    """The encoder as AdaIN and WCT build it."""
+    layers: list[nn.Module] = [nn.Conv2d(3, 3, 1)]
+    channels = 3
+    for width in VGG19[:-1]:
+        if width == "P":
+            layers.append(nn.MaxPool2d(2, 2, ceil_mode=True))
+        else:
+            layers += [nn.ReflectionPad2d(1), nn.Conv2d(channels, int(width), 3), nn.ReLU()]
+            channels = int(width)
+    return nn.Sequential(*layers)
+
+
+class Leongatys(nn.Module):
+    """Named convolutions, applied in order, zero-padded."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        channels, block, place = 3, 1, 0
+        for width in VGG19:
+            if width == "P":
+                block, place = block + 1, 0
+            else:
+                place += 1
+                setattr(self, f"conv{block}_{place}", nn.Conv2d(channels, int(width), 3, padding=1))
+                channels = int(width)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        block, place = 1, 0
+        for width in VGG19:
+            if width == "P":
+                x, block, place = nn.functional.max_pool2d(x, 2, 2), block + 1, 0
+            else:
+                place += 1
+                x = getattr(self, f"conv{block}_{place}")(x).relu()
+        return x
+
+
+def caffe_pixels(x: torch.Tensor) -> torch.Tensor:
+    """BGR in 0..255 less the mean, as those programs prepare them."""
+    return x.flip(1) * 255 - torch.tensor([103.939, 116.779, 123.68]).view(1, 3, 1, 1)
+
+
+@pytest.mark.parametrize("input", [CAFFE, TORCHVISION, Input("bgr", 1.0, (0.1, 0.2, 0.3), (0.3, 0.2, 0.1))])
+def test_adain_is_read_back_and_runs_to_the_same(
+    input: Input, pictures: torch.Tensor, tmp_path: Path
+) -> None:
+    original = stored(input)
+    write_exports(tmp_path, ["adain"], original, "0" * 64, 40)
+    written = torch.load(tmp_path / "vgg19_normalised_adain.pth", weights_only=True)
+    found = canonical(written, "vgg19")
+    assert found.layout == "adain" and found.input == input
+    assert list(found.state_dict) == list(original.state)
+    assert all(torch.equal(found.state_dict[key], value) for key, value in original.state.items())
+
+    encoder = adain_encoder()
+    encoder.load_state_dict(written)  # strict: every key has its place
+    own = Loaded(build("vgg19", original.state, padding="reflect", input=input))
+    ours = own.activations(pictures, ["relu1_1", "relu3_1", "relu5_4"])
+    with torch.no_grad():
+        for layer, end in (("relu1_1", 4), ("relu3_1", 18), ("relu5_4", 53)):
+            same(encoder[:end](pictures), ours[layer])
+
+
+def test_leongatys_is_read_back_and_runs_to_the_same(pictures: torch.Tensor, tmp_path: Path) -> None:
+    original = stored(CAFFE)
+    write_exports(tmp_path, ["leongatys"], original, "0" * 64, 40)
+    written = torch.load(tmp_path / "vgg19_normalised_leongatys.pth", weights_only=True)
+    found = canonical(written, "vgg19")
+    assert (found.layout, found.input) == ("leongatys", CAFFE)
+    assert all(torch.equal(found.state_dict[key], value) for key, value in original.state.items())
+    network = Leongatys()
+    network.load_state_dict(written)
+    ours = Loaded(original.network).activations(pictures, ["relu5_4"])["relu5_4"]
+    with torch.no_grad():
+        theirs = network(caffe_pixels(pictures))
+    # Theirs ends before pool5, as its last pooling is no layer.
+    same(theirs, nn.functional.max_pool2d(ours, 2, 2))
+
+
+def test_torchvision_without_a_head(pictures: torch.Tensor, tmp_path: Path) -> None:
+    original = stored(TORCHVISION, 5)
+    write_exports(tmp_path, ["torchvision"], original, "0" * 64, 40)
+    written = torch.load(tmp_path / "vgg19_normalised_torchvision.pth", weights_only=True)
+    assert canonical(written, "vgg19").state_dict.keys() == original.state.keys()
+    with torch.device("meta"):
+        module = models.vgg19()
+    assert module.load_state_dict(written, strict=False, assign=True).unexpected_keys == []
+    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    pixels = (pictures - mean.view(1, 3, 1, 1)) / std.view(1, 3, 1, 1)
+    with torch.no_grad():
+        theirs = module.features[:12](pixels)
+    torch.testing.assert_close(Loaded(original.network)(pictures), theirs)
+
+
+@pytest.mark.slow
+def test_neural_style_pt_with_its_head(tmp_path: Path) -> None:
+    """It tells VGG-19 by the path it is given, and loads strictly, classifier too."""
+    weights = seeded("vgg16", 0, 1.0)
+    original = Stored(build("vgg16", weights, input=CAFFE), weights, METADATA)
+    write_exports(tmp_path / "x", ["neural_style_pt"], original, "0" * 64, 224)
+    (path,) = (tmp_path / "x").glob("*.pth")
+    assert "vgg" in path.name and "16" in path.name and "19" not in path.name
+    assert not any(word in path.name for word in ("sod", "pruning", "fcn32s", "nin"))
+    written = torch.load(path, weights_only=True, mmap=True)
+    with torch.device("meta"):
+        module = models.vgg16()  # neural-style-pt's VGG has the same features and classifier
+    module.load_state_dict(written, assign=True)
+    x = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    ours = Loaded(original.network).activations(x, ["relu4_2"])["relu4_2"]
+    with torch.no_grad():
+        theirs = module.features[:21](caffe_pixels(x))
+    torch.testing.assert_close(ours, theirs)
+    assert canonical(written, "vgg16").state_dict.keys() == weights.keys()
+
+
+@pytest.mark.parametrize("input", [CAFFE, TORCHVISION])
+def test_onnx_runs_in_onnxruntime(input: Input, pictures: torch.Tensor, tmp_path: Path) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    original = stored(input, 3)
+    write_exports(tmp_path, require_exports(["onnx"], original), original, "0" * 64, 40)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["README.md", "vgg19_normalised_onnx.onnx"]
+    session = onnxruntime.InferenceSession(tmp_path / "vgg19_normalised_onnx.onnx")
+    names = ["relu1_1", "relu1_2", "relu2_1", "output"]
+    assert [output.name for output in session.get_outputs()] == names
+    ours = Loaded(original.network).activations(pictures, names)
+    for found, name in zip(session.run(names, {"image": pictures.numpy()}), names, strict=True):
+        np.testing.assert_allclose(found, ours[name].numpy(), rtol=1e-4, atol=1e-4 * found.max())
+    # Any batch and any size, as there is no head.
+    other = pictures[:1, :, :33, :21].contiguous()
+    (found,) = session.run(["relu2_1"], {"image": other.numpy()})
+    expected = Loaded(original.network).activations(other, ["relu2_1"])["relu2_1"].numpy()
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4 * expected.max())
+
+
+def test_the_published_file_comes_out_as_it_went_in() -> None:
+    if "UNITMEAN_REAL" not in os.environ:
+        pytest.skip("UNITMEAN_REAL names no folder with the published weights")
+    path = Path(os.environ["UNITMEAN_REAL"]) / "weights" / "vgg_normalised_conv3_1.pth"
+    published = torch.load(path, weights_only=True)
+    found = canonical(published, "vgg19")
+    assert found.input is not None
+    network = build("vgg19", found.state_dict, input=found.input)
+    again = LAYOUTS["adain"](network, found.state_dict)
+    assert again.keys() == published.keys()
+    assert all(torch.equal(again[key], value) for key, value in published.items())
+
+
+def test_the_preprocessing_convolution_is_the_input() -> None:
+    x = torch.rand(1, 3, 5, 4, dtype=torch.float64)
+    for input in (CAFFE, TORCHVISION, Input("bgr", 2.0, (0.1, 0.2, 0.3), (3.0, 4.0, 5.0))):
+        weight, bias = preprocessing(input)
+        found = nn.functional.conv2d(x, weight.double(), bias.double())
+        torch.testing.assert_close(found, input.apply(x), rtol=1e-6, atol=1e-4)
+
+
+def test_equal_weights_give_equal_bytes_and_old_files_go(tmp_path: Path) -> None:
+    original = stored(TORCHVISION, 1)
+    digests = []
+    for layouts in (["torchvision", "adain"], ["adain"]):
+        write_exports(tmp_path, layouts, original, "0" * 64, 40)
+        content = (tmp_path / "vgg19_normalised_adain.pth").read_bytes()
+        digests.append(hashlib.sha256(content).hexdigest())
+        assert len(list(tmp_path.glob("*.pth"))) == len(layouts)
+    assert digests[0] == digests[1]
+    assert f"`{digests[0]}`" in (tmp_path / "README.md").read_text()
+
+
+def test_all_means_all_that_fit() -> None:
+    assert chosen(["all"], stored(CAFFE).network) == ["torchvision", "leongatys", "adain", "onnx"]
+    assert chosen(["all"], stored(CAFFE, 5).network) == ["torchvision", "adain", "onnx"]
+    assert chosen(["all"], stored(TORCHVISION).network) == ["torchvision", "adain", "onnx"]
+    assert chosen(["adain", "torchvision", "adain"], stored(CAFFE).network) == ["torchvision", "adain"]
+    assert chosen([], stored(CAFFE).network) == []
+
+
+@pytest.mark.parametrize(
+    ("layout", "input", "count", "words"),
+    [
+        (
+            "neural_style_pt",
+            CAFFE,
+            16,
+            "with a head.*found vgg19 with no head.*torchvision, leongatys, adain",
+        ),
+        ("leongatys", TORCHVISION, 16, "Caffe's input.*choose from torchvision, adain, onnx"),
+        ("leongatys", CAFFE, 5, "all convolutions of vgg19.*found vgg19 with 5"),
+    ],
+)
+def test_a_layout_that_does_not_fit(layout: str, input: Input, count: int, words: str) -> None:
+    with pytest.raises(WeightsError, match=rf"rescale.exports={layout} doesn't fit: .*{words}"):
+        chosen([layout], stored(input, count).network)
+
+
+def test_batch_norm_does_not_fit_adain() -> None:
+    weights = {key: value for key, value in seeded("vgg11_bn", 0, 0.0).items() if key.startswith("features")}
+    network = build("vgg11_bn", weights, input=TORCHVISION)
+    with pytest.raises(WeightsError, match="vgg without batch norm; found vgg11_bn.*torchvision, onnx"):
+        chosen(["adain"], network)
+
+
+def test_the_card_says_what_matters(tmp_path: Path) -> None:
+    write_exports(tmp_path, ["torchvision", "adain"], stored(CAFFE), "f" * 64, 40)
+    text = (tmp_path / "README.md").read_text()
+    assert "Not for LPIPS or DISTS" in text and "CC BY 4.0" in text and "f" * 64 in text
+    assert "| images | 7 of photographs |" in text and "| pooling and padding | max, zeros |" in text
+    assert "103.939" in text and "2, 5, 9, 12, 16, 19" in text and "unitmean.load(" in text
+    assert "None" not in text and "{" not in text
