@@ -77,7 +77,7 @@ def evidence(**changes: Any) -> Evidence:
             "max_mean_error": 1e-6,
             "images": 12,
             "compared_images": 4,
-            "compared_random": 1,
+            "inputs": ["image", "random", "zero", "constant", "very large", "very small", "48 pixels"],
             "passed": True,
             "failures": [],
             "tolerances": {

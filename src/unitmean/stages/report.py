@@ -18,7 +18,7 @@ def report(run: Run) -> str:
         preprocess=run.params.preprocess,
         weights=read_json(run.dep("weights.json")),
         provenance=provenance,
-        invariance=read_json(run.dep("invariance.json")),
+        invariance=read_json(run.dep("proof.json")),
         rescale=read_json(run.dep("rescale.json")),
         transfer=read_json(run.dep("transfer.json")),
         skipped=len(read_csv(run.dep("images") / "skipped.csv")),
