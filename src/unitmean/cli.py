@@ -11,6 +11,7 @@ from unitmean.errors import ConfigError, UnitmeanError
 COMMANDS = {
     "repro": "compose conf/ into params.yaml, run the pipeline and show its figures",
     "configure": "compose conf/ into params.yaml",
+    "audit": "say whether a published weights file is normalised, and by which measurement",
 }
 INTERRUPTED = 130  # what shells report for a program ended by Ctrl-C
 

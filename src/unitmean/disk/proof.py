@@ -13,9 +13,10 @@ from unitmean.core.behaviour import Behaviour
 from unitmean.core.invariance import Comparison, Networks, compare
 from unitmean.core.observe import OUTPUT, Observer, observe
 from unitmean.core.plan import Plan
+from unitmean.core.reload import reloaded
 from unitmean.disk.networks import Stored
 from unitmean.disk.remeasure import largest_error, live
-from unitmean.networks.architectures import Network, build
+from unitmean.networks.architectures import Network
 
 Inputs = Iterable[Float[Tensor, "_ 3 _ _"]]
 
@@ -39,12 +40,11 @@ class Pair:
         rescaled: Stored,
         plan: Plan,
         scales: Float64[Tensor, " _"],
-        model: Mapping[str, str],
     ) -> None:
         double = {name: t.double() if t.is_floating_point() else t for name, t in original.state.items()}
         exact = plan.rescale(original.state, scales, dtype=torch.float64)
         self._modules = [
-            build(state_dict=state, input=original.network.input, **model).module  # type: ignore[arg-type]
+            reloaded(original.network.module, state)
             for state in (double, exact, original.state, rescaled.state)
         ]
         self._places = [site.name for site in plan.sites] + [OUTPUT]

@@ -5,40 +5,29 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-import pandas as pd
-
-from unitmean.core.algebra import Discrepancy
-from unitmean.core.behaviour import Behaviour
-from unitmean.core.invariance import Comparison
 from unitmean.core.observe import OUTPUT
 from unitmean.disk.proof import Tolerances, noise_floor
-from unitmean.disk.remeasure import HeldOut, largest_error, within
+from unitmean.disk.prove import Proof
+from unitmean.disk.remeasure import largest_error, within
 from unitmean.errors import InvarianceError
 
 SHOWN = 8  # failures that an error message lists
 NOTHING = -17.0  # log10 of a difference of zero: below what float64 resolves
 
 
-def details(
-    wrong: list[Discrepancy],
-    comparisons: Mapping[str, Comparison],
-    behaviour: Behaviour | None,
-    held: HeldOut,
-    means: pd.DataFrame,
-    allowed: Tolerances,
-    failed: list[str],
-    images: int,
-) -> dict[str, Any]:
+def details(proof: Proof, allowed: Tolerances) -> dict[str, Any]:
     """Everything but the tables: figures, tolerances, failures; JSON can hold it."""
+    comparisons, means, behaviour = proof.comparisons, proof.means, proof.behaviour
     outputs = {kind: comparison.deviations[OUTPUT] for kind, comparison in comparisons.items()}
     floor = noise_floor(comparisons.values())[OUTPUT]
     float32 = _worst(d.float32 for d in outputs.values())
-    labelled = held.behaviour if held.behaviour is not None and held.behaviour.labelled else None
+    chosen = proof.held.behaviour
+    labelled = chosen if chosen is not None and chosen.labelled else None
     return {
-        "passed": not failed,
-        "failures": failed,
+        "passed": not proof.failures,
+        "failures": proof.failures,
         "tolerances": asdict(allowed),
-        "differing": [{"tensor": d.tensor, "why": d.why, "ulps": _finite(d.ulps)} for d in wrong],
+        "differing": [{"tensor": d.tensor, "why": d.why, "ulps": _finite(d.ulps)} for d in proof.wrong],
         "inputs": list(comparisons),
         "float64_difference": _finite(_worst(d.float64 for d in outputs.values())),
         "float32_difference": _finite(float32),
@@ -46,9 +35,9 @@ def details(
         "float32_ratio": _finite(float32 / floor if floor else 0.0),
         "bit_identical": all(comparison.bit_identical for comparison in comparisons.values()),
         "max_mean_error": _finite(largest_error(means)),
-        "images": images,
+        "images": proof.images,
         "compared_images": comparisons["image"].inputs,
-        "heldout_images": next((m.images for m in held.means.values()), 0),
+        "heldout_images": next((m.images for m in proof.held.means.values()), 0),
         "heldout_within_2": within(means, 2),
         "heldout_within_3": within(means, 3),
         "compared_choices": behaviour.images if behaviour else 0,
