@@ -69,7 +69,7 @@ def refusal(failed: list[str]) -> InvarianceError:
         "the rescaled network is not proved:\n  "
         + "\n  ".join(failed[:SHOWN])
         + more
-        + "\n  to see all of it, make the report: python -m unitmean.stages.report (with the same overrides)"
+        + "\n  all of it, as a page: python -m unitmean.stages.report (with the same overrides, if any)"
     )
 
 
