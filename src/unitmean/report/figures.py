@@ -100,10 +100,10 @@ def convergence(table: pd.DataFrame) -> bytes:
         figure, axes = _canvas(2.5)
         images = table["images"]
         axes.fill_between(
-            images, table["low"], table["high"], color=PALE, lw=0, label="standard error, 90% of the channels"
+            images, table["low"], table["high"], color=PALE, lw=0, label="error: 90% of channels"
         )
-        axes.plot(images, table["error"], color=GREY, lw=2, label="median channel")
-        axes.plot(images, table["off"], "d", color=ACCENT, ms=6, label="median distance from the final mean")
+        axes.plot(images, table["error"], color=GREY, lw=2, label="error: median")
+        axes.plot(images, table["off"], "d", color=ACCENT, ms=6, label="off the final mean")
         axes.set_yscale("log")
         axes.grid(axis="y", color=PALE, lw=0.6)
         axes.set_ylim(bottom=table["low"].min() / 3)
