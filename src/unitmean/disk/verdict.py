@@ -11,7 +11,7 @@ from unitmean.disk.prove import Proof
 from unitmean.disk.remeasure import largest_error, within
 from unitmean.errors import InvarianceError
 
-SHOWN = 8  # failures that an error message lists
+SHOWN = 4  # failures that an error message lists of the numbers, and as many of what they do
 NOTHING = -17.0  # log10 of a difference of zero: below what float64 resolves
 
 
@@ -64,10 +64,13 @@ def metrics(found: Mapping[str, Any]) -> dict[str, Any]:
 
 def refusal(failed: list[str]) -> InvarianceError:
     """The error that a proof ends with that doesn't hold."""
-    more = f"\n  and {len(failed) - SHOWN} more" if len(failed) > SHOWN else ""
+    algebra = [words for words in failed if words.startswith("algebra")]
+    others = [words for words in failed if words not in algebra]
+    listed = algebra[:SHOWN] + others[:SHOWN]
+    more = f"\n  and {len(failed) - len(listed)} more" if len(failed) > len(listed) else ""
     return InvarianceError(
         "the rescaled network is not proved:\n  "
-        + "\n  ".join(failed[:SHOWN])
+        + "\n  ".join(listed)
         + more
         + "\n  all of it, as a page: python -m unitmean.stages.report (with the same overrides, if any)"
     )
