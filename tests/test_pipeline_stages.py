@@ -83,9 +83,9 @@ def verdict(
 
 
 def test_the_proof_holds_and_the_report_says_so(data: Path) -> None:
-    found = json.loads((data / "invariance.json").read_text())
+    found = json.loads((data / "proof.json").read_text())
     assert found["passed"] and found["float64_difference"] < 1e-12 and found["max_mean_error"] < 1e-3
-    assert found["top1_agreement"] == 1.0 and found["compared_images"] == 1
+    assert found["top1_agreement"] == 1.0 and found["compared_images"] == 1 and found["heldout_images"] == 2
     means = pd.read_csv(data / "means.csv")
     live = means[means["status"] == "normalised"]
     assert len(live) > 5000 and (live["mean_after"] - 1).abs().max() < 1e-3
@@ -176,7 +176,7 @@ def test_powers_of_two_leave_every_bit_of_the_output(
     try:
         run(monkeypatch, rescale_weights, "model=alexnet", *SMALL, "rescale.rounding=pow2")
         status, words = verdict(monkeypatch, capsys, "rescale.rounding=pow2")
-        found = json.loads((data / "invariance.json").read_text())
+        found = json.loads((data / "proof.json").read_text())
         scales = torch.tensor(pd.read_parquet(data / "scales.parquet")["scale"].to_numpy())
     finally:
         for path, content in files.items():
@@ -208,7 +208,7 @@ def test_a_network_without_a_head_is_normalised_to_its_end(
     ]
     for program in [p for p in STAGES if p is not index_images]:
         run(monkeypatch, program, *SMALL, *overrides)
-    found = json.loads((folder / "data/vgg11/invariance.json").read_text())
+    found = json.loads((folder / "data/vgg11/proof.json").read_text())
     assert found["passed"] and found["top1_agreement"] is None and found["float64_difference"] < 1e-12
     assert json.loads((folder / "data/vgg11/rescale.json").read_text())["outputs"] == "normalise"
     means = pd.read_csv(folder / "data/vgg11/means.csv")

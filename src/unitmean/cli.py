@@ -13,6 +13,7 @@ COMMANDS = {
     "configure": "compose conf/ into params.yaml",
     "zoo": "what can be normalised in each of torchvision's networks, as a table",
     "stylise": "give a picture the style of another",
+    "audit": "say whether a published weights file is normalised, and by which measurement",
 }
 INTERRUPTED = 130  # what shells report for a program ended by Ctrl-C
 

@@ -99,7 +99,7 @@ def test_the_closing_table(project: Path, dvc: dict[str, Any], capsys: pytest.Ca
     folder = project / "data/vgg19"
     folder.mkdir(parents=True)
     (folder / "rescale.json").write_text(json.dumps({"channels": 5504, "normalised": 5500, "dead": 4}))
-    (folder / "invariance.json").write_text(json.dumps({"float64_difference": 1.2345e-14, "other": 1}))
+    (folder / "proof.json").write_text(json.dumps({"float64_difference": 1.2345e-14, "other": 1}))
     (folder / "report.html").touch()
     assert cli.main(["repro"]) == 0
     out = capsys.readouterr().out

@@ -8,9 +8,17 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from unitmean.report.gather import PICTURES, Evidence
+from unitmean.report.gather import PICTURES, Evidence, Transfer
 
 SITES = {"relu1_1": 6, "relu2_1": 8}
+
+
+WEIGHTS = {
+    "source": {"kind": "seeded", "seed": 0},
+    "licence": "none needed",
+    "truncated": False,
+    "input": {"order": "rgb", "scale": 1.0, "mean": [0.4, 0.4, 0.4], "std": [0.2, 0.2, 0.2]},
+}
 
 
 def png(colour: tuple[int, int, int]) -> bytes:
@@ -51,12 +59,18 @@ def evidence(**changes: Any) -> Evidence:
             "float32_error": [1e-7, 2e-7, 2e-7],
         }
     )
+    inputs = pd.concat([layers.assign(input=kind) for kind in ("image", "zero")], ignore_index=True)
+    images = np.repeat([6, 6], len(frame))
+    shards = pd.concat([frame.assign(shard=i) for i in range(2)], ignore_index=True)
+    shards = shards.assign(mean=shards["mean"] * images, images=images)
+    shards["mean"] *= 1 + 0.1 * (2 * shards["shard"] - 1)
+    shards["mean_square"] = shards["mean"].pow(2) / images * 1.5
     losses = pd.DataFrame({"step": [0, 1, 2], "plain": [9e5, 7e4, 6e4], "normalised": [9e2, 4e1, 3e1]})
     made = Evidence(
         model={"name": "tiny", "pooling": "max", "padding": "zeros"},
         dataset={"name": "generated", "source": "generated"},
         preprocess={"resize": "warp", "size": 32, "crop": None, "antialias": True},
-        weights={"source": {"kind": "seeded", "seed": 0}, "licence": "none needed"},
+        weights=WEIGHTS,
         provenance={
             "rescale": {"outputs": "preserve", "rounding": "none"},
             "statistics": {
@@ -77,7 +91,14 @@ def evidence(**changes: Any) -> Evidence:
             "max_mean_error": 1e-6,
             "images": 12,
             "compared_images": 4,
-            "compared_random": 1,
+            "differing": [],
+            "top5_agreement": 1.0,
+            "compared_choices": 6,
+            "labelled": 0,
+            "heldout_images": 2,
+            "heldout_within_2": 0.95,
+            "heldout_within_3": 0.99,
+            "inputs": ["image", "random", "zero", "constant", "very large", "very small", "48 pixels"],
             "passed": True,
             "failures": [],
             "tolerances": {
@@ -88,23 +109,26 @@ def evidence(**changes: Any) -> Evidence:
             },
         },
         rescale={"channels": 14, "normalised": 14, "dead": 0, "pinned": 0, "outputs": "preserve"},
-        transfer={
-            "plain_decrease": 0.93,
-            "plain_steps": 2,
-            "plain_spread": 300.0,
-            "plain_layers": {"relu1_1": 3e5, "relu2_1": 1e3},
-            "normalised_decrease": 0.97,
-            "normalised_steps": 2,
-            "normalised_spread": 2.0,
-            "normalised_layers": {"relu1_1": 400.0, "relu2_1": 200.0},
-        },
+        transfer=Transfer(
+            {
+                "plain_decrease": 0.93,
+                "plain_steps": 2,
+                "plain_spread": 300.0,
+                "normalised_decrease": 0.97,
+                "normalised_steps": 2,
+                "normalised_spread": 2.0,
+            },
+            losses,
+            pd.DataFrame({"layer": [*SITES], "plain": [3e5, 1e3], "normalised": [400.0, 200.0]}),
+            {name: png((40 * i, 90, 120)) for i, name in enumerate(PICTURES)},
+        ),
         skipped=0,
+        shards=shards,
+        inputs=inputs,
         statistics=frame,
         scales=scales,
         layers=layers,
         means=means,
-        losses=losses,
-        pictures={name: png((40 * i, 90, 120)) for i, name in enumerate(PICTURES)},
     )
     return dataclasses.replace(made, **changes)
 
@@ -115,4 +139,4 @@ def failed(**changes: Any) -> Evidence:
         "float64_difference": 0.19,
         "failures": ["float64 must differ by at most 1e-12 at <relu2_1>; found 0.19"],
     }
-    return evidence(invariance=proof, **changes)
+    return evidence(invariance=proof, transfer=None, **changes)

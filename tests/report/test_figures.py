@@ -10,9 +10,7 @@ from unitmean.report import figures
 DRAWN = {
     "means": lambda e: figures.means(e.means),
     "invariance": lambda e: figures.invariance(e.layers),
-    "style_layers": lambda e: figures.style_layers(
-        e.transfer["plain_layers"], e.transfer["normalised_layers"]
-    ),
+    "style_layers": lambda e: figures.style_layers(e.transfer.layers),
 }
 
 
@@ -47,5 +45,5 @@ def test_dead_channels_are_left_out():
 
 
 def test_the_descent_names_both_networks():
-    text = words(figures.descent(evidence().losses))
+    text = words(figures.descent(evidence().transfer.losses))
     assert "plain" in text and "normalised" in text

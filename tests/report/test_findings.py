@@ -56,7 +56,7 @@ def test_a_failed_proof_is_not_praised():
     found = verdict(failed())
     assert found.headline == "Not proved"
     assert "1 check failed" in found.sentence
-    assert [check.holds for check in checks(failed())] == [False, True, True, True]
+    assert [check.holds for check in checks(failed())] == [True, False, True, True, True]
 
 
 def test_no_class_no_check():

@@ -47,6 +47,7 @@ RANGES = {
     "rescale.max_dead_fraction": FRACTION,
     "verify.images": COUNT,
     "verify.random": NOT_NEGATIVE,
+    "verify.heldout": NOT_NEGATIVE,
     "verify.seed": NOT_NEGATIVE,
     "verify.max_float64_difference": NOT_NEGATIVE,
     "verify.max_float32_ratio": NOT_NEGATIVE,

@@ -231,6 +231,7 @@ class Verify:
 
     images: int = 4  # index images compared in float64 and float32
     random: int = 1  # random inputs compared likewise
+    heldout: int = 32  # images behind dataset.subset, on which means and choices are measured once more
     seed: int = 0
     max_float64_difference: float = 1e-12  # relative
     max_float32_ratio: float = 3.0  # of float32's own error against float64

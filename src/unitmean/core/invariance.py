@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from unitmean.core.behaviour import Behaviour, together
 from unitmean.core.observe import OUTPUT, Observer
 
 
@@ -40,12 +41,13 @@ class Deviation:
 class Comparison:
     """Deviations by place, and how the outputs compare.
 
-    top1_agreement is None where the output isn't a row of logits. bit_identical: float32 outputs are equal.
+    behaviour is None where the output isn't a row of logits. bit_identical: float32 outputs are equal.
     """
 
     deviations: Mapping[str, Deviation]
-    top1_agreement: float | None
+    behaviour: Behaviour | None
     bit_identical: bool
+    inputs: int
 
 
 def compare(
@@ -55,7 +57,7 @@ def compare(
 ) -> Comparison:
     """Run all four networks on all inputs; `scales` undo the rescaling at each place by broadcasting."""
     peaks: dict[str, Tensor] = {}
-    agreed, rows, identical = 0, 0, True
+    outputs: list[tuple[Tensor, Tensor]] = []
     for x in inputs:
         with torch.inference_mode():
             a, b = networks.original64(x.double()), networks.rescaled64(x.double())
@@ -72,15 +74,14 @@ def compare(
                 )
                 # maximum propagates NaN, so that a NaN can't hide behind a small difference
                 peaks[place] = torch.maximum(peaks.get(place, found), found)
-            logits, others = c[OUTPUT], d[OUTPUT] * scales[OUTPUT].to(d[OUTPUT].dtype)
-        identical = identical and torch.equal(logits, others)
-        agreed += int((logits.flatten(1).argmax(1) == others.flatten(1).argmax(1)).sum())
-        rows += len(logits)
-    flat = logits.ndim == 2
+            outputs.append((c[OUTPUT], d[OUTPUT] * scales[OUTPUT].to(d[OUTPUT].dtype)))
+    deviations = {place: _deviation(found) for place, found in peaks.items()}
+    noise = 2 * deviations[OUTPUT].float32_error if outputs else 0.0  # of each of the two networks
     return Comparison(
-        {place: _deviation(found) for place, found in peaks.items()},
-        agreed / rows if flat else None,
-        identical,
+        deviations,
+        together([Behaviour.of(x, y, None, noise) for x, y in outputs if x.ndim == 2]),
+        all(torch.equal(x, y) for x, y in outputs),
+        sum(len(x) for x, _ in outputs),
     )
 
 

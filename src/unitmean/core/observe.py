@@ -39,14 +39,16 @@ def reduce_at(
     reduction: Callable[[Tensor, int], Tensor],
     *,
     compile: bool = False,
+    output: bool = False,
 ) -> Observer:
     """`reduction(activation, channel dimension)` of every site, computed inside the graph.
 
     Activations are freed as soon as the graph has used them, so memory does not grow with depth. `compile`
-    lets torch.compile fuse the reductions with the rectifiers, anew for each batch size.
+    lets torch.compile fuse the reductions with the rectifiers, anew for each batch size. With `output` the
+    network's own output comes too, under that name.
     """
-    traced, nodes = _find(module, example, [site.name for site in sites])
-    reduced = {}
+    traced, nodes = _find(module, example, [site.name for site in sites] + [OUTPUT] * output)
+    reduced = {OUTPUT: nodes[OUTPUT]} if output else {}
     for site in sites:
         node = nodes[site.name]
         with traced.graph.inserting_after(node):

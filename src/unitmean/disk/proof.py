@@ -8,12 +8,17 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
+from unitmean.core.algebra import Discrepancy
+from unitmean.core.behaviour import Behaviour
 from unitmean.core.invariance import Comparison, Networks, compare
-from unitmean.core.mean import channel_means
 from unitmean.core.observe import OUTPUT, Observer, observe
 from unitmean.core.plan import Plan
+from unitmean.core.reload import reloaded
 from unitmean.disk.networks import Stored
-from unitmean.networks.architectures import Network, build
+from unitmean.disk.remeasure import largest_error, live
+from unitmean.networks.architectures import Network
+
+Inputs = Iterable[Float[Tensor, "_ 3 _ _"]]
 
 
 @dataclass(frozen=True)
@@ -26,105 +31,116 @@ class Tolerances:
     min_top1_agreement: float
 
 
-def differing_tensors(
-    original: Stored, rescaled: Stored, plan: Plan, scales: Float64[Tensor, " _"]
-) -> list[str]:
-    """Tensors of the file that are not, bit for bit, the original's times their scales."""
-    expected = plan.rescale(scales, original.state)
-    found = rescaled.state
-    ordered = original.network.module.state_dict()  # a file's order is the alphabet's
-    return [name for name in ordered if name not in found or not torch.equal(expected[name], found[name])]
+class Pair:
+    """The original and the rescaled network, each in float64 and float32, compared at every rectifier."""
+
+    def __init__(
+        self,
+        original: Stored,
+        rescaled: Stored,
+        plan: Plan,
+        scales: Float64[Tensor, " _"],
+    ) -> None:
+        double = {name: t.double() if t.is_floating_point() else t for name, t in original.state.items()}
+        exact = plan.rescale(scales, original.state, dtype=torch.float64)
+        self._modules = [
+            reloaded(original.network.module, state)
+            for state in (double, exact, original.state, rescaled.state)
+        ]
+        self._places = [site.name for site in plan.sites] + [OUTPUT]
+        undo = {site.name: site.along(scales[site.variables]) for site in plan.sites}
+        self._undo = undo | {OUTPUT: scales[plan.outputs[0]]}
+        self._networks: dict[int, Networks] = {}
+
+    def compare(self, inputs: Inputs, size: int) -> Comparison:
+        """On inputs of height and width `size`."""
+        if size not in self._networks:  # seconds, and the same for all kinds of input
+            example = torch.zeros(1, 3, size, size)
+            double, exact, single, file = (self._observer(module, example) for module in self._modules)
+            self._networks = {size: Networks(double, exact, single, file)}
+        return compare(self._networks[size], self._undo, inputs)
+
+    def _observer(self, module: torch.nn.Module, example: Tensor) -> Observer:
+        dtype = next(module.parameters()).dtype
+        return observe(module, example.to(dtype), self._places)
 
 
-def compare_networks(
-    original: Stored,
-    rescaled: Stored,
-    plan: Plan,
-    scales: Float64[Tensor, " _"],
-    model: Mapping[str, str],
-    inputs: Iterable[Float[Tensor, "_ 3 _ _"]],
-    example: Float[Tensor, "n 3 h w"],
-) -> Comparison:
-    """Differences at every rectifier and at the output, in float64 and float32."""
-    places = [site.name for site in plan.sites] + [OUTPUT]
-    double = {name: t.double() if t.is_floating_point() else t for name, t in original.state.items()}
-    exact = plan.rescale(scales, original.state, dtype=torch.float64)
+def noise_floor(comparisons: Iterable[Comparison]) -> dict[str, float]:
+    """By place, what float32 gets wrong in the original: the worst over all kinds of input.
 
-    def observer(state: Mapping[str, Tensor], dtype: torch.dtype) -> Observer:
-        module = build(state_dict=state, input=original.network.input, **model).module  # type: ignore[arg-type]
-        return observe(module, example.to(dtype), places)
-
-    networks = Networks(
-        observer(double, torch.float64),
-        observer(exact, torch.float64),
-        observer(original.state, torch.float32),
-        observer(rescaled.state, torch.float32),
-    )
-    undo = {site.name: site.along(scales[site.variables]) for site in plan.sites}
-    return compare(networks, undo | {OUTPUT: scales[plan.outputs[0]]}, inputs)
-
-
-def mean_table(
-    rescaled: Network, plan: Plan, table: pd.DataFrame, batches: Iterable[Float[Tensor, "_ 3 _ _"]], size: int
-) -> pd.DataFrame:
-    """Columns site, channel, status, mean_before, mean_after (measured again), target.
-
-    `table` is scales.parquet's. The target of a mean is its old value divided by its scale.
+    A constant input gives a layer a handful of different numbers, whose rounding is no fair sample.
     """
-    module = rescaled.module.to(memory_format=torch.channels_last)
-    shown = (rescaled.input.apply(x).contiguous(memory_format=torch.channels_last) for x in batches)
-    after = channel_means(module, torch.zeros(1, 3, size, size), plan.sites, shown)
-    rows = table[table["site"] != OUTPUT].drop(columns="reason").rename(columns={"mean": "mean_before"})
-    measured = {rescaled.layer(site): mean.numpy() for site, mean in after.items()}
-    return rows.assign(
-        mean_after=[
-            measured[site][channel] for site, channel in zip(rows["site"], rows["channel"], strict=True)
-        ],
-        target=rows["mean_before"] / rows["scale"],
+    floor: dict[str, float] = {}
+    for comparison in comparisons:
+        for place, deviation in comparison.deviations.items():
+            # not max(): NaN must stay
+            floor[place] = float(
+                torch.tensor([floor.get(place, 0.0), deviation.float32_error]).double().amax()
+            )
+    return floor
+
+
+def layer_table(comparisons: Mapping[str, Comparison], network: Network) -> pd.DataFrame:
+    """A row a kind of input and a place: kind, site and the three relative differences."""
+    return pd.DataFrame(
+        {
+            "input": kind,
+            "site": network.layer(place),
+            "float64": found.float64,
+            "float32": found.float32,
+            "float32_error": found.float32_error,
+        }
+        for kind, comparison in comparisons.items()
+        for place, found in comparison.deviations.items()
     )
 
 
-def mean_error(means: pd.DataFrame) -> float:
-    """The largest relative error of a live channel's mean against its target."""
-    live = means[means["status"].isin(["normalised", "tied"])]
-    return float((live["mean_after"] / live["target"] - 1).abs().max()) if len(live) else 0.0
+def worst_by_layer(table: pd.DataFrame) -> pd.DataFrame:
+    """A row a place: the largest of each difference over all kinds of input."""
+    columns = ["float64", "float32", "float32_error"]
+    return table.groupby("site", sort=False)[columns].max().reset_index()
 
 
 def failures(
-    comparison: Comparison,
-    layers: Mapping[str, str],
-    differing: list[str],
+    wrong: list[Discrepancy],
+    comparisons: Mapping[str, Comparison],
+    behaviour: Behaviour | None,
     means: pd.DataFrame,
+    network: Network,
     tolerances: Tolerances,
     rounding: str,
 ) -> Iterator[str]:
     """What does not hold, each with what was found and where."""
-    if differing:
-        yield (
-            f"every tensor must be the original's times its scales; found others in {len(differing)}: "
-            f"{', '.join(differing[:5])}"
-        )
-    for place, found in comparison.deviations.items():
-        where = layers.get(place, place)
-        # `not <=` also catches NaN
-        if not found.float64 <= tolerances.max_float64_difference:
-            yield (
-                f"float64 must differ by at most {tolerances.max_float64_difference:g} at {where}; "
-                f"found {found.float64:.3g}"
-            )
-        if not found.float32 <= tolerances.max_float32_ratio * found.float32_error:
-            yield (
-                f"float32 must differ by at most {tolerances.max_float32_ratio:g} times its own error of "
-                f"{found.float32_error:.3g} at {where}; found {found.float32:.3g}"
-            )
-    agreement = comparison.top1_agreement
-    if agreement is not None and not agreement >= tolerances.min_top1_agreement:
-        yield f"top-1 must agree on {tolerances.min_top1_agreement:.0%} of the inputs; found {agreement:.1%}"
-    if rounding == "pow2" and not comparison.bit_identical:
+    for found in wrong:
+        path, _, _ = found.tensor.rpartition(".")
+        layer = f" ({network.layer(path)})" if network.layer(path) != path else ""
+        ulps = f", by up to {found.ulps:.3g} units in the last place" if found.ulps < torch.inf else ""
+        yield f"algebra: {found.tensor}{layer} {found.why}{ulps}"
+    floor = noise_floor(comparisons.values())
+    for kind, comparison in comparisons.items():
+        for place, deviation in comparison.deviations.items():
+            where = f"{network.layer(place)}, {kind} input"
+            # `not <=` also catches NaN
+            if not deviation.float64 <= tolerances.max_float64_difference:
+                yield (
+                    f"float64 must differ by at most {tolerances.max_float64_difference:g} at {where}; "
+                    f"found {deviation.float64:.3g}"
+                )
+            if not deviation.float32 <= tolerances.max_float32_ratio * floor[place]:
+                yield (
+                    f"float32 must differ by at most {tolerances.max_float32_ratio:g} times its own error of "
+                    f"{floor[place]:.3g} at {where}; found {deviation.float32:.3g}"
+                )
+    if rounding == "pow2" and not all(c.bit_identical for c in comparisons.values()):
         yield "with scales that are powers of two the float32 outputs must be equal bit for bit; they are not"
-    if not mean_error(means) <= tolerances.max_mean_error:
-        live = means[means["status"].isin(["normalised", "tied"])]
-        worst = live.iloc[int((live["mean_after"] / live["target"] - 1).abs().argmax())]
+    if behaviour is not None and not behaviour.decided >= tolerances.min_top1_agreement * behaviour.images:
+        yield (
+            f"top-1 must agree on {tolerances.min_top1_agreement:.0%} of the images; found "
+            f"{behaviour.decided / behaviour.images:.1%} at the output"
+        )
+    if not largest_error(means) <= tolerances.max_mean_error:
+        rows = live(means)
+        worst = rows.iloc[int((rows["mean_after"] / rows["target"] - 1).abs().argmax())]
         yield (
             f"the mean of channel {worst['channel']} of {worst['site']} must be {worst['target']:.6g} within "
             f"{tolerances.max_mean_error:g}; found {worst['mean_after']:.6g}"

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from unitmean.errors import NetworkError, WeightsError
 from unitmean.networks.inputs import Input
 from unitmean.networks.layers import layer_names
-from unitmean.networks.skeleton import is_chain, skeleton
+from unitmean.networks.skeleton import is_chain, load, skeleton
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def build(
     _check(module, state_dict, name)
     _set_pooling(module, pooling, name)
     _set_padding(module, padding)
-    module.load_state_dict(dict(state_dict), assign=True)
+    load(module, state_dict)
     module.requires_grad_(False)
     if left := [key for key, buffer in module.named_buffers() if buffer.is_meta]:
         raise NetworkError(

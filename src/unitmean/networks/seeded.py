@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from unitmean.core.analysis import analyse
 from unitmean.errors import NetworkError
-from unitmean.networks.skeleton import skeleton
+from unitmean.networks.skeleton import load, skeleton
 
 # Of max(z, 0), z a unit normal: 1/2 - 1/(2 pi).
 RECTIFIED_VARIANCE = 0.5 - 0.5 / math.pi
@@ -22,7 +22,7 @@ def seeded(name: str, seed: int, spread: float) -> dict[str, Tensor]:
     """float32 weights of any architecture, 99% of its channels' gains within `spread` orders of magnitude."""
     module = skeleton(name)
     state_dict = well_behaved(module, seed)
-    module.load_state_dict(state_dict, assign=True)
+    load(module, state_dict)
     return badly_scaled(module, state_dict, seed, spread)
 
 

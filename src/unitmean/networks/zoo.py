@@ -11,7 +11,7 @@ from unitmean.core.analysis import analyse
 from unitmean.core.plan import Plan
 from unitmean.core.variables import ONE
 from unitmean.networks.seeded import well_behaved
-from unitmean.networks.skeleton import skeleton
+from unitmean.networks.skeleton import load, skeleton
 
 SIGMA = 0.7  # of the random factors' logarithm
 
@@ -77,14 +77,14 @@ def difference(name: str, plan: Plan, size: int, seed: int) -> float:
     Weights are random, batch-norm statistics too. Auxiliary heads count as outputs.
     """
     module = skeleton(name)
-    module.load_state_dict(well_behaved(module, seed), assign=True)
+    load(module, well_behaved(module, seed))
     module.double()
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn(1, 3, size, size, generator=generator, dtype=torch.float64)
     normal = torch.randn(plan.variables, generator=generator, dtype=torch.float64)
     before = _outputs(module, x)
     scales = torch.where(plan.free, (SIGMA * normal).exp(), 1.0)
-    module.load_state_dict(plan.rescale(scales, module.state_dict()), assign=True)
+    load(module, plan.rescale(scales, module.state_dict()))
     after = _outputs(module, x)
     return max(float((b - a).abs().max() / a.abs().max()) for a, b in zip(before, after, strict=True))
 

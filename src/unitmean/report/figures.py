@@ -1,6 +1,6 @@
 """The report's figures."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from typing import Any
@@ -94,22 +94,34 @@ def invariance(layers: pd.DataFrame) -> bytes:
         return _drawn(figure, axes)
 
 
-def style_layers(plain: Mapping[str, float | None], normalised: Mapping[str, float | None]) -> bytes:
-    """Each style layer's loss before the first step, with both networks."""
-    sites = list(plain)
+def convergence(table: pd.DataFrame) -> bytes:
+    """How well the means are known by so many images; `table` is `findings.convergence`'s."""
+    with mpl.rc_context(STYLE | {"axes.spines.left": True}):
+        figure, axes = _canvas(2.5)
+        images = table["images"]
+        axes.fill_between(
+            images, table["low"], table["high"], color=PALE, lw=0, label="error: 90% of channels"
+        )
+        axes.plot(images, table["error"], color=GREY, lw=2, label="error: median")
+        axes.plot(images, table["off"], "d", color=ACCENT, ms=6, label="off the final mean")
+        axes.set_yscale("log")
+        axes.grid(axis="y", color=PALE, lw=0.6)
+        axes.set_ylim(bottom=table["low"].min() / 3)
+        axes.set_xlabel("images measured")
+        axes.set_ylabel("relative to the mean")
+        return _drawn(figure, axes)
+
+
+def style_layers(layers: pd.DataFrame) -> bytes:
+    """Each layer's share of the style loss before the first step; `layers` is style.csv."""
+    sites = [str(layer) for layer in layers["layer"]]
     with _rows(sites) as (figure, axes):
-        for losses, colour, name in ((plain, GREY, "plain"), (normalised, ACCENT, "normalised")):
-            rows = [(loss, row) for row, site in enumerate(sites) if (loss := losses[site])]
-            axes.plot(
-                [loss for loss, _ in rows],
-                [row for _, row in rows],
-                "o-",
-                color=colour,
-                lw=1.2,
-                ms=7,
-                label=name,
-            )
-        axes.set_xlabel("style loss of the layer, weights alike")
+        for name, colour in (("plain", GREY), ("normalised", ACCENT)):
+            share = layers[name] / layers[name].sum()
+            shown = share > 0
+            rows = np.arange(len(sites))[shown]
+            axes.plot(share[shown], rows, "o-", color=colour, lw=1.2, ms=7, label=name)
+        axes.set_xlabel("share of the style loss, layers weighed alike")
         return _drawn(figure, axes)
 
 

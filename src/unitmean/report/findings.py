@@ -1,6 +1,6 @@
 """What a report says: tables boiled down to the figures that are shown."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -31,6 +31,7 @@ class Group:
     reason: str
     count: int
     channels: str  # as ranges: "3, 17-19"
+    means: tuple[float, float]  # what their means became: smallest and largest
 
 
 def number(value: float | None) -> Markup:
@@ -56,6 +57,7 @@ def checks(evidence: Evidence) -> list[Check]:
     """The proof's properties, each against its tolerance."""
     found, allowed = evidence.invariance, evidence.invariance["tolerances"]
     rows = [
+        _none("Tensors that are not the original's times their factors", found["differing"]),
         _at_most(
             "Change of the output, float64", found["float64_difference"], allowed["max_float64_difference"]
         ),
@@ -77,8 +79,36 @@ def checks(evidence: Evidence) -> list[Check]:
     return rows
 
 
-def _at_most(name: str, found: float, allowed: float, unit: str = "") -> Check:
-    return Check(name, number(found) + unit, "at most " + number(allowed) + unit, found <= allowed)
+def _at_most(name: str, found: float | None, allowed: float, unit: str = "") -> Check:
+    holds = found is not None and found <= allowed
+    return Check(name, number(found) + unit, "at most " + number(allowed) + unit, holds)
+
+
+def _none(name: str, found: Sequence[object]) -> Check:
+    return Check(name, str(len(found)), "none, to half a unit in the last place", not found)
+
+
+def kinds(evidence: Evidence) -> pd.DataFrame:
+    """A row a kind of input: the worst layer's differences."""
+    columns = ["float64", "float32", "float32_error"]
+    return evidence.inputs.groupby("input", sort=False)[columns].max().reset_index()
+
+
+def convergence(evidence: Evidence) -> pd.DataFrame:
+    """By images measured: the relative standard error of the means (median, 5% and 95% of the live channels)
+    and the median distance from the final mean."""
+    sums = ["images", "mean", "mean_square"]
+    shards = evidence.shards.sort_values(["site", "channel", "shard"], kind="stable")
+    grown = shards.groupby(["site", "channel"], sort=False)[sums].cumsum()
+    images, mean = grown["images"], grown["mean"] / grown["images"]
+    variance = (grown["mean_square"] / images - mean.pow(2)).clip(lower=0)
+    error = (variance / (images - 1).clip(lower=1)).pow(0.5) / mean.where(mean > 0)
+    final = mean.groupby([shards["site"], shards["channel"]]).transform("last")
+    off = (mean / final.where(final > 0) - 1).abs()
+    by = error.groupby(images)
+    table = pd.DataFrame({"low": by.quantile(0.05), "error": by.median(), "high": by.quantile(0.95)})
+    table["off"] = off.where(off > 0).groupby(images).median()
+    return table.rename_axis("images").reset_index()
 
 
 def layer_table(evidence: Evidence) -> pd.DataFrame:
@@ -106,10 +136,17 @@ def exceptions(evidence: Evidence) -> list[Group]:
     """Channels that are dead, tied or pinned, by layer and reason."""
     table = evidence.scales[~evidence.scales["status"].isin(["normalised", OUTPUT])]
     table = table.assign(reason=table["reason"].astype(object).where(table["reason"].notna(), ""))
-    groups = table.groupby(["site", "status", "reason"], sort=False)["channel"]
+    table = table.merge(evidence.means[["site", "channel", "mean_after"]], on=["site", "channel"], how="left")
     return [
-        Group(str(site), str(status), str(reason), len(channels), ranges(channels))
-        for (site, status, reason), channels in groups
+        Group(
+            str(site),
+            str(status),
+            str(reason),
+            len(rows),
+            ranges(rows["channel"]),
+            (float(rows["mean_after"].min()), float(rows["mean_after"].max())),
+        )
+        for (site, status, reason), rows in table.groupby(["site", "status", "reason"], sort=False)
     ]
 
 
@@ -163,6 +200,13 @@ def verdict(evidence: Evidence) -> Verdict:
         if rescale["outputs"] == "preserve"
         else "Its output is the original's, each channel divided by a recorded factor"
     )
+    if tied := rescale.get("tied", 0):
+        return Verdict(
+            "Invariant, and normalised where channels are free",
+            f"{function}. The mean activation of {rescale['normalised']:,} of {rescale['channels']:,} "
+            f"channels is one; {tied:,} share a factor with others, as additions demand, and only the "
+            "geometric mean of their means is one.",
+        )
     share = f"{rescale['normalised']:,} of {rescale['channels']:,} channels"
     if rescale["normalised"] == rescale["channels"]:
         share = f"all {rescale['channels']:,} channels"

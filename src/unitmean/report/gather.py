@@ -16,6 +16,16 @@ PICTURES = ("content", "style", "plain", "normalised")
 
 
 @dataclass(frozen=True)
+class Transfer:
+    """A style transfer with both networks: its figures, losses by step, style losses by layer, pictures."""
+
+    figures: Mapping[str, Any]
+    losses: pd.DataFrame
+    layers: pd.DataFrame
+    pictures: Mapping[str, bytes]
+
+
+@dataclass(frozen=True)
 class Evidence:
     """What the stages found: tables as they lie on disk, JSON as dicts, pictures as PNG bytes."""
 
@@ -26,14 +36,14 @@ class Evidence:
     provenance: Mapping[str, Any]
     invariance: Mapping[str, Any]
     rescale: Mapping[str, Any]
-    transfer: Mapping[str, Any]
+    transfer: Transfer | None  # none where the proof failed
     skipped: int  # images that could not be decoded
     statistics: pd.DataFrame
+    shards: pd.DataFrame
     scales: pd.DataFrame
+    inputs: pd.DataFrame
     layers: pd.DataFrame
     means: pd.DataFrame
-    losses: pd.DataFrame
-    pictures: Mapping[str, bytes]
 
 
 def read_json(path: Path) -> dict[str, Any]:

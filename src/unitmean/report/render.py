@@ -27,21 +27,26 @@ def _context(evidence: Evidence) -> dict[str, Any]:
     transfer = evidence.transfer
     drawn = {
         "means": figures.means(evidence.means),
+        "convergence": figures.convergence(findings.convergence(evidence)),
         "invariance": figures.invariance(evidence.layers),
-        "style_layers": figures.style_layers(transfer["plain_layers"], transfer["normalised_layers"]),
-        "descent": figures.descent(evidence.losses),
     }
+    if transfer is not None:
+        drawn["style_layers"] = figures.style_layers(transfer.layers)
+        drawn["descent"] = figures.descent(transfer.losses)
     return {
         "evidence": evidence,
         "checks": checks,
         "passed": evidence.invariance["passed"],
         "stand_ins": findings.stand_ins(evidence),
         "verdict": findings.verdict(evidence),
+        "kinds": findings.kinds(evidence).to_dict("records"),
         "table": findings.layer_table(evidence).to_dict("records"),
         "exceptions": findings.exceptions(evidence),
         "origin": findings.origin(evidence),
         "hashes": findings.hashes(evidence),
         "figures": {name: data_uri(svg, "image/svg+xml") for name, svg in drawn.items()},
-        "pictures": {name: data_uri(png, "image/png") for name, png in evidence.pictures.items()},
+        "pictures": {name: data_uri(png, "image/png") for name, png in transfer.pictures.items()}
+        if transfer is not None
+        else {},
         "details": json.dumps(evidence.provenance, indent=2, sort_keys=True),
     }

@@ -1,39 +1,50 @@
 """One self-contained page of what ran and what came out."""
 
+from typing import Any
+
 from unitmean.disk.atomic import write_text, writing
 from unitmean.report.figures import means
-from unitmean.report.gather import Evidence, read_csv, read_json, read_parquet, read_pictures
+from unitmean.report.gather import Evidence, Transfer, read_csv, read_json, read_parquet, read_pictures
 from unitmean.report.render import render
 from unitmean.stages.entry import Run, stage
 
 
 @stage
 def report(run: Run) -> str:
-    """Gather what the other stages wrote and render it."""
+    """Gather what the other stages wrote and render it; of a proof that failed, what there is."""
     scales, provenance = read_parquet(run.dep("scales.parquet"))
     statistics, _ = read_parquet(run.dep("statistics.parquet"))
+    shards, _ = read_parquet(run.dep("shards.parquet"))
+    proof = read_json(run.dep("proof.json"))
     evidence = Evidence(
         model=run.params.model,
         dataset=run.params.dataset,
         preprocess=run.params.preprocess,
         weights=read_json(run.dep("weights.json")),
         provenance=provenance,
-        invariance=read_json(run.dep("invariance.json")),
+        invariance=proof,
         rescale=read_json(run.dep("rescale.json")),
-        transfer=read_json(run.dep("transfer.json")),
+        # Behind a failed proof no transfer ran, and what lies there is of another file.
+        transfer=_transfer(run) if proof["passed"] else None,
         skipped=len(read_csv(run.dep("images") / "skipped.csv")),
         statistics=statistics,
+        shards=shards,
         scales=scales,
+        inputs=read_csv(run.dep("inputs.csv")),
         layers=read_csv(run.dep("layers.csv")),
         means=read_csv(run.dep("means.csv")),
-        losses=read_csv(run.dep("losses.csv")),
-        pictures=read_pictures(run.dep("transfer")),
     )
     page = run.out("report.html")
     write_text(page, render(evidence))
     with writing(run.out("means.png")) as temporary:
         temporary.write_bytes(means(evidence.means, "png"))
-    return str(page)
+    return f"{page}{'' if proof['passed'] else '  NOT PROVED'}"
+
+
+def _transfer(run: Run) -> Transfer:
+    figures: dict[str, Any] = read_json(run.dep("transfer.json"))
+    losses, layers = read_csv(run.dep("losses.csv")), read_csv(run.dep("style.csv"))
+    return Transfer(figures, losses, layers, read_pictures(run.dep("transfer")))
 
 
 if __name__ == "__main__":

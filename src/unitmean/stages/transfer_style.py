@@ -5,6 +5,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import pandas as pd
+
 from unitmean.core.descent import Descent, stylise
 from unitmean.core.style import Losses, LossWeights, Picture, losses_at_start
 from unitmean.disk.atomic import write_json, write_text
@@ -61,7 +63,10 @@ def transfer_style(run: Run) -> str:
         write_picture(run.out("transfer") / f"{name}.png", picture)
     table = loss_table({name: r.losses for name, r in stylised.items()}, settings.content_layer)
     write_text(run.out("losses.csv"), table.to_csv(index=False, float_format="%.6g"))
-    write_json(run.out("transfer.json"), figures(stylised, measured))
+    found = figures(stylised, measured)
+    by_layer = pd.DataFrame({name: found.pop(f"{name}_layers") for name in stylised}).rename_axis("layer")
+    write_text(run.out("style.csv"), by_layer.to_csv(float_format="%.6g"))
+    write_json(run.out("transfer.json"), found)
     falls = ", ".join(f"{name} {r.decrease:.1%}" for name, r in stylised.items())
     return f"loss fell by: {falls}"
 
