@@ -257,3 +257,32 @@ def test_an_export_that_does_not_fit_stops_the_stage(
     words = capsys.readouterr().err
     assert "rescale.exports=adain doesn't fit" in words and "choose from torchvision, onnx" in words
     assert (data / "normalised.safetensors").read_bytes() == before
+
+
+def test_a_residual_network_shares_factors_along_its_stream(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder)
+    for program in [p for p in STAGES if p is not index_images]:
+        run(monkeypatch, program, *SMALL, "model=resnet18")
+    found = json.loads((folder / "data/resnet18/rescale.json").read_text())
+    assert found["channels"] == 3904 and found["tied"] > 1000 and found["pinned"] == 0
+    assert json.loads((folder / "data/resnet18/proof.json").read_text())["passed"]
+    assert "tied" in (folder / "data/resnet18/report.html").read_text()
+
+
+def test_a_network_free_in_part_is_refused_before_it_is_measured(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder)
+    run(monkeypatch, fetch_weights, *SMALL, "model=mobilenet_v3_small")
+    with pytest.raises(SystemExit):
+        run(monkeypatch, collect_statistics, *SMALL, "model=mobilenet_v3_small")
+    words = capsys.readouterr().err
+    assert words.startswith(
+        "error: a network must be normalised as a whole; hardswish in features.0.2 forbids"
+    )
+    assert (
+        "rescale.strict=false" in words
+        and not (folder / "data/mobilenet_v3_small/statistics.parquet").exists()
+    )

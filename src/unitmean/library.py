@@ -6,7 +6,6 @@
 Batches are tensors `n …` as the model takes them, or tuples that begin with one, as a DataLoader gives them.
 """
 
-import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
@@ -23,6 +22,7 @@ from unitmean.core.invariance import Comparison, Networks, compare
 from unitmean.core.moments import Moments, per_image
 from unitmean.core.observe import OUTPUT, Observer, observe, reduce_at, without_gradient
 from unitmean.core.plan import Plan
+from unitmean.core.reload import double, reloaded
 from unitmean.core.scales import choose
 from unitmean.core.strict import require_whole
 from unitmean.errors import DataError
@@ -144,15 +144,12 @@ def verify(
     places = [site.name for site in plan.sites] if plan else []
 
     def observer(weights: Mapping[str, Tensor], dtype: torch.dtype) -> Observer:
-        module = copy.deepcopy(model).to(dtype)
-        module.load_state_dict(dict(weights))
-        return observe(module, first.to(dtype), [*places, OUTPUT])
+        return observe(reloaded(model, weights), first.to(dtype), [*places, OUTPUT])
 
-    original = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    double = {n: t.double() if t.is_floating_point() else t for n, t in original.items()}
-    exact = plan.rescale(scales, double, dtype=torch.float64) if plan else state
+    original = model.state_dict()
+    exact = plan.rescale(scales, original, dtype=torch.float64) if plan else double(state)
     networks = Networks(
-        observer(double, torch.float64),
+        observer(double(original), torch.float64),
         observer(exact, torch.float64),
         observer(original, torch.float32),
         observer(state, torch.float32),

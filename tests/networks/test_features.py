@@ -9,6 +9,7 @@ from unitmean.networks.features import features
 from unitmean.networks.inputs import CAFFE
 from unitmean.networks.seeded import well_behaved
 from unitmean.networks.skeleton import skeleton
+from unitmean.networks.transfer_layers import transfer_layers
 
 
 @pytest.fixture(scope="module")
@@ -57,3 +58,28 @@ def test_elsewhere_layers_are_module_paths():
     stem = network.module.conv1(network.input.apply(x))
     torch.testing.assert_close(found["relu"], network.module.bn1(stem).relu())
     assert found["layer1.0.relu"].shape == (1, 64, 8, 8)
+
+
+def layers(name: str, size: int = 64):
+    module = skeleton(name)
+    network = build(name, well_behaved(module, 0), input=CAFFE)
+    return transfer_layers(network, torch.zeros(1, 3, size, size))
+
+
+def test_the_usual_layers_are_the_papers_and_their_like(network):
+    assert layers("vgg19") == ("relu4_2", ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"])
+    assert layers("vgg16_bn") == ("relu4_2", ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"])
+    content, styles = layers("resnet18")
+    assert styles == ["relu", "layer1.0.relu", "layer2.0.relu", "layer3.0.relu", "layer4.0.relu"]
+    assert content == "layer3.0.relu#2"
+    # The truncated network of the fixture ends at conv2_1.
+    assert transfer_layers(network, torch.zeros(1, 3, 8, 6)) == ("relu2_1", ["relu1_1", "relu2_1"])
+
+
+def test_a_layer_used_twice_has_both_its_activations():
+    network = build("resnet18", well_behaved(skeleton("resnet18"), 0), input=CAFFE)
+    x = torch.rand(1, 3, 32, 32)
+    found = features(network, x, ["layer1.0.relu", "layer1.0.relu#2"])(x)
+    m = network.module
+    stem = m.maxpool(m.relu(m.bn1(m.conv1(network.input.apply(x)))))
+    torch.testing.assert_close(found["layer1.0.relu#2"], m.layer1[0](stem))

@@ -1,7 +1,6 @@
 """`unitmean stylise`: a picture in another one's style, without the pipeline."""
 
 import argparse
-import re
 from pathlib import Path
 
 from unitmean.config.params import read_params
@@ -56,6 +55,7 @@ def run(options: argparse.Namespace) -> int:
     from unitmean.disk.transfer import require_decrease
     from unitmean.disk.weights import load_weights
     from unitmean.networks.features import features
+    from unitmean.networks.transfer_layers import transfer_layers
 
     content = content_picture(options.content, options.size)
     style = style_picture(options.style, *content.shape[2:], seed=options.seed)
@@ -63,9 +63,9 @@ def run(options: argparse.Namespace) -> int:
     metadata = load_weights(path)[1]
     padding = metadata.get("statistics", {}).get("model", {}).get("padding", "zeros")
     network = read_network(path, str(metadata.get("model")), options.pooling, padding).network
-    relus = [name for name in network.layers.values() if re.fullmatch(r"relu([1-5]|\d+_\d+)", name)]
-    style_layers = options.style_layers or [r for r in relus if not re.search(r"_[^1]", r)]
-    content_layer = options.content_layer or ("relu4_2" if "relu4_2" in relus else style_layers[-1])
+    usual_content, usual_styles = transfer_layers(network, content)
+    style_layers = options.style_layers or usual_styles
+    content_layer = options.content_layer or usual_content
     correction = options.layer_weights or ("equal" if "rescale" in metadata else "authors")
     weights = LossWeights(
         content_layer,

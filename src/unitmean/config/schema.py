@@ -255,11 +255,9 @@ class Transfer:
         Pooling.avg
     )  # of the network while it makes the picture; means are measured with model's
     preview: int | None = None  # write the picture every so many steps; null: never
-    content_layer: str = "relu4_2"  # a rectifier, by the paper's name
-    # Rectifiers, by the paper's names.
-    style_layers: list[str] = field(
-        default_factory=lambda: ["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"]
-    )
+    content_layer: str | None = None  # a rectifier; null: as the paper's relu4_2, see docs/style.md
+    # Rectifiers; null: as the paper's relu1_1 to relu5_1, the first at each resolution.
+    style_layers: list[str] | None = None
     content_weight: float = 1.0  # of 1/(2 N M) sum (F - P)^2, N channels, M positions
     style_weight: float = 1000.0  # of all style layers together, each as in the paper's equation 4
     layer_weights: LayerWeights = LayerWeights.equal

@@ -1,5 +1,6 @@
 """The same module with other numbers."""
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from copy import deepcopy
 
@@ -13,8 +14,20 @@ def reloaded(module: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
     kept = module.state_dict(keep_vars=True).values()
     empty = {id(t): _empty(t) for t in kept}
     copy = deepcopy(module, dict(empty))
-    copy.load_state_dict(dict(state), assign=True)
+    load(copy, state)
     return copy.requires_grad_(False)
+
+
+def double(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same numbers in float64; whole numbers stay."""
+    return {name: t.double() if t.is_floating_point() else t for name, t in state.items()}
+
+
+def load(module: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Give the module these very tensors. Files don't say the version of its layout that mnasnet asks for."""
+    versioned = OrderedDict(state)
+    versioned._metadata = module.state_dict()._metadata  # type: ignore[attr-defined]
+    module.load_state_dict(versioned, assign=True)
 
 
 def _empty(tensor: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from unitmean.core.behaviour import Behaviour
 from unitmean.core.invariance import Comparison, Networks, compare
 from unitmean.core.observe import OUTPUT, Observer, observe
 from unitmean.core.plan import Plan
-from unitmean.core.reload import reloaded
+from unitmean.core.reload import double, reloaded
 from unitmean.disk.networks import Stored
 from unitmean.disk.remeasure import largest_error, live
 from unitmean.networks.architectures import Network
@@ -41,11 +41,10 @@ class Pair:
         plan: Plan,
         scales: Float64[Tensor, " _"],
     ) -> None:
-        double = {name: t.double() if t.is_floating_point() else t for name, t in original.state.items()}
         exact = plan.rescale(scales, original.state, dtype=torch.float64)
         self._modules = [
             reloaded(original.network.module, state)
-            for state in (double, exact, original.state, rescaled.state)
+            for state in (double(original.state), exact, original.state, rescaled.state)
         ]
         self._places = [site.name for site in plan.sites] + [OUTPUT]
         undo = {site.name: site.along(scales[site.variables]) for site in plan.sites}

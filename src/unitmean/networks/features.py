@@ -3,11 +3,12 @@
 from collections.abc import Callable, Sequence
 
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from unitmean.core.observe import observe
 from unitmean.errors import NetworkError
 from unitmean.networks.architectures import Network
+from unitmean.networks.transfer_layers import rectifier_paths
 
 
 def features(
@@ -17,11 +18,7 @@ def features(
 
     Raises NetworkError for a layer that isn't one of the network's rectifiers.
     """
-    paths = {
-        name: path
-        for path, name in network.layers.items()
-        if isinstance(network.module.get_submodule(path), nn.ReLU)
-    }
+    paths = {name: path for name, (path, _) in rectifier_paths(network, example).items()}
     missing = [layer for layer in layers if layer not in paths]
     if missing:
         raise NetworkError(

@@ -9,8 +9,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from unitmean.core.analysis import analyse
+from unitmean.core.reload import load
 from unitmean.errors import NetworkError
-from unitmean.networks.skeleton import load, skeleton
+from unitmean.networks.skeleton import skeleton
 
 # Of max(z, 0), z a unit normal: 1/2 - 1/(2 pi).
 RECTIFIED_VARIANCE = 0.5 - 0.5 / math.pi

@@ -2,12 +2,10 @@
 
 import difflib
 import warnings
-from collections import OrderedDict
-from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.overrides import TorchFunctionMode
 from torchvision import models
 
@@ -49,13 +47,6 @@ def skeleton(name: str) -> nn.Module:
         if hasattr(part, "inplace"):
             part.inplace = False  # type: ignore[assignment]  # graphs stay free of mutation
     return module.eval().requires_grad_(False)
-
-
-def load(module: nn.Module, state_dict: Mapping[str, Tensor]) -> None:
-    """Give the module these very tensors, not copies. Files don't say the version that mnasnet asks for."""
-    versioned = OrderedDict(state_dict)
-    versioned._metadata = module.state_dict()._metadata  # type: ignore[attr-defined]
-    module.load_state_dict(versioned, assign=True)
 
 
 def is_chain(module: nn.Module) -> bool:

@@ -9,9 +9,10 @@ from torchvision import models
 
 from unitmean.core.analysis import analyse
 from unitmean.core.plan import Plan
+from unitmean.core.reload import load
 from unitmean.core.variables import ONE
 from unitmean.networks.seeded import well_behaved
-from unitmean.networks.skeleton import load, skeleton
+from unitmean.networks.skeleton import skeleton
 
 SIGMA = 0.7  # of the random factors' logarithm
 

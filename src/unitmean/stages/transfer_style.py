@@ -15,6 +15,7 @@ from unitmean.disk.pictures import content_picture, style_picture, write_picture
 from unitmean.disk.progress import Bar
 from unitmean.disk.transfer import figures, loss_table, require_decrease
 from unitmean.networks.features import features
+from unitmean.networks.transfer_layers import transfer_layers
 from unitmean.stages.entry import Run, stage
 
 Preview = Callable[[int, Picture], None]
@@ -26,10 +27,12 @@ def transfer_style(run: Run) -> str:
     model, settings = dict(run.params.model), run.params.transfer
     content = content_picture(_path(settings.content), settings.size)
     style = style_picture(_path(settings.style), *content.shape[2:], seed=settings.seed)
-    layers = list(dict.fromkeys([*settings.style_layers, settings.content_layer]))
-    alike = LossWeights(
-        settings.content_layer, settings.style_layers, settings.content_weight, settings.style_weight
-    )
+    example = read_network(run.dep("weights.safetensors"), **model).network
+    usual_content, usual_styles = transfer_layers(example, content)
+    content_layer = settings.content_layer or usual_content
+    style_layers = usual_styles if settings.style_layers is None else settings.style_layers
+    layers = list(dict.fromkeys([*style_layers, content_layer]))
+    alike = LossWeights(content_layer, style_layers, settings.content_weight, settings.style_weight)
     corrected = replace(alike, by_channels=True)
     descent = Descent(
         **{key: settings[key] for key in ("steps", "optimiser", "init", "scales", "rate", "seed")}
@@ -61,7 +64,7 @@ def transfer_style(run: Run) -> str:
     pictures = {"content": content, "style": style} | {name: r.picture for name, r in stylised.items()}
     for name, picture in pictures.items():
         write_picture(run.out("transfer") / f"{name}.png", picture)
-    table = loss_table({name: r.losses for name, r in stylised.items()}, settings.content_layer)
+    table = loss_table({name: r.losses for name, r in stylised.items()}, content_layer)
     write_text(run.out("losses.csv"), table.to_csv(index=False, float_format="%.6g"))
     found = figures(stylised, measured)
     by_layer = pd.DataFrame({name: found.pop(f"{name}_layers") for name in stylised}).rename_axis("layer")
