@@ -18,7 +18,7 @@ def test_random_factors_are_recovered(norm: bool) -> None:
     scales = torch.rand(plan.variables, dtype=torch.float64, generator=generator) + 0.1
     scales[0] = 1
     old = dict(module.state_dict())
-    new = plan.rescale(old, scales)
+    new = plan.rescale(scales, old)
     found = recover(plan, old, new, TOLERANCE)
     assert found.same
     torch.testing.assert_close(found.scales, scales, rtol=1e-6, atol=0)

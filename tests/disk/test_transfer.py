@@ -8,7 +8,7 @@ import torch
 
 from unitmean.core.descent import Stylised
 from unitmean.core.style import Losses
-from unitmean.disk.transfer import figures, loss_table, require_decrease
+from unitmean.disk.transfer import figures, layer_table, loss_table, require_decrease
 from unitmean.errors import InvarianceError
 
 PICTURE = torch.zeros(1, 3, 2, 2)
@@ -35,7 +35,17 @@ def test_figures_can_be_json():
     assert found["plain_decrease"] == pytest.approx(0.9)
     assert found["plain_steps"] == 2
     assert found["plain_spread"] is None  # infinite
-    assert found["plain_layers"] == {"a": 6, "b": 0}
+    assert set(found) == {f"plain_{what}" for what in ("decrease", "steps", "spread", "orders")}
+
+
+def test_layers_shares_and_what_would_make_them_alike():
+    table = layer_table({"plain": Losses(1.0, {"a": 6.0, "b": 2.0})})
+    assert table.to_dict("list") == {
+        "layer": ["a", "b"],
+        "plain": [6, 2],
+        "plain_share": [0.75, 0.25],
+        "plain_retuning": [1, 3],
+    }
 
 
 def test_enough_decrease_passes_and_less_does_not():

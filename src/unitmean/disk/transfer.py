@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import pandas as pd
 
@@ -26,29 +25,31 @@ def loss_table(histories: Mapping[str, Sequence[Losses]], content_layer: str) ->
     return pd.DataFrame(totals | parts).rename_axis("step").reset_index()
 
 
-def figures(stylised: Mapping[str, Stylised], measured: Mapping[str, Losses]) -> dict[str, Any]:
-    """Per network: how far its loss fell, and how the style layers compare where it was measured.
+def layer_table(measured: Mapping[str, Losses]) -> pd.DataFrame:
+    """A row a style layer: its loss under each name, `<name>_share` and `<name>_retuning`.
 
-    `measured` holds losses of the content picture with the pooling of the statistics: by layer, each layer's
-    share, the largest over the smallest (spread; orders is its decadic logarithm), and what each layer's
-    weight would have to be multiplied by for all to be as loud as the loudest. Infinities become None, which
-    JSON can hold.
+    Retuning is what the layer's weight would have to be multiplied by to be as loud as the loudest.
     """
-    found: dict[str, Any] = {}
+    columns: dict[str, Mapping[str, float]] = {}
+    for name, losses in measured.items():
+        columns |= {name: losses.style, f"{name}_share": losses.shares, f"{name}_retuning": losses.retuning}
+    return pd.DataFrame(columns).rename_axis("layer").reset_index()
+
+
+def figures(stylised: Mapping[str, Stylised], measured: Mapping[str, Losses]) -> dict[str, float | None]:
+    """How far each loss fell in how many steps, and the style layers' spread where it was measured.
+
+    `measured` holds losses of the content picture with the pooling of the statistics. The spread is the
+    largest layer's loss over the smallest's, orders its decadic logarithm. Infinities become None, which JSON
+    can hold.
+    """
+    found: dict[str, float | None] = {}
     for name, result in stylised.items():
         found[f"{name}_decrease"] = _finite(result.decrease)
-        found[f"{name}_first"] = _finite(result.losses[0].total)
-        found[f"{name}_last"] = _finite(result.losses[-1].total)
         found[f"{name}_steps"] = len(result.losses) - 1
     for name, losses in measured.items():
         found[f"{name}_spread"] = _finite(losses.spread)
         found[f"{name}_orders"] = _finite(math.log10(losses.spread))
-        for what, values in (
-            ("layers", losses.style),
-            ("shares", losses.shares),
-            ("retuning", losses.retuning),
-        ):
-            found[f"{name}_{what}"] = {layer: _finite(value) for layer, value in values.items()}
     return found
 
 

@@ -5,15 +5,13 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import pandas as pd
-
 from unitmean.core.descent import Descent, stylise
 from unitmean.core.style import Losses, LossWeights, Picture, losses_at_start
 from unitmean.disk.atomic import write_json, write_text
 from unitmean.disk.networks import read_network
 from unitmean.disk.pictures import content_picture, style_picture, write_picture
 from unitmean.disk.progress import Bar
-from unitmean.disk.transfer import figures, loss_table, require_decrease
+from unitmean.disk.transfer import figures, layer_table, loss_table, require_decrease
 from unitmean.networks.features import features
 from unitmean.networks.transfer_layers import transfer_layers
 from unitmean.stages.entry import Run, stage
@@ -66,10 +64,8 @@ def transfer_style(run: Run) -> str:
         write_picture(run.out("transfer") / f"{name}.png", picture)
     table = loss_table({name: r.losses for name, r in stylised.items()}, content_layer)
     write_text(run.out("losses.csv"), table.to_csv(index=False, float_format="%.6g"))
-    found = figures(stylised, measured)
-    by_layer = pd.DataFrame({name: found.pop(f"{name}_layers") for name in stylised}).rename_axis("layer")
-    write_text(run.out("style.csv"), by_layer.to_csv(float_format="%.6g"))
-    write_json(run.out("transfer.json"), found)
+    write_text(run.out("style.csv"), layer_table(measured).to_csv(index=False, float_format="%.6g"))
+    write_json(run.out("transfer.json"), figures(stylised, measured))
     falls = ", ".join(f"{name} {r.decrease:.1%}" for name, r in stylised.items())
     return f"loss fell by: {falls}"
 
