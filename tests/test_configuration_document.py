@@ -111,7 +111,7 @@ def test_comments_ranges_and_defaults_arrive() -> None:
         "| `dataset.size` | a whole number | `256` | generated: height and width in pixels; at least 8 |"
         in text
     )
-    assert "`[relu1_1, relu2_1, relu3_1, relu4_1, relu5_1]`" in text
+    assert "| `transfer.style_layers` | a list, each item a text or null | `null` | Rectifiers;" in text
     assert "nearly dead, and its factor is one" in text  # from the comment above its key
     assert "must be given with dataset.source=folder" in text
     assert get_origin(keys("rescale")["exports"]) is list and "all: all that fit" in text

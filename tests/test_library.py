@@ -41,7 +41,8 @@ def test_a_model_and_a_loader_are_enough(norm: bool) -> None:
     comparison = unitmean.verify(model, result.state, loader(), result)
     assert len(comparison.deviations) == 4  # three rectifiers and the output
     assert all(d.float64 < 1e-13 and d.float32 < 1e-5 for d in comparison.deviations.values())
-    assert comparison.top1_agreement == 1
+    assert comparison.behaviour is not None
+    assert comparison.behaviour.top1 == comparison.behaviour.images == 24
 
     new = chain(norm=norm)
     new.load_state_dict(result.state)

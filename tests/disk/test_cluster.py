@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from collecting_project import measurement
 
 from unitmean.disk.cluster import by_ray
 from unitmean.errors import ConfigError
@@ -71,4 +72,4 @@ def test_ray_gives_the_same_bits_though_a_worker_dies(tmp_path, mode):
 def test_without_ray_the_message_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ConfigError, match=r"collect.engine=ray needs Ray.*pip install 'unitmean\[ray\]'"):
-        list(by_ray(None, [], print))
+        list(by_ray(measurement(), [], print))

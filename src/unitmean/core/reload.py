@@ -24,8 +24,13 @@ def double(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def load(module: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """Give the module these very tensors. Files don't say the version of its layout that mnasnet asks for."""
-    versioned = OrderedDict(state)
+    """Give the module these very tensors, as far as it reads them at inference.
+
+    Files don't say the version of its layout that mnasnet asks for, and of before PyTorch 0.4.1 lack the
+    counters of batch norm.
+    """
+    counters = {k: torch.tensor(0) for k in module.state_dict() if k.endswith("num_batches_tracked")}
+    versioned = OrderedDict(counters | dict(state))
     versioned._metadata = module.state_dict()._metadata  # type: ignore[attr-defined]
     module.load_state_dict(versioned, assign=True)
 

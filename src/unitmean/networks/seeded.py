@@ -11,10 +11,11 @@ from torch import Tensor, nn
 from unitmean.core.analysis import analyse
 from unitmean.core.reload import load
 from unitmean.errors import NetworkError
-from unitmean.networks.skeleton import is_chain, skeleton
+from unitmean.networks.skeleton import skeleton
 
 # Of max(z, 0), z a unit normal: 1/2 - 1/(2 pi).
 RECTIFIED_VARIANCE = 0.5 - 0.5 / math.pi
+SHALLOW = 40  # layers with weights
 # Half the width, in standard deviations, of the interval that holds 99% of a normal distribution.
 NORMAL_99 = 2.576
 
@@ -35,11 +36,11 @@ def well_behaved(module: nn.Module, seed: int) -> dict[str, Tensor]:
     add can't keep a deep channel silent. Filters that see the image keep their mean: no rectifier has shifted
     what they see. Each tensor has a generator of its own, so order and other tensors don't matter.
 
-    That is for chains (vgg, alexnet). A layer without a mean raises the variance of a difference of its
+    That is for shallow networks (vgg, alexnet). A layer without a mean raises the variance of a difference of its
     inputs 1.5 times (half of 1 / 0.34), which in a hundred layers is chaos: deeper networks have filters with
     their mean and the variance 1 / fan_in.
     """
-    first, chain = True, is_chain(module)
+    first, shallow = True, sum(t.ndim >= 2 for t in module.state_dict().values()) <= SHALLOW
     state_dict = {}
     for key, empty in module.state_dict().items():
         kind = key.rpartition(".")[2]
@@ -56,8 +57,8 @@ def well_behaved(module: nn.Module, seed: int) -> dict[str, Tensor]:
             continue
         value = torch.randn(empty.shape, generator=generator)
         if value.ndim >= 2:
-            gain = 1 / RECTIFIED_VARIANCE if chain else 1.0
-            state_dict[key] = _filters(value, gain, centred=chain and not first)
+            gain = 1 / RECTIFIED_VARIANCE if shallow else 1.0
+            state_dict[key] = _filters(value, gain, centred=shallow and not first)
             first = False
         elif kind == "running_var":
             state_dict[key] = value.mul_(0.2).exp_()
