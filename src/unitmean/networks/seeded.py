@@ -40,7 +40,8 @@ def well_behaved(module: nn.Module, seed: int) -> dict[str, Tensor]:
     inputs 1.5 times (half of 1 / 0.34), which in a hundred layers is chaos: deeper networks have filters with
     their mean and the variance 1 / fan_in.
     """
-    first, shallow = True, sum(t.ndim >= 2 for t in module.state_dict().values()) <= SHALLOW
+    first = True
+    shallow = sum(t.ndim >= 2 for t in module.state_dict().values()) <= SHALLOW
     state_dict = {}
     for key, empty in module.state_dict().items():
         kind = key.rpartition(".")[2]
