@@ -36,7 +36,7 @@ def well_behaved(module: nn.Module, seed: int) -> dict[str, Tensor]:
     add can't keep a deep channel silent. Filters that see the image keep their mean: no rectifier has shifted
     what they see. Each tensor has a generator of its own, so order and other tensors don't matter.
 
-    That is for shallow networks (vgg, alexnet). A layer without a mean raises the variance of a difference of its
+    That is for shallow networks. A layer without a mean raises the variance of a difference of its
     inputs 1.5 times (half of 1 / 0.34), which in a hundred layers is chaos: deeper networks have filters with
     their mean and the variance 1 / fan_in.
     """
