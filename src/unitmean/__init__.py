@@ -8,11 +8,11 @@ __version__ = "0.1.0"
 # Looked up when asked for, so that light programs don't import torch.
 _PUBLIC = {
     "analyse": "unitmean.core.analysis",
-    "factors": "unitmean.library",
+    "factors": "unitmean.api",
     "load": "unitmean.loading",
-    "measure": "unitmean.library",
-    "normalise": "unitmean.library",
-    "verify": "unitmean.library",
+    "measure": "unitmean.api",
+    "normalise": "unitmean.api",
+    "verify": "unitmean.api",
 }
 __all__ = ["__version__", *_PUBLIC]
 

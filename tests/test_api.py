@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import unitmean
+from unitmean.api import Normalised
 from unitmean.core.scales import status
 from unitmean.errors import DataError, NetworkError
-from unitmean.library import Normalised
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 
