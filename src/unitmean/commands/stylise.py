@@ -3,9 +3,9 @@
 import argparse
 from pathlib import Path
 
+from unitmean.config.choices import Init, LayerWeights, Optimiser, Pooling
 from unitmean.config.params import read_params
 from unitmean.config.project import find_root
-from unitmean.config.schema import Init, LayerWeights, Optimiser, Pooling
 from unitmean.errors import ConfigError
 
 EPILOG = """\

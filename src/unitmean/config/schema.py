@@ -5,143 +5,26 @@ The classes are not frozen: OmegaConf would make them read-only, and nothing cou
 """
 
 from dataclasses import dataclass, field
-from enum import Enum
 
-
-class Pooling(Enum):
-    """How the network's pooling layers pool."""
-
-    max = "max"
-    avg = "avg"
-
-
-class Padding(Enum):
-    """What the network's convolutions see beyond the border."""
-
-    zeros = "zeros"
-    reflect = "reflect"
-
-
-class WeightsSource(Enum):
-    """Where the weights come from."""
-
-    seeded = "seeded"
-    torchvision = "torchvision"
-    caffe = "caffe"
-    url = "url"
-    file = "file"
-
-
-class WeightsInput(Enum):
-    """Which pixels the weights were trained on; auto: as the source or the layout says."""
-
-    auto = "auto"
-    torchvision = "torchvision"
-    caffe = "caffe"
-
-
-class DatasetSource(Enum):
-    """Where the images come from."""
-
-    generated = "generated"
-    folder = "folder"
-    ilsvrc_val = "ilsvrc_val"
-    webdataset = "webdataset"
-    parquet = "parquet"
-    url = "url"
-
-
-class OnError(Enum):
-    """What an image that can't be decoded does to the run."""
-
-    stop = "stop"
-    skip = "skip"
-
-
-class Resize(Enum):
-    """warp: the whole image to size x size, ignoring its aspect; shorter: the shorter side to size."""
-
-    warp = "warp"
-    shorter = "shorter"
-
-
-class Outputs(Enum):
-    """Rectifiers that are the network's outputs; auto: preserve with a head, else normalise."""
-
-    auto = "auto"
-    preserve = "preserve"
-    normalise = "normalise"
-
-
-class Rounding(Enum):
-    """none: exact factors; pow2: the nearest power of two, so that outputs stay equal bit for bit."""
-
-    none = "none"
-    pow2 = "pow2"
-
-
-class Statistic(Enum):
-    """What is to be one: a channel's mean, root mean square or maximum over images and positions."""
-
-    mean = "mean"
-    rms = "rms"
-    max = "max"
-
-
-class Precision(Enum):
-    """What convolutions compute in; auto: bfloat16 on a GPU or CPU with instructions for it, else float32."""
-
-    float32 = "float32"
-    bfloat16 = "bfloat16"
-    auto = "auto"
-
-
-class Engine(Enum):
-    """Who measures the shards; ray: a Ray cluster, by unitmean[ray]."""
-
-    local = "local"
-    ray = "ray"
-
-
-class Device(Enum):
-    """What networks run on; auto: a GPU where there is one."""
-
-    auto = "auto"
-    cpu = "cpu"
-    cuda = "cuda"
-
-
-class Export(Enum):
-    """Layouts to write the normalised weights in, besides the canonical one; all: all that fit."""
-
-    torchvision = "torchvision"
-    neural_style_pt = "neural_style_pt"
-    leongatys = "leongatys"
-    adain = "adain"
-    onnx = "onnx"
-    all = "all"
-
-
-class Init(Enum):
-    """The picture that style transfer starts from."""
-
-    content = "content"
-    style = "style"
-    noise = "noise"
-
-
-class Optimiser(Enum):
-    """lbfgs: as the paper, with a line search; adam: less memory, for large pictures."""
-
-    lbfgs = "lbfgs"
-    adam = "adam"
-
-
-class LayerWeights(Enum):
-    """equal: style layers alike; authors: 1/channels^2 each with the original network, else alike."""
-
-    equal = "equal"
-    authors = "authors"
+from unitmean.config.choices import (
+    DatasetSource,
+    Device,
+    Engine,
+    Export,
+    Init,
+    LayerWeights,
+    OnError,
+    Optimiser,
+    Outputs,
+    Padding,
+    Pooling,
+    Precision,
+    Resize,
+    Rounding,
+    Statistic,
+    WeightsInput,
+    WeightsSource,
+)
 
 
 @dataclass
