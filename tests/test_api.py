@@ -70,18 +70,40 @@ def test_the_steps_by_hand_are_the_same() -> None:
     assert all(torch.equal(state[name], whole[name]) for name in state)
 
 
-@pytest.mark.parametrize("statistic", ["rms", "max"])
+@pytest.mark.parametrize("statistic", ["rms", "max", "quantile"])
 def test_other_statistics_become_one(statistic: str) -> None:
     model = chain()
     result = unitmean.normalise(model, loader(), statistic=statistic)
     new = chain()
     new.load_state_dict(result.state)
-    for site, moments in unitmean.measure(new, loader(), result.plan).items():
+    for site, moments in unitmean.measure(new, loader(), result.plan, histograms=True).items():
         live = [c for c in range(len(moments.mean)) if c not in result.dead.get(site, [])]
-        found = {"rms": moments.root_mean_square(), "max": moments.maximum}[statistic]
-        assert (found[live] - 1).abs().max() < 1e-5
-    with pytest.raises(ValueError, match="mean, rms, max"):
+        found, tolerance = {
+            "rms": (moments.root_mean_square(), 1e-5),
+            "max": (moments.maximum, 1e-5),
+            "quantile": (moments.quantile(0.999), 0.02),  # buckets lie elsewhere in the new activations
+        }[statistic]
+        assert live and (found[live] - 1).abs().max() < tolerance
+    with pytest.raises(ValueError, match="mean, rms, max, quantile"):
         unitmean.normalise(model, loader(), statistic="median")
+
+
+def test_quantiles_need_histograms_and_a_share() -> None:
+    model = chain()
+    plan = unitmean.analyse(model, images(2))
+    with pytest.raises(ValueError, match="histograms=True"):
+        unitmean.factors(plan, unitmean.measure(model, loader(), plan), statistic="quantile")
+    with pytest.raises(ValueError, match="above 0 and at most 1"):
+        unitmean.normalise(model, loader(), statistic="quantile", quantile=0.0)
+
+
+def test_a_channel_whose_quantile_is_zero_is_listed_as_dead() -> None:
+    model = chain()
+    result = unitmean.normalise(model, loader(), statistic="quantile", quantile=0.01)
+    site = result.plan.sites[0]
+    zero = (result.statistics[site.name].quantile(0.01) == 0).nonzero().flatten().tolist()
+    assert zero and result.dead[site.name] == zero
+    assert (result.factors[site.variables[zero]] == 1).all()
 
 
 def test_a_dead_channel_keeps_its_factor_and_is_listed() -> None:

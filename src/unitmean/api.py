@@ -9,7 +9,6 @@ Batches are tensors `n …` as the model takes them, or tuples that begin with o
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
-from operator import attrgetter
 from typing import Any
 
 import torch
@@ -19,7 +18,7 @@ from torch import Tensor, nn
 from unitmean.core.alive import alive
 from unitmean.core.analysis import analyse
 from unitmean.core.invariance import Comparison, Networks, compare
-from unitmean.core.moments import Moments, per_image
+from unitmean.core.moments import Moments, per_image, with_counts
 from unitmean.core.observe import OUTPUT, Observer, observe, reduce_at, without_gradient
 from unitmean.core.plan import Plan
 from unitmean.core.reload import double, reloaded
@@ -29,10 +28,11 @@ from unitmean.errors import DataError
 
 Statistics = dict[str, Moments]
 
-STATISTICS: dict[str, Callable[[Moments], Tensor]] = {
-    "mean": Moments.expectation,
-    "rms": Moments.root_mean_square,
-    "max": attrgetter("maximum"),
+STATISTICS: dict[str, Callable[[Moments, float], Tensor]] = {
+    "mean": lambda moments, _: moments.expectation(),
+    "rms": lambda moments, _: moments.root_mean_square(),
+    "max": lambda moments, _: moments.maximum,
+    "quantile": Moments.quantile,
 }
 
 
@@ -50,13 +50,16 @@ class Normalised:
     dead: dict[str, list[int]]
 
 
-def measure(model: nn.Module, batches: Iterable[Any], plan: Plan) -> Statistics:
+def measure(model: nn.Module, batches: Iterable[Any], plan: Plan, *, histograms: bool = False) -> Statistics:
     """The moments of every rectifier's channels over images and positions, by site, in one pass.
+
+    histograms: count activations too, which the statistic "quantile" needs.
 
     Raises DataError where there is no batch, NetworkError where the model can't be traced.
     """
     first, rest = _peek(batches)
-    observer = without_gradient(reduce_at(model, first, plan.sites, per_image))
+    reduction = with_counts(per_image) if histograms else per_image
+    observer = without_gradient(reduce_at(model, first, plan.sites, reduction))
     sums: Statistics = {}
     for x in rest:
         for site, found in observer(x).items():
@@ -70,22 +73,22 @@ def factors(
     statistics: Statistics,
     *,
     statistic: str = "mean",
+    quantile: float = 0.999,
     rounding: str = "none",
     min_active_fraction: float = 1e-6,
     max_relative_error: float = 0.9,
 ) -> Float64[Tensor, " variables"]:
     """What each variable's activations are to be divided by, so that `statistic` is one.
 
-    statistic: "mean", "rms" or "max". rounding: "none" or "pow2". Channels that share a variable take the
-    geometric mean. A channel active at fewer positions than `min_active_fraction`, or whose mean has a larger
-    relative standard error than `max_relative_error`, keeps the factor one.
+    statistic: "mean", "rms", "max", or "quantile" for the value below which the share `quantile` of a
+    channel's positions lies, in statistics with histograms. rounding: "none" or "pow2". Channels that share a
+    variable take the geometric mean. The factor stays one where the statistic is zero, the channel is active
+    at fewer positions than `min_active_fraction`, or its mean has a larger relative standard error than
+    `max_relative_error`.
     """
-    if statistic not in STATISTICS:
-        raise ValueError(f"statistic must be one of {', '.join(STATISTICS)}, got {statistic!r}")
-    values = {site: STATISTICS[statistic](moments) for site, moments in statistics.items()}
-    return choose(
-        plan, values, _alive(statistics, min_active_fraction, max_relative_error), rounding=rounding
-    )
+    values = _values(statistics, statistic, quantile)
+    live = _alive(statistics, values, min_active_fraction, max_relative_error)
+    return choose(plan, values, live, rounding=rounding)
 
 
 def normalise(
@@ -93,6 +96,7 @@ def normalise(
     batches: Iterable[Any],
     *,
     statistic: str = "mean",
+    quantile: float = 0.999,
     rounding: str = "none",
     outputs: str = "preserve",
     strict: bool = True,
@@ -111,16 +115,18 @@ def normalise(
     plan = analyse(model, first, outputs=outputs)
     if strict:
         require_whole(plan, "strict=False")
-    statistics = measure(model, rest, plan)
+    statistics = measure(model, rest, plan, histograms=statistic == "quantile")
     chosen = factors(
         plan,
         statistics,
         statistic=statistic,
+        quantile=quantile,
         rounding=rounding,
         min_active_fraction=min_active_fraction,
         max_relative_error=max_relative_error,
     )
-    live = _alive(statistics, min_active_fraction, max_relative_error)
+    values = _values(statistics, statistic, quantile)
+    live = _alive(statistics, values, min_active_fraction, max_relative_error)
     dead = {site: (~channels).nonzero().flatten().tolist() for site, channels in live.items()}
     return Normalised(plan.rescale(chosen), chosen, plan, statistics, {s: c for s, c in dead.items() if c})
 
@@ -160,11 +166,25 @@ def verify(
     return compare(networks, undone | {OUTPUT: output.to(first.device)}, rest)
 
 
+def _values(statistics: Statistics, statistic: str, quantile: float) -> dict[str, Float64[Tensor, " _"]]:
+    if statistic not in STATISTICS:
+        raise ValueError(f"statistic must be one of {', '.join(STATISTICS)}, got {statistic!r}")
+    if statistic == "quantile" and not all(moments.histogram.numel() for moments in statistics.values()):
+        raise ValueError('the statistic "quantile" needs histograms: measure(…, histograms=True)')
+    if not 0 < quantile <= 1:
+        raise ValueError(f"quantile must be above 0 and at most 1, got {quantile!r}")
+    return {site: STATISTICS[statistic](moments, quantile) for site, moments in statistics.items()}
+
+
 def _alive(
-    statistics: Statistics, min_active_fraction: float, max_relative_error: float
+    statistics: Statistics,
+    values: Mapping[str, Float64[Tensor, " _"]],
+    min_active_fraction: float,
+    max_relative_error: float,
 ) -> dict[str, Bool[Tensor, " _"]]:
     return {
-        site: alive(
+        site: (values[site] > 0)
+        & alive(
             moments.expectation(),
             moments.standard_error(),
             moments.active_fraction(),

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from unitmean import cli
-from unitmean.networks.zoo import examine, names
+from unitmean.networks.zoo import Entry, examine, names
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "zoo.md"
 ROWS = {
@@ -69,3 +69,20 @@ def test_the_command_prints_rows_and_refuses_unknown_names(capsys: pytest.Captur
     assert "| vgg11 | 10 | 10,944 | 10,944 | 0 | – | – |" in capsys.readouterr().out
     assert cli.main(["zoo", "resnt18"]) == 1
     assert "did you mean resnet18" in capsys.readouterr().err
+
+
+def test_a_killed_table_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    examined = []
+
+    def counting(name: str, *, numbers: bool) -> Entry:
+        examined.append(name)
+        if len(examined) == 2:
+            raise KeyboardInterrupt
+        return examine(name, numbers=numbers)
+
+    monkeypatch.setattr("unitmean.commands.zoo.examine", counting)
+    command = ["zoo", "alexnet", "vgg11", "--quick", "--out", str(tmp_path / "zoo.md")]
+    assert cli.main(command) == 130 and not (tmp_path / "zoo.md").exists()
+    assert cli.main(command) == 0
+    assert examined == ["alexnet", "vgg11", "vgg11"]
+    assert [path.name for path in tmp_path.iterdir()] == ["zoo.md"]

@@ -72,7 +72,7 @@ def evidence(**changes: Any) -> Evidence:
         preprocess={"resize": "warp", "size": 32, "crop": None, "antialias": True},
         weights=WEIGHTS,
         provenance={
-            "rescale": {"outputs": "preserve", "rounding": "none"},
+            "rescale": {"outputs": "preserve", "rounding": "none", "statistic": "mean", "unreached": []},
             "statistics": {
                 "images": 12,
                 "weights": "ab" * 32,

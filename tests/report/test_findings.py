@@ -15,6 +15,7 @@ from unitmean.report.findings import (
     stand_ins,
     verdict,
 )
+from unitmean.report.render import render
 
 
 @pytest.mark.parametrize(
@@ -48,8 +49,21 @@ def test_verdict_counts_what_was_normalised():
 def test_verdict_does_not_claim_more_than_was_done():
     normalised = evidence(rescale={"channels": 14, "normalised": 14, "outputs": "normalise"})
     assert "each channel divided by a recorded factor" in verdict(normalised).sentence
-    provenance = dict(evidence().provenance) | {"rescale": {"outputs": "preserve", "rounding": "pow2"}}
-    assert "factor √2" in verdict(evidence(provenance=provenance)).sentence
+    assert "factor √2" in verdict(rescaled(rounding="pow2")).sentence
+    assert "and the root mean square of all 14" in verdict(rescaled(statistic="rms")).sentence
+    by_quantile = rescaled(statistic="quantile", quantile=0.999)
+    assert "and the 99.9% quantile of all 14" in verdict(by_quantile).sentence
+    assert "divided by its 99.9% quantile" in render(by_quantile)
+
+
+def test_a_head_that_was_not_reached_is_named():
+    page = render(rescaled(unreached=["AuxLogits.conv0.conv.weight", "AuxLogits.fc.bias"]))
+    assert "<strong>AuxLogits</strong>: not reached" in page and "not reached" not in render(evidence())
+
+
+def rescaled(**changes):
+    provenance = dict(evidence().provenance)
+    return evidence(provenance=provenance | {"rescale": provenance["rescale"] | changes})
 
 
 def test_a_failed_proof_is_not_praised():

@@ -3,11 +3,15 @@
 import argparse
 import difflib
 import gc
+import json
+import shutil
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 
-from unitmean.disk.atomic import write_text
+from unitmean.disk.atomic import write_json, write_text
+from unitmean.disk.measurement import code_hash
 from unitmean.disk.progress import watched
 from unitmean.errors import ConfigError, NetworkError
 from unitmean.networks.zoo import Entry, examine, names
@@ -41,20 +45,37 @@ def run(options: argparse.Namespace) -> int:
             f"a network must be one of torchvision's {len(names())}; found {unknown[0]!r}: "
             f"did you mean {' or '.join(close)}?"
         )
+    # Rows found so far lie beside the page until it is whole: a run that was killed goes on there.
+    kept = options.out and options.out.parent / f".{options.out.name}.rows"
     entries, failed = [], []
     for name in watched(chosen, len(chosen), "networks", "networks"):
         try:
-            entries.append(examine(name, numbers=not options.quick))
+            entries.append(_kept(name, kept, numbers=not options.quick))
         except NetworkError as error:
             failed.append(f"\n`{name}`: {error}\n")
         gc.collect()  # the largest networks fill gigabytes
     text = page(entries) + "".join(failed)
     if options.out:
         write_text(options.out, text)
+        shutil.rmtree(kept, ignore_errors=True)
         print(f"{len(entries)} networks, {len(failed)} that can't be analysed: {options.out}")
     else:
         print(text, end="")
     return 0
+
+
+def _kept(name: str, kept: Path | None, *, numbers: bool) -> Entry:
+    if kept is None:
+        return examine(name, numbers=numbers)
+    import torch
+
+    path = kept / f"{torch.__version__}-{code_hash()[:16]}" / f"{name}{'' if numbers else '-quick'}.json"
+    if path.exists():
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return Entry(**found | {"forbidden": tuple(found["forbidden"])})
+    entry = examine(name, numbers=numbers)
+    write_json(path, asdict(entry))
+    return entry
 
 
 def page(entries: Sequence[Entry]) -> str:

@@ -45,6 +45,7 @@ RANGES = {
     "collect.target_share": FRACTION,
     "rescale.min_active_fraction": FRACTION,
     "rescale.max_dead_fraction": FRACTION,
+    "rescale.quantile": FRACTION,
     "verify.images": COUNT,
     "verify.random": NOT_NEGATIVE,
     "verify.heldout": NOT_NEGATIVE,
@@ -144,6 +145,16 @@ def _check_together(values: Values, where: str) -> None:
                     f"{section}.{key} must be given with {section}.source={source}; found "
                     f"{values[section][key]!r} in {where}: add {section}.{key}=…"
                 )
+    if values["rescale"]["statistic"] == "quantile" and not values["collect"]["histograms"]:
+        raise ConfigError(
+            f"collect.histograms must be true with rescale.statistic=quantile; found False in {where}: "
+            "add collect.histograms=true"
+        )
+    if values["collect"]["histograms"] and values["collect"]["correct"]:
+        raise ConfigError(
+            f"collect.correct must be false with collect.histograms=true; found True in {where}: "
+            "histograms can't be corrected, measure in float32"
+        )
     smallest = values["transfer"]["size"] / 2 ** (values["transfer"]["scales"] - 1)
     if smallest < SMALLEST:
         raise ConfigError(

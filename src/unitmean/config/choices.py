@@ -76,11 +76,12 @@ class Rounding(Enum):
 
 
 class Statistic(Enum):
-    """What is to be one: a channel's mean, root mean square or maximum over images and positions."""
+    """What is to be one: a channel's mean, root mean square, maximum or quantile."""
 
     mean = "mean"
     rms = "rms"
     max = "max"
+    quantile = "quantile"
 
 
 class Precision(Enum):

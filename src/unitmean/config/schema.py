@@ -85,6 +85,7 @@ class Collect:
     precision: Precision = Precision.float32
     control_images: int = 32  # bfloat16: the first images, measured in float32 too, which tells its error
     correct: bool = False  # bfloat16: multiply each channel by what the control images say
+    histograms: bool = False  # count each channel's activations in 385 buckets, which quantiles need
     compile: bool = False  # torch.compile, which needs a C++ compiler and a minute
     engine: Engine = Engine.local
     target_standard_error: float | None = None  # relative; stop at the shard that reaches it; null: never
@@ -98,6 +99,7 @@ class Rescale:
     outputs: Outputs = Outputs.auto
     rounding: Rounding = Rounding.none
     statistic: Statistic = Statistic.mean
+    quantile: float = 0.999  # statistic=quantile, which needs collect.histograms: this share lies below one
     strict: bool = True  # refuse a network that can be normalised only in part
     min_active_fraction: float = 1e-6  # a channel active at fewer positions is dead: its factor is one
     # A mean with a larger standard error (relative) is not known to differ from zero: such a channel is

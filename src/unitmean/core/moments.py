@@ -1,6 +1,6 @@
 """Sums over images from which a channel's statistics follow."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
@@ -8,6 +8,8 @@ from operator import add
 import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
+
+from unitmean.core.histogram import per_image_counts, quantile
 
 
 def per_image(activation: Float[Tensor, "n ..."], dim: int) -> Float[Tensor, "4 n channels"]:
@@ -28,6 +30,15 @@ def per_image(activation: Float[Tensor, "n ..."], dim: int) -> Float[Tensor, "4 
     return torch.stack(
         (activation.mean(over), torch.stack(squares), activation.amax(over), torch.stack(active))
     )
+
+
+def with_counts(reduction: Callable[[Tensor, int], Tensor]) -> Callable[[Tensor, int], Tensor]:
+    """`per_image` or `per_image_at_once`, and behind its statistics `per_image_counts`."""
+
+    def counting(activation: Float[Tensor, "n ..."], dim: int) -> Float[Tensor, "_ n channels"]:
+        return torch.cat((reduction(activation, dim), per_image_counts(activation, dim)))
+
+    return counting
 
 
 def per_image_at_once(activation: Float[Tensor, "n ..."], dim: int) -> Float[Tensor, "4 n channels"]:
@@ -64,7 +75,8 @@ class Moments:
     """Sums over images of per-image statistics of one site's channels, in float64; a monoid under `+`.
 
     An image counts once whatever its size. With m the mean over an image's positions, `mean` sums m,
-    `mean_square` m², `square` the mean of squares, `active` the active fraction.
+    `mean_square` m², `square` the mean of squares, `active` the active fraction. `histogram` counts positions
+    by the buckets of core/histogram.py; it has no buckets where it wasn't asked for.
     """
 
     images: int
@@ -73,13 +85,20 @@ class Moments:
     square: Float64[Tensor, " channels"]
     maximum: Float64[Tensor, " channels"]
     active: Float64[Tensor, " channels"]
+    histogram: Float64[Tensor, "channels _"]
 
     @classmethod
-    def of(cls, statistics: Float[Tensor, "4 n channels"]) -> "Moments":
-        """The moments of a batch, from `per_image`."""
-        mean, square, maximum, active = statistics.double()
+    def of(cls, statistics: Float[Tensor, "_ n channels"]) -> "Moments":
+        """The moments of a batch, from `per_image`, or that `with_counts`."""
+        mean, square, maximum, active, *counts = statistics.double()
         return cls(
-            len(mean), mean.sum(0), mean.square().sum(0), square.sum(0), maximum.amax(0), active.sum(0)
+            len(mean),
+            mean.sum(0),
+            mean.square().sum(0),
+            square.sum(0),
+            maximum.amax(0),
+            active.sum(0),
+            torch.stack([count.sum(0) for count in counts], 1) if counts else mean.new_empty(len(mean.T), 0),
         )
 
     def __add__(self, other: "Moments") -> "Moments":
@@ -90,10 +109,11 @@ class Moments:
             self.square + other.square,
             torch.maximum(self.maximum, other.maximum),
             self.active + other.active,
+            self.histogram + other.histogram,
         )
 
     def scaled(self, factor: Float64[Tensor, " channels"]) -> "Moments":
-        """The moments of activations multiplied by a positive factor a channel."""
+        """The moments of activations multiplied by a positive factor a channel; without a histogram."""
         return Moments(
             self.images,
             self.mean * factor,
@@ -101,11 +121,12 @@ class Moments:
             self.square * factor.square(),
             self.maximum * factor,
             self.active,
+            self.histogram[:, :0],
         )
 
     def to(self, device: str) -> "Moments":
         """The same in another memory."""
-        sums = (self.mean, self.mean_square, self.square, self.maximum, self.active)
+        sums = (self.mean, self.mean_square, self.square, self.maximum, self.active, self.histogram)
         return Moments(self.images, *(value.to(device) for value in sums))
 
     def expectation(self) -> Float64[Tensor, " channels"]:
@@ -126,6 +147,10 @@ class Moments:
     def root_mean_square(self) -> Float64[Tensor, " channels"]:
         """The root of the mean square over images and positions."""
         return (self.square / self.images).sqrt()
+
+    def quantile(self, share: float) -> Float64[Tensor, " channels"]:
+        """The value below which this share of all positions lies; see core/histogram.py for its precision."""
+        return quantile(self.histogram, share, self.maximum)
 
     def active_fraction(self) -> Float64[Tensor, " channels"]:
         """The share of positions at which the channel is above zero."""

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 import unitmean.core
 from unitmean.core.device import DTYPES, full_float32
-from unitmean.core.moments import Moments, per_image, per_image_at_once, total
+from unitmean.core.moments import Moments, per_image, per_image_at_once, total, with_counts
 from unitmean.core.observe import Observer, reduce_at, without_gradient
 from unitmean.core.plan import Site
 from unitmean.disk.batches import pixel_batches, unit
@@ -38,6 +38,7 @@ class Measurement:
     precision: str = "float32"
     device: str = "cpu"
     compile: bool = False
+    histograms: bool = False
 
     def key(self, images: Index) -> str:
         """A name for these images' sums that changes with whatever might change them."""
@@ -77,7 +78,8 @@ class Measurement:
         # A copy where the type changes: the network is also measured in float32.
         module = _converted(self.network, dtype, self.device)
         at_once = self.compile or self.device == "cuda"
-        reduction = per_image_at_once if at_once else per_image
+        plain = per_image_at_once if at_once else per_image
+        reduction = with_counts(plain) if self.histograms else plain
         return without_gradient(reduce_at(module, example, self.sites, reduction, compile=self.compile))
 
     @cached_property
@@ -91,8 +93,9 @@ class Measurement:
             "precision": self.precision,
             "device": self.device,
             "compile": self.compile,
+            "histograms": self.histograms,
             "torch": torch.__version__,
-            "code": _code(),
+            "code": code_hash(),
         }
 
 
@@ -102,6 +105,7 @@ def _converted(network: Network, dtype: torch.dtype, device: str) -> nn.Module:
     return module.to(device, dtype).to(memory_format=torch.channels_last)
 
 
-def _code() -> str:
+def code_hash() -> str:
+    """Changes with whatever may change what is found of a network."""
     files = sorted(Path(unitmean.core.__path__[0]).glob("*.py"))
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()

@@ -9,7 +9,9 @@ from jaxtyping import Bool, Float64
 from torch import Tensor
 
 from unitmean.core.alive import alive
+from unitmean.core.histogram import quantile
 from unitmean.core.plan import Plan
+from unitmean.disk.moments import histogram
 from unitmean.errors import DataError, InvarianceError
 from unitmean.networks.architectures import Network
 
@@ -30,13 +32,33 @@ def column(network: Network, plan: Plan, table: pd.DataFrame, name: str) -> dict
 
 
 def measured(
-    network: Network, plan: Plan, table: pd.DataFrame, statistic: str
+    network: Network, plan: Plan, table: pd.DataFrame, statistic: str, share: float
 ) -> dict[str, Float64[Tensor, " _"]]:
-    """The statistic that is to be one, of every channel: "mean", "rms" or "max"."""
-    if statistic != "rms":
-        return column(network, plan, table, statistic)
-    mean, std = column(network, plan, table, "mean"), column(network, plan, table, "std")
-    return {site: (mean[site].square() + std[site].square()).sqrt() for site in mean}
+    """The statistic that is to be one, of every channel: "mean", "rms", "max" or "quantile".
+
+    share: which quantile. Raises DataError where the table has no histograms for it.
+    """
+    if statistic == "rms":
+        mean, std = column(network, plan, table, "mean"), column(network, plan, table, "std")
+        return {site: (mean[site].square() + std[site].square()).sqrt() for site in mean}
+    if statistic == "quantile":
+        return _quantiles(network, plan, table, share)
+    return column(network, plan, table, statistic)
+
+
+def _quantiles(
+    network: Network, plan: Plan, table: pd.DataFrame, share: float
+) -> dict[str, Float64[Tensor, " _"]]:
+    if "histogram" not in table:
+        raise DataError(
+            "the statistics must hold histograms for quantiles; found none: collect with "
+            "collect.histograms=true"
+        )
+    counts = {str(site): histogram(rows) for site, rows in table.groupby("site", sort=False)}
+    return {
+        site: quantile(counts[network.layer(site)], share, maximum)
+        for site, maximum in column(network, plan, table, "max").items()
+    }
 
 
 def living(

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from unitmean.core import words
 from unitmean.exports.layouts import sequential_places
 from unitmean.networks.architectures import Network
 from unitmean.networks.inputs import CAFFE, TORCHVISION, Input
@@ -97,11 +98,13 @@ def _what(network: Network, metadata: Mapping[str, Any]) -> str:
         if outputs == "preserve"
         else "Its output is the original's, each channel divided by its factor (scales.parquet)."
     )
-    rounding = metadata.get("rescale", {}).get("rounding", "none")
+    rescale = metadata.get("rescale", {})
+    rounding, what = rescale.get("rounding", "none"), words.statistic(rescale)
+    source = " (Gatys, Ecker and Bethge, CVPR 2016, section 2)" if what == words.WORDS["mean"] else ""
     about = "within a factor √2 of one" if rounding == "pow2" else "one"
     return (
-        f"The weights of {network.name}, rescaled so that each channel's mean activation behind its "
-        f"rectifier, over images and positions, is {about} (Gatys, Ecker and Bethge, CVPR 2016, section 2). "
+        f"The weights of {network.name}, rescaled so that each channel's {what} behind its "
+        f"rectifier, over images and positions, is {about}{source}. "
         f"{function}"
     )
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 from markupsafe import Markup
 
+from unitmean.core import words
 from unitmean.report.gather import Evidence
 
 LIVE = ("normalised", "tied")
@@ -46,6 +47,12 @@ def number(value: float | None) -> Markup:
         return Markup(f"{value:.3g}")
     mantissa, exponent = f"{value:.1e}".split("e")
     return Markup("{} × 10<sup>{}</sup>").format(mantissa, f"{int(exponent)}".replace("-", "−"))
+
+
+def interval(ends: tuple[float, float]) -> Markup:
+    """Two figures as people read them; one where they look alike."""
+    low, high = map(number, ends)
+    return low if low == high else Markup("{} – {}").format(low, high)
 
 
 def sites(evidence: Evidence) -> list[str]:
@@ -111,8 +118,13 @@ def convergence(evidence: Evidence) -> pd.DataFrame:
     return table.rename_axis("images").reset_index()
 
 
+def unreached(evidence: Evidence) -> list[str]:
+    """The parts of the network that no path to the output reads."""
+    return sorted({str(name).partition(".")[0] for name in evidence.provenance["rescale"]["unreached"]})
+
+
 def layer_table(evidence: Evidence) -> pd.DataFrame:
-    """A row a layer: its channels, their means before, the worst relative error after."""
+    """A row a layer: its channels, their means before and after, the worst relative error after."""
     rows = []
     for site, means in evidence.means.groupby("site", sort=False):
         live = means[means["status"].isin(LIVE)]
@@ -126,6 +138,7 @@ def layer_table(evidence: Evidence) -> pd.DataFrame:
                 "median": before.median(),
                 "largest": before.max(),
                 "ratio": before.max() / before.min() if len(live) else None,
+                "after": (live["mean_after"].min(), live["mean_after"].max()),
                 "error": (live["mean_after"] / live["target"] - 1).abs().max(),
             }
         )
@@ -194,7 +207,7 @@ def verdict(evidence: Evidence) -> Verdict:
             f"This {evidence.model['name']} is not shown to be the original with other scales: "
             f"{len(failed)} {'check' if len(failed) == 1 else 'checks'} failed. Don't use the file.",
         )
-    rescale = evidence.rescale
+    rescale, what = evidence.rescale, words.statistic(evidence.provenance["rescale"])
     function = (
         "It computes what the original computes, up to rounding"
         if rescale["outputs"] == "preserve"
@@ -203,9 +216,9 @@ def verdict(evidence: Evidence) -> Verdict:
     if tied := rescale.get("tied", 0):
         return Verdict(
             "Invariant, and normalised where channels are free",
-            f"{function}. The mean activation of {rescale['normalised']:,} of {rescale['channels']:,} "
+            f"{function}. The {what} of {rescale['normalised']:,} of {rescale['channels']:,} "
             f"channels is one; {tied:,} share a factor with others, as additions demand, and only the "
-            "geometric mean of their means is one.",
+            "geometric mean over those that share it is one.",
         )
     share = f"{rescale['normalised']:,} of {rescale['channels']:,} channels"
     if rescale["normalised"] == rescale["channels"]:
@@ -215,8 +228,7 @@ def verdict(evidence: Evidence) -> Verdict:
     )
     return Verdict(
         "Invariant and normalised",
-        f"{function}, and the mean activation of {share} {about}, "
-        f"over {evidence.invariance['images']:,} images.",
+        f"{function}, and the {what} of {share} {about}, over {evidence.invariance['images']:,} images.",
     )
 
 

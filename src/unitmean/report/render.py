@@ -5,6 +5,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from unitmean.core import words
 from unitmean.report import figures, findings
 from unitmean.report.gather import Evidence, data_uri
 
@@ -19,6 +20,7 @@ def render(evidence: Evidence) -> str:
         lstrip_blocks=True,
     )
     environment.filters["number"] = findings.number
+    environment.filters["interval"] = findings.interval
     return environment.get_template("template.html").render(_context(evidence))
 
 
@@ -39,6 +41,8 @@ def _context(evidence: Evidence) -> dict[str, Any]:
         "passed": evidence.invariance["passed"],
         "stand_ins": findings.stand_ins(evidence),
         "verdict": findings.verdict(evidence),
+        "statistic": words.statistic(evidence.provenance["rescale"]),
+        "unreached": findings.unreached(evidence),
         "kinds": findings.kinds(evidence).to_dict("records"),
         "table": findings.layer_table(evidence).to_dict("records"),
         "exceptions": findings.exceptions(evidence),

@@ -40,7 +40,15 @@ def collect_statistics(run: Run) -> str:
     device = choose_device(run.params.runtime.device)
     precision = choose_precision(settings.precision, device)
     measurement = Measurement(
-        network, plan.sites, preprocessing, settings.batch_size, identity, precision, device, settings.compile
+        network,
+        plan.sites,
+        preprocessing,
+        settings.batch_size,
+        identity,
+        precision,
+        device,
+        settings.compile,
+        settings.histograms,
     )
     partial = find_root() / ".partial" / "shards"
     target = Target(settings.target_standard_error, settings.target_share)
@@ -65,7 +73,10 @@ def collect_statistics(run: Run) -> str:
         "unitmean": unitmean.__version__,
     }
     again = measure(measurement, found.shards, partial)
-    frames = (to_frame(shard).assign(shard=i) for i, shard in enumerate(again))
+    frames = (
+        to_frame(shard).assign(shard=i).drop(columns="histogram", errors="ignore")
+        for i, shard in enumerate(again)
+    )
     write_parquet(run.out("shards.parquet"), frames, provenance)
     write_parquet(run.out("statistics.parquet"), [summary(sums)], provenance)
     write_text(run.out("convergence.csv"), found.table().to_csv(index=False, float_format="%.6g"))

@@ -4,13 +4,14 @@ import torch
 
 import unitmean
 from unitmean.core.analysis import analyse
+from unitmean.core.plan import Plan
 from unitmean.core.scales import choose, status
 from unitmean.disk import scales as tables
 from unitmean.disk.atomic import write_json
 from unitmean.disk.moments import read_parquet, write_parquet
 from unitmean.disk.networks import read_network
 from unitmean.disk.preprocess import Preprocessing
-from unitmean.disk.statistics import living, measured, require_alive
+from unitmean.disk.statistics import column, living, measured, require_alive
 from unitmean.disk.weights import save_weights, sha256
 from unitmean.exports.write import require_exports, write_exports
 from unitmean.stages.entry import Run, stage
@@ -29,10 +30,12 @@ def rescale_weights(run: Run) -> str:
     size = Preprocessing(**run.params.preprocess).output_size
     plan = analyse(network.module, torch.zeros(1, 3, size, size), outputs=outputs)
     table, provenance = read_parquet(run.dep("statistics.parquet"))
-    mean = measured(network, plan, table, "mean")
+    mean = column(network, plan, table, "mean")
     live = living(network, plan, table, settings.min_active_fraction, settings.max_relative_error)
+    target = measured(network, plan, table, settings.statistic, settings.quantile)
+    # A quantile may be zero where a channel is seldom active.
+    live = {site: channels & (target[site] > 0) for site, channels in live.items()}
     require_alive(network, live, settings.max_dead_fraction)
-    target = measured(network, plan, table, settings.statistic)
     scales = choose(plan, target, live, rounding=settings.rounding)
     state = plan.rescale(scales, stored.state)
     frame = tables.to_frame(network, plan, mean, scales, status(plan, live))
@@ -41,6 +44,8 @@ def rescale_weights(run: Run) -> str:
         "outputs": outputs,
         "rounding": settings.rounding,
         "statistic": settings.statistic,
+        "quantile": settings.quantile if settings.statistic == "quantile" else None,
+        "unreached": list(plan.unreached),
         "unitmean": unitmean.__version__,
     }
     metadata = stored.metadata | {"statistics": provenance, "rescale": rescaling}
@@ -54,7 +59,18 @@ def rescale_weights(run: Run) -> str:
     write_json(
         run.out("rescale.json"), totals | range_ | {"channels": sum(totals.values()), "outputs": outputs}
     )
-    return f"{totals['normalised']:,} of {sum(totals.values()):,} channels normalised, {totals['dead']} dead"
+    return (
+        f"{totals['normalised']:,} of {sum(totals.values()):,} channels normalised, {totals['dead']} dead"
+        + _heads(plan)
+    )
+
+
+def _heads(plan: Plan) -> str:
+    """A word about tensors that no path to the output reads: auxiliary heads at a size they don't take."""
+    if not plan.unreached:
+        return ""
+    parts = sorted({name.partition(".")[0] for name in plan.unreached})
+    return f"; not reached from the output, left as they were and of no use now: {', '.join(parts)}"
 
 
 if __name__ == "__main__":
