@@ -53,10 +53,16 @@ def run(options: argparse.Namespace) -> int:
     folder = root / "data" / read_params(root / "params.yaml")["model"]["name"]
     if status == 0:
         show(folder)
-    elif (refused := folder / "proof.json").exists() and refused.stat().st_mtime >= started:
+    elif _refused(folder / "proof.json", started):
         # DVC runs nothing behind a stage that failed; the report says what the proof found all the same.
         subprocess.run([sys.executable, "-m", "unitmean.stages.report"], cwd=root)
     return status
+
+
+def _refused(proof: Path, started: float) -> bool:
+    """Whether a proof since then has failed."""
+    fresh = proof.exists() and proof.stat().st_mtime >= started
+    return fresh and not json.loads(proof.read_text(encoding="utf-8"))["passed"]
 
 
 def show(folder: Path) -> None:

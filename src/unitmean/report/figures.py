@@ -99,11 +99,15 @@ def convergence(table: pd.DataFrame) -> bytes:
     with mpl.rc_context(STYLE | {"axes.spines.left": True}):
         figure, axes = _canvas(2.5)
         images = table["images"]
-        axes.fill_between(
-            images, table["low"], table["high"], color=PALE, lw=0, label="error: 90% of channels"
-        )
-        axes.plot(images, table["error"], color=GREY, lw=2, label="error: median")
-        axes.plot(images, table["off"], "d", color=ACCENT, ms=6, label="off the final mean")
+        if len(table) > 1:
+            band = axes.fill_between(images, table["low"], table["high"], color=PALE, lw=0)
+        else:  # a single shard: a band without width would not be seen
+            band = axes.vlines(images, table["low"], table["high"], color=PALE, lw=8)
+        band.set_label("error: 90% of channels")
+        axes.plot(images, table["error"], "o-", color=GREY, lw=2, ms=4, label="error: median")
+        if table["off"].notna().any():
+            axes.plot(images, table["off"], "d", color=ACCENT, ms=6, label="off the final mean")
+        axes.set_xlim(0, 1.05 * images.max())
         axes.set_yscale("log")
         axes.grid(axis="y", color=PALE, lw=0.6)
         axes.set_ylim(bottom=table["low"].min() / 3)
