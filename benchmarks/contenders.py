@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.flop_counter import FlopCounterMode
@@ -26,7 +27,6 @@ from unitmean.disk.moments import to_frame, write_parquet
 from unitmean.disk.preprocess import Preprocessing
 from unitmean.networks.architectures import build
 from unitmean.networks.inputs import TORCHVISION
-from unitmean.networks.seeded import seeded
 
 
 class Photographs(Dataset[Tensor]):
@@ -55,7 +55,7 @@ class Photographs(Dataset[Tensor]):
 def usual(index: Index, settings: dict[str, Any], *, layer_by_layer: bool) -> Any:
     """Hooks on every rectifier; for (b) one pass for each of them, as means are usually divided out."""
     module = models.get_model(settings["model"], weights=None).eval()
-    module.load_state_dict(seeded(settings["model"], 0, 3.0))
+    module.load_state_dict(load_file(settings["weights"]))
     rectifiers = [part for part in module.modules() if isinstance(part, nn.ReLU)]
 
     def run(index: Index) -> None:
@@ -99,7 +99,7 @@ def ours(
 
 
 def measurement_of(settings: dict[str, Any], precision: str, *, compile: bool = False) -> Measurement:
-    network = build(settings["model"], seeded(settings["model"], 0, 3.0), input=TORCHVISION)
+    network = build(settings["model"], load_file(settings["weights"]), input=TORCHVISION)
     size = settings["size"]
     plan = analyse(network.module, torch.zeros(1, 3, size, size))
     return Measurement(

@@ -209,7 +209,6 @@ def test_a_network_without_a_head_is_normalised_to_its_end(
         run(monkeypatch, program, *SMALL, *overrides)
     found = json.loads((folder / "data/vgg11/proof.json").read_text())
     assert found["passed"] and found["top1_agreement"] is None and found["float64_difference"] < 1e-12
-    assert json.loads((folder / "data/vgg11/rescale.json").read_text())["outputs"] == "normalise"
     means = pd.read_csv(folder / "data/vgg11/means.csv")
     assert list(means["site"].unique()) == ["relu1_1", "relu2_1"]
     live = means[means["status"] == "normalised"]
@@ -218,7 +217,8 @@ def test_a_network_without_a_head_is_normalised_to_its_end(
     assert sorted(path.name for path in exports.iterdir()) == [
         "README.md", "vgg11_normalised_adain.pth", "vgg11_normalised_torchvision.pth",
     ]  # fmt: skip
-    normalised, _ = load_weights(folder / "data/vgg11/normalised.safetensors")
+    normalised, metadata = load_weights(folder / "data/vgg11/normalised.safetensors")
+    assert metadata["rescale"]["outputs"] == "normalise"
     written = torch.load(exports / "vgg11_normalised_adain.pth", weights_only=True)
     assert torch.equal(written["6.weight"], normalised["features.3.weight"])
     assert "6 of generated" not in (exports / "README.md").read_text()
@@ -234,7 +234,7 @@ def test_style_transfer_says_how_layers_share_the_loss(data: Path, monkeypatch: 
     for name in ("plain", "normalised", "plain_authors"):
         losses = layers[name]
         assert layers[f"{name}_share"].sum() == pytest.approx(1, rel=1e-4)
-        assert 10 ** found[f"{name}_orders"] == pytest.approx(losses.max() / losses.min(), rel=1e-4)
+        assert 10 ** found[f"{name}_orders"] == pytest.approx(losses.max() / losses.min(), rel=1e-3)
         loud = losses * layers[f"{name}_retuning"]
         assert list(loud) == pytest.approx([losses.max()] * 5, rel=1e-4)
     assert found["normalised_orders"] < found["plain_orders"]

@@ -33,9 +33,8 @@ def test_a_row_a_step_and_parts_add_up():
 def test_figures_can_be_json():
     found = figures({"plain": Stylised(PICTURE, LONG)}, {"plain": Losses(0.0, {"a": 6.0, "b": 0.0})})
     assert found["plain_decrease"] == pytest.approx(0.9)
-    assert found["plain_steps"] == 2
-    assert found["plain_spread"] is None  # infinite
-    assert set(found) == {f"plain_{what}" for what in ("decrease", "steps", "spread", "orders")}
+    assert found["plain_orders"] is None  # infinite
+    assert set(found) == {"plain_decrease", "plain_orders"}
 
 
 def test_layers_shares_and_what_would_make_them_alike():

@@ -108,16 +108,9 @@ def evidence(**changes: Any) -> Evidence:
                 "min_top1_agreement": 1.0,
             },
         },
-        rescale={"channels": 14, "normalised": 14, "dead": 0, "pinned": 0, "outputs": "preserve"},
+        rescale={"channels": 14, "normalised": 14, "dead": 0, "pinned": 0},
         transfer=Transfer(
-            {
-                "plain_decrease": 0.93,
-                "plain_steps": 2,
-                "plain_spread": 300.0,
-                "normalised_decrease": 0.97,
-                "normalised_steps": 2,
-                "normalised_spread": 2.0,
-            },
+            {"plain_decrease": 0.93, "normalised_decrease": 0.97},
             losses,
             pd.DataFrame({"layer": [*SITES], "plain": [3e5, 1e3], "normalised": [400.0, 200.0]}),
             {name: png((40 * i, 90, 120)) for i, name in enumerate(PICTURES)},

@@ -42,13 +42,12 @@ def test_ranges_join_neighbours():
 
 def test_verdict_counts_what_was_normalised():
     assert "all 14 channels is one" in verdict(evidence()).sentence
-    some = evidence(rescale={"channels": 14, "normalised": 11, "outputs": "preserve"})
+    some = evidence(rescale={"channels": 14, "normalised": 11})
     assert "11 of 14 channels is one" in verdict(some).sentence
 
 
 def test_verdict_does_not_claim_more_than_was_done():
-    normalised = evidence(rescale={"channels": 14, "normalised": 14, "outputs": "normalise"})
-    assert "each channel divided by a recorded factor" in verdict(normalised).sentence
+    assert "each channel divided by a recorded factor" in verdict(rescaled(outputs="normalise")).sentence
     assert "factor √2" in verdict(rescaled(rounding="pow2")).sentence
     assert "and the root mean square of all 14" in verdict(rescaled(statistic="rms")).sentence
     by_quantile = rescaled(statistic="quantile", quantile=0.999)

@@ -40,7 +40,8 @@ CASES = {
     "failed": failed(),
     "features only": evidence(
         invariance=dict(evidence().invariance) | {"top1_agreement": None},
-        rescale={"channels": 14, "normalised": 14, "outputs": "normalise"},
+        provenance=dict(evidence().provenance)
+        | {"rescale": evidence().provenance["rescale"] | {"outputs": "normalise"}},
     ),
     "bit for bit": evidence(invariance=dict(evidence().invariance) | {"bit_identical": True}),
 }

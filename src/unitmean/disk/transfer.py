@@ -37,18 +37,15 @@ def layer_table(measured: Mapping[str, Losses]) -> pd.DataFrame:
 
 
 def figures(stylised: Mapping[str, Stylised], measured: Mapping[str, Losses]) -> dict[str, float | None]:
-    """How far each loss fell in how many steps, and the style layers' spread where it was measured.
+    """How far each loss fell, and by how many orders of magnitude the style layers' losses differ.
 
-    `measured` holds losses of the content picture with the pooling of the statistics. The spread is the
-    largest layer's loss over the smallest's, orders its decadic logarithm. Infinities become None, which JSON
-    can hold.
+    `measured` holds losses of the content picture with the pooling of the statistics. Infinities become None,
+    which JSON can hold.
     """
     found: dict[str, float | None] = {}
     for name, result in stylised.items():
         found[f"{name}_decrease"] = _finite(result.decrease)
-        found[f"{name}_steps"] = len(result.losses) - 1
     for name, losses in measured.items():
-        found[f"{name}_spread"] = _finite(losses.spread)
         found[f"{name}_orders"] = _finite(math.log10(losses.spread))
     return found
 
@@ -71,4 +68,4 @@ def require_decrease(stylised: Mapping[str, Stylised], least: float) -> None:
 
 
 def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+    return round(value, 4) if math.isfinite(value) else None

@@ -99,11 +99,9 @@ def convergence(table: pd.DataFrame) -> bytes:
     with mpl.rc_context(STYLE | {"axes.spines.left": True}):
         figure, axes = _canvas(2.5)
         images = table["images"]
-        if len(table) > 1:
-            band = axes.fill_between(images, table["low"], table["high"], color=PALE, lw=0)
-        else:  # a single shard: a band without width would not be seen
-            band = axes.vlines(images, table["low"], table["high"], color=PALE, lw=8)
-        band.set_label("error: 90% of channels")
+        # A single shard's band has no width, and would not be seen.
+        draw, width = (axes.fill_between, 0) if len(table) > 1 else (axes.vlines, 8)
+        draw(images, table["low"], table["high"], color=PALE, lw=width, label="error: 90% of channels")
         axes.plot(images, table["error"], "o-", color=GREY, lw=2, ms=4, label="error: median")
         if table["off"].notna().any():
             axes.plot(images, table["off"], "d", color=ACCENT, ms=6, label="off the final mean")

@@ -7,7 +7,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from unitmean.core import words
-from unitmean.report.gather import Evidence
+from unitmean.report.gather import Evidence, Transfer
 
 LIVE = ("normalised", "tied")
 OUTPUT = "output"
@@ -210,7 +210,7 @@ def verdict(evidence: Evidence) -> Verdict:
     rescale, what = evidence.rescale, words.statistic(evidence.provenance["rescale"])
     function = (
         "It computes what the original computes, up to rounding"
-        if rescale["outputs"] == "preserve"
+        if evidence.provenance["rescale"]["outputs"] == "preserve"
         else "Its output is the original's, each channel divided by a recorded factor"
     )
     if tied := rescale.get("tied", 0):
@@ -230,6 +230,12 @@ def verdict(evidence: Evidence) -> Verdict:
         "Invariant and normalised",
         f"{function}, and the {what} of {share} {about}, over {evidence.invariance['images']:,} images.",
     )
+
+
+def spread(transfer: Transfer) -> dict[str, float]:
+    """How many times the loudest style layer outweighs the quietest, by network."""
+    layers = transfer.layers
+    return {name: float(layers[name].max() / layers[name].min()) for name in ("plain", "normalised")}
 
 
 def origin(evidence: Evidence) -> list[tuple[str, str]]:

@@ -43,6 +43,7 @@ def _context(evidence: Evidence) -> dict[str, Any]:
         "verdict": findings.verdict(evidence),
         "statistic": words.statistic(evidence.provenance["rescale"]),
         "unreached": findings.unreached(evidence),
+        "spread": findings.spread(transfer) if transfer is not None else {},
         "kinds": findings.kinds(evidence).to_dict("records"),
         "table": findings.layer_table(evidence).to_dict("records"),
         "exceptions": findings.exceptions(evidence),

@@ -1,5 +1,7 @@
 """Weights of the same function whose channels have mean activation one."""
 
+import math
+
 import torch
 
 import unitmean
@@ -55,10 +57,8 @@ def rescale_weights(run: Run) -> str:
     write_exports(run.out("exports"), layouts, written, digest, size)
     write_parquet(run.out("scales.parquet"), [frame], metadata)
     totals = {name: int(counts.get(name, 0)) for name in ("normalised", "tied", "dead", "pinned")}
-    range_ = {"smallest_scale": float(frame["scale"].min()), "largest_scale": float(frame["scale"].max())}
-    write_json(
-        run.out("rescale.json"), totals | range_ | {"channels": sum(totals.values()), "outputs": outputs}
-    )
+    orders = round(math.log10(frame["scale"].max() / frame["scale"].min()), 4)
+    write_json(run.out("rescale.json"), totals | {"channels": sum(totals.values()), "scale_orders": orders})
     return (
         f"{totals['normalised']:,} of {sum(totals.values()):,} channels normalised, {totals['dead']} dead"
         + _heads(plan)
