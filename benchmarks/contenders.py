@@ -220,7 +220,8 @@ def main() -> None:
     means = run(index)
     seconds = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    peak += resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024  # the DataLoader's largest worker
+    if letter in "ab":  # the DataLoader's largest worker; other children were forked by imports, and copies
+        peak += resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
     found = {"images": len(index), "seconds": seconds, "peak": peak, "flop": flop(settings)}
     if letter in "ef":
         exact = ours(index, settings, "float32", correct=False)(index)
