@@ -21,6 +21,23 @@ WEIGHTS = {
 }
 
 
+CARD = """# tiny, normalised
+
+## Files
+
+### normalised.safetensors
+
+The canonical file.
+
+### tiny_normalised_torchvision.pth
+
+Module and keys are `torchvision`'s.
+
+    network = tiny()
+    network.load_state_dict(torch.load("tiny.pth"))
+"""
+
+
 def png(colour: tuple[int, int, int]) -> bytes:
     buffer = BytesIO()
     Image.new("RGB", (8, 8), colour).save(buffer, format="PNG")
@@ -115,6 +132,7 @@ def evidence(**changes: Any) -> Evidence:
             pd.DataFrame({"layer": [*SITES], "plain": [3e5, 1e3], "normalised": [400.0, 200.0]}),
             {name: png((40 * i, 90, 120)) for i, name in enumerate(PICTURES)},
         ),
+        card=CARD,
         skipped=0,
         shards=shards,
         inputs=inputs,

@@ -111,3 +111,11 @@ def test_real_weights_on_generated_images_are_of_some_use():
     html = render(made)
     assert "On photographs the means will be others." in html and "of no use" not in html
     assert "of no use" in page_of("passed")
+
+
+def test_every_exported_file_says_how_it_is_loaded():
+    page = page_of("passed")
+    assert "<summary>exports/tiny_normalised_torchvision.pth</summary>" in page
+    assert "<p>Module and keys are torchvision&#39;s.</p>" in page
+    assert "<pre>network = tiny()\nnetwork.load_state_dict(torch.load(&#34;tiny.pth&#34;))</pre>" in page
+    assert "exports/normalised.safetensors" not in page

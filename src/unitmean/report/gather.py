@@ -37,6 +37,7 @@ class Evidence:
     invariance: Mapping[str, Any]
     rescale: Mapping[str, Any]
     transfer: Transfer | None  # none where the proof failed
+    card: str  # of the exports, Markdown
     skipped: int  # images that could not be decoded
     statistics: pd.DataFrame
     shards: pd.DataFrame
@@ -55,6 +56,14 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise _unusable(path, "a JSON object", type(value).__name__)
     return value
+
+
+def read_text(path: Path) -> str:
+    """UTF-8 text; DataError where there is none."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise _unusable(path, "a text", error) from error
 
 
 def read_csv(path: Path) -> pd.DataFrame:

@@ -6,7 +6,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from unitmean.core import words
-from unitmean.report import figures, findings
+from unitmean.report import card, figures, findings
 from unitmean.report.gather import Evidence, data_uri
 
 
@@ -47,6 +47,7 @@ def _context(evidence: Evidence) -> dict[str, Any]:
         "kinds": findings.kinds(evidence).to_dict("records"),
         "table": findings.layer_table(evidence).to_dict("records"),
         "exceptions": findings.exceptions(evidence),
+        "files": card.files(evidence.card),
         "origin": findings.origin(evidence),
         "hashes": findings.hashes(evidence),
         "figures": {name: data_uri(svg, "image/svg+xml") for name, svg in drawn.items()},

@@ -4,7 +4,15 @@ from typing import Any
 
 from unitmean.disk.atomic import write_text, writing
 from unitmean.report.figures import means
-from unitmean.report.gather import Evidence, Transfer, read_csv, read_json, read_parquet, read_pictures
+from unitmean.report.gather import (
+    Evidence,
+    Transfer,
+    read_csv,
+    read_json,
+    read_parquet,
+    read_pictures,
+    read_text,
+)
 from unitmean.report.render import render
 from unitmean.stages.entry import Run, stage
 
@@ -26,6 +34,7 @@ def report(run: Run) -> str:
         rescale=read_json(run.dep("rescale.json")),
         # Behind a failed proof no transfer ran, and what lies there is of another file.
         transfer=_transfer(run) if proof["passed"] else None,
+        card=read_text(run.dep("exports") / "README.md"),
         skipped=len(read_csv(run.dep("images") / "skipped.csv")),
         statistics=statistics,
         shards=shards,
