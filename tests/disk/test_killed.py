@@ -1,16 +1,16 @@
 """Killed with SIGKILL at random moments, a run goes on and leaves the bytes of an undisturbed one."""
 
-import multiprocessing
 import os
 import random
 import signal
-import sys
 import time
 from pathlib import Path
 
 import pytest
+import stage_server
 from safetensors.torch import save_file
 from scratch_project import copy_settings
+from stage_server import serve
 
 from unitmean.networks.seeded import seeded
 
@@ -32,26 +32,13 @@ STAGES = ("fetch_weights", "index_images", "collect_statistics")
 KILLS = 10
 
 
-def program(folder: Path, stage: str, overrides: list[str]) -> None:
-    """A stage as a program of its own; the server it comes from has imported everything already."""
-    import importlib
-
-    os.chdir(folder)
-    sys.argv = [stage, *overrides]
-    getattr(importlib.import_module(f"unitmean.stages.{stage}"), stage)()
-
-
 @pytest.fixture(scope="module")
 def server():
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([f"unitmean.stages.{stage}" for stage in STAGES])
-    return context
+    return serve(STAGES)
 
 
 def start(server, folder: Path, stage: str = STAGES[-1], *overrides: str):
-    process = server.Process(target=program, args=(folder, stage, [*OVERRIDES, *overrides]))
-    process.start()
-    return process
+    return stage_server.start(server, folder, stage, [*OVERRIDES, *overrides]).process
 
 
 def finish(server, folder: Path, *overrides: str) -> dict[str, bytes]:
