@@ -30,7 +30,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         return
     terminalreporter.section("faults")
     for kind, count in tally.injected.items():
-        late = f", {tally.late[kind]} came too late" if tally.late[kind] else ""
+        late = f", {tally.late[kind]} more came too late" if tally.late[kind] else ""
         terminalreporter.line(f"{kind}: {count} injected, {tally.survived[kind]} survived{late}")
     terminalreporter.line(
         f"faults injected: {tally.injected.total()}, survived: {tally.survived.total()}, "

@@ -6,10 +6,11 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 import pytest
 from fault_project import ROUNDS, Project
-from stage_server import STAGES, start
+from stage_server import STAGES, Ended, start
 
 pytestmark = pytest.mark.slow
 rounds = pytest.mark.parametrize("round_", range(ROUNDS))
@@ -20,19 +21,26 @@ rounds = pytest.mark.parametrize("round_", range(ROUNDS))
 @pytest.mark.parametrize("stage", STAGES)
 def test_stopped(project: Project, stage: str, sent: signal.Signals, round_: int) -> None:
     draw = random.Random(f"{stage} {sent.name} {round_}")
-    project.prepare(stage, draw)
-    running = start(project.server, project.folder, stage)
-    time.sleep(draw.uniform(0, project.seconds[stage]))
-    os.kill(running.pid, sent)  # not waited for yet, it still has this id
-    ended = running.end()
-    if ended.code == 0:
+    latest = project.seconds[stage]
+    while (ended := stopped(project, stage, sent, draw, latest)).code == 0:
         project.tally.late[sent.name] += 1
-    elif sent == signal.SIGKILL:
+        latest *= 0.8
+    if sent == signal.SIGKILL:
         assert ended.code == -signal.SIGKILL, ended
     else:
         assert ended.code == 130, ended
         assert ended.words == f"interrupted: {stage} left nothing half-written\n"
     project.survives(sent.name, stage)
+
+
+def stopped(project: Project, stage: str, sent: signal.Signals, draw: random.Random, latest: float) -> Ended:
+    """How a stage ends that gets a signal at most `latest` seconds after its beginning."""
+    project.prepare(stage, draw)
+    running = start(project.server, project.folder, stage)
+    time.sleep(draw.uniform(0, latest))
+    with suppress(ProcessLookupError):  # where it has ended already
+        os.kill(running.pid, sent)
+    return running.end()
 
 
 @rounds
