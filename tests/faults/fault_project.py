@@ -130,7 +130,7 @@ class Project:
 
 def make(server: ForkServerContext, folder: Path, tally: Tally) -> Project:
     """The project, with the head of a VGG-11 that has seeded weights, after an undisturbed run."""
-    settings(folder)
+    settings(copy_settings(folder))
     project = Project(server, folder, tally)
     project.run_all()
     return project
@@ -138,7 +138,6 @@ def make(server: ForkServerContext, folder: Path, tally: Tally) -> Project:
 
 def settings(folder: Path) -> None:
     """What the user brings: settings and weights."""
-    copy_settings(folder)
     (folder / "params.yaml").write_text(compose(folder, OVERRIDES))
     kept = ("features.0.", "features.3.")
     state = {key: value for key, value in seeded("vgg11", 0, 3.0).items() if key.startswith(kept)}

@@ -54,8 +54,10 @@ def explained(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        elsewhere = error.filename is not None and not Path(error.filename).is_relative_to(path.parent)
-        if error.errno not in REMEDIES or elsewhere:
+        # tempfile's names are absolute.
+        here = Path(os.path.abspath(path.parent))
+        elsewhere = error.filename is not None and here not in Path(os.path.abspath(error.filename)).parents
+        if error.errno not in REMEDIES or (elsewhere and error.filename != str(path.parent)):
             raise
         raise DiskError(
             f"{str(path)!r} must be written; found: {os.strerror(error.errno)}; "
