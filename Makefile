@@ -2,10 +2,11 @@
 #   make repro                        the default pipeline, from nothing to the report
 #   make repro ARGS="model=vgg16"     a variant; ARGS go to `unitmean repro`
 #   make test                         style, types and tests
+#   make faults                       kills, full disks and changed files, more than `make test` has
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: setup repro test lint requirements
+.PHONY: setup repro test faults lint requirements
 
 PYTHON ?= python3
 UV := 0.13.9
@@ -20,6 +21,10 @@ repro: setup
 
 test: lint
 	$(IN_VENV) pytest $(ARGS)
+
+# UNITMEAN_FAULTS is the number of rounds; `make test` has one.
+faults: setup
+	$(IN_VENV) UNITMEAN_FAULTS=$${UNITMEAN_FAULTS:-5} pytest tests/faults $(ARGS)
 
 lint: setup
 	$(IN_VENV) ruff check

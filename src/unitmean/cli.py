@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from unitmean.errors import ConfigError, UnitmeanError
+from unitmean.errors import ConfigError, UnitmeanError, in_words
 
 # Name, which is also the module's in unitmean.commands, and what it does.
 COMMANDS = {
@@ -34,6 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return status
     except UnitmeanError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"error: {in_words(error, options.command)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("interrupted: nothing half-written was left; the same command goes on", file=sys.stderr)

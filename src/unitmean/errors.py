@@ -6,6 +6,7 @@ UnitmeanError
 ├── WeightsError     a weights file can't be used: layout, shapes, hash, values
 ├── DownloadError    a download failed
 ├── NetworkError     a network can't be built or analysed
+├── DiskError        a file or folder can't be written
 └── InvarianceError  a rescaled network is not what it must be
 
 Every message says what must hold, what was found, and what to do about it.
@@ -36,5 +37,18 @@ class NetworkError(UnitmeanError):
     """A network can't be built or analysed."""
 
 
+class DiskError(UnitmeanError):
+    """A file or folder can't be written."""
+
+
 class InvarianceError(UnitmeanError):
     """A rescaled network is not what it must be."""
+
+
+def in_words(error: OSError, name: str) -> str:
+    """The system's refusal as a message, where nothing closer to it had one: a disk at its end, no rights."""
+    where = f" at {error.filename!r}" if error.filename else ""
+    return (
+        f"{name} must be able to read and write files; found{where}: {error.strerror or error}; "
+        "make room, or set it right, and run the same command again"
+    )

@@ -1,16 +1,16 @@
 """Killed with SIGKILL at random moments, a run goes on and leaves the bytes of an undisturbed one."""
 
-import multiprocessing
 import os
 import random
 import signal
-import sys
 import time
 from pathlib import Path
 
 import pytest
+import stage_server
 from safetensors.torch import save_file
 from scratch_project import copy_settings
+from stage_server import serve
 
 from unitmean.networks.seeded import seeded
 
@@ -32,32 +32,18 @@ STAGES = ("fetch_weights", "index_images", "collect_statistics")
 KILLS = 10
 
 
-def program(folder: Path, stage: str, overrides: list[str]) -> None:
-    """A stage as a program of its own; the server it comes from has imported everything already."""
-    import importlib
-
-    os.chdir(folder)
-    sys.argv = [stage, *overrides]
-    getattr(importlib.import_module(f"unitmean.stages.{stage}"), stage)()
-
-
 @pytest.fixture(scope="module")
 def server():
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([f"unitmean.stages.{stage}" for stage in STAGES])
-    return context
+    return serve(STAGES)
 
 
 def start(server, folder: Path, stage: str = STAGES[-1], *overrides: str):
-    process = server.Process(target=program, args=(folder, stage, [*OVERRIDES, *overrides]))
-    process.start()
-    return process
+    return stage_server.start(server, folder, stage, [*OVERRIDES, *overrides])
 
 
 def finish(server, folder: Path, *overrides: str) -> dict[str, bytes]:
-    process = start(server, folder, STAGES[-1], *overrides)
-    process.join()
-    assert process.exitcode == 0
+    ended = start(server, folder, STAGES[-1], *overrides).end()
+    assert ended.code == 0, ended.words
     return {name: (folder / "data/vgg11" / name).read_bytes() for name in OUTPUTS}
 
 
@@ -69,9 +55,8 @@ def folder(server, tmp_path_factory) -> Path:
     state = {key: value for key, value in seeded("vgg11", 0, 3.0).items() if key.startswith(kept)}
     save_file(state, folder / "conv2_1.safetensors")
     for stage in STAGES[:2]:
-        process = start(server, folder, stage)
-        process.join()
-        assert process.exitcode == 0
+        ended = start(server, folder, stage).end()
+        assert ended.code == 0, ended.words
     return folder
 
 
@@ -94,15 +79,14 @@ def test_killed_ten_times_and_equal_byte_for_byte(server, folder):
     draw = random.Random(0)
     found = []
     for kill in range(KILLS):
-        process = start(server, folder)
+        running = start(server, folder)
         # At least so many shards, so that all kills together fall all over the run; then at any moment.
         wanted = whole * kill // KILLS
-        while process.is_alive() and kept(folder) < wanted:
+        while running.process.is_alive() and kept(folder) < wanted:
             time.sleep(0.001)
         time.sleep(draw.uniform(0, 0.1 if kill else 1.0))
-        os.kill(process.pid, signal.SIGKILL)
-        process.join()
-        found.append((process.exitcode, kept(folder)))
+        os.kill(running.pid, signal.SIGKILL)
+        found.append((running.end().code, kept(folder)))
     # They were killed, not finished, and what had been measured stayed.
     assert sum(code == -signal.SIGKILL for code, _ in found) >= KILLS - 2, found
     assert len({count for _, count in found}) > 3, found

@@ -13,6 +13,8 @@ from typing import Any
 from unitmean.commands.configure import EPILOG, configure
 from unitmean.config.params import read_params
 from unitmean.config.project import find_root
+from unitmean.disk.leftovers import claimed
+from unitmean.errors import ConfigError
 
 # File, its keys and how the table calls them.
 FIGURES = {
@@ -44,7 +46,23 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write params.yaml, run `dvc repro`, show the figures; DVC's exit status."""
-    root, started = find_root(), time.time()
+    root = find_root()
+    # DVC's own lock stops the second of two runs too late: params.yaml, which both read, is then changed.
+    lock = root / ".partial" / "repro.lock"
+    lock.parent.mkdir(exist_ok=True)
+    lock.touch()
+    try:
+        with claimed(lock):
+            return _repro(root, options)
+    except BlockingIOError as error:
+        raise ConfigError(
+            f"one `unitmean repro` at a time must run in {str(root)!r}; found another at work: "
+            "wait for it, or run this one in another checkout or by `dvc exp run --temp`"
+        ) from error
+
+
+def _repro(root: Path, options: argparse.Namespace) -> int:
+    started = time.time()
     configure(root, options.overrides)
     # The stages' commands say `python`: they must get this interpreter, and DVC its neighbours.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])

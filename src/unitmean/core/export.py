@@ -21,6 +21,7 @@ def trace(
 
     Raises:
         NetworkError: torch.export can't trace the module.
+        OSError: it found no room for its temporary files.
     """
     if module.training:
         raise NetworkError("a network is analysed in eval mode, this one is in training mode: call .eval()")
@@ -29,6 +30,8 @@ def trace(
         module.training = heads
         with torch.no_grad():
             program = export(module, (example,), dynamic_shapes=shapes, strict=False)
+    except OSError:  # not the network's fault
+        raise
     except Exception as error:  # torch.export raises errors of a dozen unrelated types
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise NetworkError(

@@ -1,5 +1,6 @@
 """Files appear under their final names whole or not at all."""
 
+import errno
 import json
 import os
 import tempfile
@@ -8,24 +9,60 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from unitmean.disk.leftovers import claimed, prefix, sweep
+from unitmean.errors import DiskError
+
+# What to do where writing failed for a reason of this kind.
+REMEDIES = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "make room there"),
+    errno.EFBIG: "raise the limit on the size of files (`ulimit -f`)",
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "make its folder writable"),
+    **dict.fromkeys(
+        (errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY), "move what is in its way elsewhere"
+    ),
+}
+
 
 @contextmanager
 def writing(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`; flushed and renamed to it on success, removed on failure."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # The temporary name keeps the suffix, since writers choose their format by it.
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    """A temporary path beside `path`; flushed and renamed to it on success, removed on failure.
+
+    What killed processes left of earlier attempts is removed first. Raises DiskError.
+    """
+    with explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        sweep(path.parent, path.stem, path.suffix)
+        # The temporary name keeps the suffix, since writers choose their format by it.
+        handle, name = tempfile.mkstemp(prefix=prefix(path.stem), suffix=path.suffix, dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            with claimed(temporary):
+                yield temporary
+                with temporary.open("rb+") as file:
+                    os.fsync(file.fileno())
+                temporary.chmod(0o666 & ~_umask())
+                temporary.replace(path)
+        finally:
+            with suppress(FileNotFoundError):
+                temporary.unlink()
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Errors of writing `path` as DiskError; those of reading other files pass."""
     try:
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
-    finally:
-        with suppress(FileNotFoundError):
-            temporary.unlink()
+        yield
+    except OSError as error:
+        # tempfile's names are absolute.
+        here = Path(os.path.abspath(path.parent))
+        elsewhere = error.filename is not None and here not in Path(os.path.abspath(error.filename)).parents
+        if error.errno not in REMEDIES or (elsewhere and error.filename != str(path.parent)):
+            raise
+        raise DiskError(
+            f"{str(path)!r} must be written; found: {os.strerror(error.errno)}; "
+            f"{REMEDIES[error.errno]} and run the same command again"
+        ) from error
 
 
 def write_text(path: Path, text: str) -> None:

@@ -6,19 +6,28 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from unitmean.disk.atomic import explained
+from unitmean.disk.leftovers import claimed, prefix, sweep
+
 
 @contextmanager
 def writing_folder(path: Path) -> Iterator[Path]:
-    """A temporary folder beside `path`; it takes the place of `path` on success and is removed on failure."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    around = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-    # In a folder of its own, because mkdtemp's is private and this one has the usual permissions.
-    fresh, old = around / "new", around / "old"
-    try:
-        fresh.mkdir()
-        yield fresh
-        if path.exists():
-            path.rename(old)
-        fresh.rename(path)
-    finally:
-        shutil.rmtree(around)
+    """A temporary folder beside `path`; it takes the place of `path` on success and is removed on failure.
+
+    What killed processes left of earlier attempts is removed first. Raises DiskError.
+    """
+    with explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        sweep(path.parent, path.name)
+        around = Path(tempfile.mkdtemp(prefix=prefix(path.name), dir=path.parent))
+        # In a folder of its own, because mkdtemp's is private and this one has the usual permissions.
+        fresh, old = around / "new", around / "old"
+        try:
+            with claimed(around):
+                fresh.mkdir()
+                yield fresh
+                if path.exists():
+                    path.rename(old)
+                fresh.rename(path)
+        finally:
+            shutil.rmtree(around)

@@ -67,7 +67,13 @@ def save_weights(path: Path, state_dict: Mapping[str, Tensor], metadata: Mapping
         seen.add(tensor.untyped_storage().data_ptr())
     text = json.dumps(dict(metadata), sort_keys=True, allow_nan=False)
     with writing(path) as temporary:
-        save_file(tensors, temporary, metadata={KEY: text})
+        try:
+            save_file(tensors, temporary, metadata={KEY: text})
+        except SafetensorError as error:
+            # Its words for a full disk end in "(os error 28)".
+            if number := re.search(r"os error (\d+)", str(error)):
+                raise OSError(int(number[1]), str(error)) from error
+            raise
 
 
 def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

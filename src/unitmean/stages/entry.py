@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from unitmean.config.params import Params, declared, read_params
 from unitmean.config.pipeline import Step, read_pipeline
 from unitmean.config.project import find_root
-from unitmean.errors import ConfigError, DataError, UnitmeanError
+from unitmean.errors import ConfigError, DataError, UnitmeanError, in_words
 
 INTERRUPTED = 130  # what shells report for a program ended by Ctrl-C
 
@@ -82,6 +82,9 @@ def stage(function: Callable[[Run], str | None]) -> Callable[[], None]:
             summary = function(prepare(name, sys.argv[1:]))
         except UnitmeanError as error:
             print(f"error: {error}", file=sys.stderr)
+            sys.exit(1)
+        except OSError as error:
+            print(f"error: {in_words(error, name)}", file=sys.stderr)
             sys.exit(1)
         except KeyboardInterrupt:
             print(f"interrupted: {name} left nothing half-written", file=sys.stderr)

@@ -1,0 +1,38 @@
+"""One small project for all faults, and their count at the end."""
+
+from pathlib import Path
+
+import fault_project
+import pytest
+from fault_project import Project, Tally
+from stage_server import serve
+
+TALLY = pytest.StashKey[Tally]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[TALLY] = Tally()
+
+
+@pytest.fixture(scope="session")
+def tally(request: pytest.FixtureRequest) -> Tally:
+    return request.config.stash[TALLY]
+
+
+@pytest.fixture(scope="session")
+def project(tally: Tally, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return fault_project.make(serve(), Path(tmp_path_factory.mktemp("faults")), tally)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    tally = config.stash.get(TALLY, Tally())
+    if not tally.injected:
+        return
+    terminalreporter.section("faults")
+    for kind, count in tally.injected.items():
+        late = f", {tally.late[kind]} more came too late" if tally.late[kind] else ""
+        terminalreporter.line(f"{kind}: {count} injected, {tally.survived[kind]} survived{late}")
+    terminalreporter.line(
+        f"faults injected: {tally.injected.total()}, survived: {tally.survived.total()}, "
+        f"data lost: {tally.lost.total()}"
+    )
