@@ -32,7 +32,7 @@ fuzz: setup
 	$(IN_VENV) UNITMEAN_FUZZ="$${UNITMEAN_FUZZ:-5000}" pytest tests/fuzz -s $(ARGS)
 
 audit: .venv/.uv
-	$(VENV)/bin/uv tool run pip-audit --requirement requirements.txt --no-deps --disable-pip $(ARGS)
+	$(VENV)/bin/uv tool run pip-audit --requirement requirements.txt --no-deps --disable-pip --strict $(ARGS)
 
 requirements: .venv/.uv
 	$(VENV)/bin/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --no-annotate \

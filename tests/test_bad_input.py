@@ -54,8 +54,8 @@ What becomes of each input that is broken, hostile or merely odd. `tests/test_ba
 them, runs the command and holds this page to what came out; `python tests/test_bad_input.py` writes the page.
 
 Of a refused input the exit status is 1, standard error begins with `error:`, there is no traceback, and no
-file has appeared or changed. Each section says the command; a row that adds to it says so. `/project` stands for
-the project's folder.
+file has appeared or changed. Each section says the command; a row that adds to it says so. `/project` stands
+for the project's folder.
 """
 
 

@@ -21,8 +21,8 @@ def require_atheris() -> Any:
         import atheris
     except ImportError:
         sys.exit(
-            "error: atheris must be importable; found none: run `uv pip install --target /tmp/atheris atheris` "
-            "(Python 3.11 to 3.13) and put /tmp/atheris on PYTHONPATH, or use `make fuzz`, which needs nothing"
+            "error: atheris must be importable; found none: run `uv pip install --target /tmp/atheris "
+            "atheris` (Python 3.11 to 3.13) and put /tmp/atheris on PYTHONPATH, or use `make fuzz`, which does without"
         )
     return atheris
 
