@@ -46,6 +46,7 @@ def python(code: str, folder: Path, environment: dict[str, str]) -> subprocess.C
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_the_default_stages_ask_for_no_network(tmp_path: Path, offline: dict[str, str]) -> None:
     folder = tmp_path / "project"
     folder.mkdir()

@@ -22,7 +22,8 @@ def require_atheris() -> Any:
     except ImportError:
         sys.exit(
             "error: atheris must be importable; found none: run `uv pip install --target /tmp/atheris "
-            "atheris` (Python 3.11 to 3.13) and put /tmp/atheris on PYTHONPATH, or use `make fuzz`, which does without"
+            "atheris` (Python 3.11 to 3.13) "
+            "and put /tmp/atheris on PYTHONPATH, or use `make fuzz`, which does without"
         )
     return atheris
 

@@ -15,8 +15,8 @@ from unitmean.config.compose import as_values, compose
 from unitmean.config.keys import all_keys, keys
 from unitmean.errors import ConfigError
 
-# As many executions as the readers get; composing takes 0.1 s each.
-EXECUTIONS = int(os.environ.get("UNITMEAN_FUZZ", "150"))
+# A third of what the readers get: these are slower.
+EXECUTIONS = int(os.environ.get("UNITMEAN_FUZZ", "50"))
 DEFAULT = as_values(compose(ROOT))
 SCALARS = (
     st.none()
