@@ -3,10 +3,12 @@
 #   make repro ARGS="model=vgg16"     a variant; ARGS go to `unitmean repro`
 #   make test                         style, types and tests
 #   make faults                       kills, full disks and changed files, more than `make test` has
+#   make fuzz                         damaged files for every reader; UNITMEAN_FUZZ=20000 executions each
+#   make audit                        known vulnerabilities of what requirements.txt pins; needs the network
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: setup repro test faults lint requirements
+.PHONY: setup repro test faults fuzz audit lint requirements
 
 PYTHON ?= python3
 UV := 0.13.9
@@ -30,6 +32,12 @@ lint: setup
 	$(IN_VENV) ruff check
 	$(IN_VENV) ruff format --check
 	$(IN_VENV) mypy
+
+fuzz: setup
+	$(IN_VENV) UNITMEAN_FUZZ="$${UNITMEAN_FUZZ:-5000}" pytest tests/fuzz -s $(ARGS)
+
+audit: .venv/.uv
+	$(VENV)/bin/uv tool run pip-audit --requirement requirements.txt --no-deps --disable-pip --strict $(ARGS)
 
 requirements: .venv/.uv
 	$(VENV)/bin/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --no-annotate \

@@ -99,12 +99,12 @@ def declared(step: Step, values: Mapping[str, Any], where: str) -> Params:
         names = [key for key in keys(section) if step.reads(section, key)]
         if names:
             content = check_section(section, values.get(section), where)
+            if section in step.params or "*" in step.params:
+                for key in content:  # first, because a misspelt key is a missing one too
+                    require_known(f"{section}.{key}", where)
             seen[section] = {
                 key: check_value(section, key, _get(content, section, key, where), where) for key in names
             }
-            if section in step.params or "*" in step.params:
-                for key in content:
-                    require_known(f"{section}.{key}", where)
     return Params(step.name, seen)
 
 

@@ -49,7 +49,7 @@ def decode_stored(data: bytes, name: str) -> Image.Image:
     except UnidentifiedImageError as error:  # whose message holds an address in memory
         raise UndecodableError(name, f"no format that is read here ({', '.join(FORMATS)})") from error
     except Exception as error:  # on damaged files decoders raise whatever they happen to meet
-        raise UndecodableError(name, str(error) or type(error).__name__) from error
+        raise UndecodableError(name, str(error).rstrip(".") or type(error).__name__) from error
     return image
 
 

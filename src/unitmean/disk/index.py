@@ -147,18 +147,22 @@ def load_index(path: Path, root: Path | None = None) -> Index:
     try:
         with pq.ParquetFile(path) as file:
             table = file.read()
-    except (OSError, pa.ArrowInvalid) as error:
+            table.validate(full=True)  # or damaged text would come out as it is asked for
+        names = [field.name for field in fields(Row)]
+        rows = table.to_pylist() if table.column_names == names else []
+    except MemoryError:
+        raise
+    except Exception as error:  # of damaged files pyarrow raises whatever it happens to meet
         raise DataError(
             f"an index must be a Parquet file that index_images wrote; found at {str(path)!r}: {error}; "
             "run `dvc repro -f index_images`"
         ) from error
-    names = [field.name for field in fields(Row)]
     if table.column_names != names:
         raise DataError(
             f"an index must have the columns {', '.join(names)}; found {', '.join(table.column_names)} "
             f"in {str(path)!r}: run `dvc repro -f index_images`"
         )
-    return Index(tuple(Row(**row) for row in table.to_pylist()), root or _project(path))
+    return Index(tuple(Row(**row) for row in rows), root or _project(path))
 
 
 def recorded_path(container: Container, root: Path) -> str:

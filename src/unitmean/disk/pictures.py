@@ -1,6 +1,5 @@
 """Pictures for style transfer: read, write, and two that need no download."""
 
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from unitmean.disk.atomic import writing
+from unitmean.disk.decode import UndecodableError, decode_stored, to_rgb
 from unitmean.disk.painting import painting
 from unitmean.errors import DataError
 
@@ -49,27 +49,21 @@ def _open(path: Path) -> Image.Image:
             "set transfer.content or transfer.style to a picture, or to null for the default"
         )
     try:
-        # Pillow warns about what it then decodes anyway: enormous pictures, odd metadata.
-        with warnings.catch_warnings(), Image.open(path) as image:
-            warnings.simplefilter("ignore")
-            return _rgb(ImageOps.exif_transpose(image))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        return to_rgb(_upright(decode_stored(path.read_bytes(), path.name)), path.name)
+    except (OSError, UndecodableError) as error:
+        reason = error.reason if isinstance(error, UndecodableError) else error
         raise DataError(
-            f"a picture must be an image that Pillow can decode, found {str(path)!r}: {error}; "
+            f"a picture must be an image that decodes completely, found {str(path)!r}: {reason}; "
             "use a whole JPEG or PNG"
         ) from error
 
 
-def _rgb(image: Image.Image) -> Image.Image:
-    """8-bit RGB; 16 bits are scaled, transparency lies on white."""
-    if image.mode.startswith("I;16") or image.mode == "I":
-        return Image.fromarray((np.asarray(image).clip(0, 65535) / 257).round().astype(np.uint8)).convert(
-            "RGB"
-        )
-    if image.has_transparency_data:
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
-    return image.convert("RGB")
+def _upright(image: Image.Image) -> Image.Image:
+    """Turned as its camera was held; as stored where the metadata that would say so are damaged."""
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # on damaged metadata Pillow raises whatever it happens to meet
+        return image
 
 
 def _tensor(image: Image.Image) -> Picture:

@@ -42,8 +42,9 @@ def read_row(path: Path | Remote, row: int) -> bytes:
     if group is None:
         return b""
     cells = _group(path, group, column)
-    cell = cells[row - (ends[group - 1] if group else 0)].as_py()
-    return bytes(cell or b"")
+    place = row - (ends[group - 1] if group else 0)
+    # A damaged file may hold fewer rows than its footer says.
+    return bytes(cells[place].as_py() or b"") if place < len(cells) else b""
 
 
 @lru_cache(maxsize=1024)
@@ -85,7 +86,9 @@ def _opened(path: Path | Remote) -> Iterator[pq.ParquetFile]:
     try:
         with closing(path.open("rb")) as raw, pq.ParquetFile(raw) as file:
             yield file
-    except (OSError, pa.ArrowInvalid) as error:
+    except (DataError, MemoryError):
+        raise
+    except Exception as error:  # of damaged files pyarrow raises whatever it happens to meet
         raise DataError(
             f"dataset.path must lead to whole Parquet files; {str(path)!r} is none: {error}; "
             "compare its size and hash with the original's, or get it again"

@@ -99,9 +99,14 @@ def _check(module: nn.Module, state_dict: Mapping[str, Tensor], name: str) -> No
                 f"{key} of {name} must have the shape {tuple(expected[key].shape)}; "
                 f"found {tuple(value.shape)}; check model.name"
             )
-        # A sum is finite only if all its terms are, and takes no memory.
-        if value.is_floating_point() and not bool(torch.isfinite(value.sum())):
-            bad = int((~torch.isfinite(value)).sum())
+        if expected[key].is_floating_point() and not value.is_floating_point():
+            raise WeightsError(
+                f"{key} of {name} must be floating point; found {value.dtype}; a quantised network has lost "
+                "what its numbers stand for: get the file it was made from"
+            )
+        # A sum is finite only if all its terms are, and takes no memory; it may overflow without one.
+        finite = not value.is_floating_point() or bool(torch.isfinite(value.sum()))
+        if not finite and (bad := int((~torch.isfinite(value)).sum())):
             raise WeightsError(
                 f"weights must be finite; {key} holds {bad} NaN or infinite values of {value.numel()}; "
                 "get the file again or choose another one"

@@ -1,0 +1,66 @@
+"""docs/licences.md lists the licence of every package that requirements.txt pins.
+
+`python tests/test_licences.py` writes it again, from the metadata of what is installed.
+"""
+
+import re
+from importlib.metadata import PackageNotFoundError, metadata
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "licences.md"
+SILENT = {"cuda-toolkit"}  # NVIDIA's, whose metadata say nothing
+HEAD = """\
+# Licences
+
+Of every package that `requirements.txt` pins, as its own metadata says: the SPDX expression, else the
+classifiers, else the free text's first line. A package that isn't needed on the platform where this page
+was written says so. `python tests/test_licences.py` writes the page; a test holds its names to
+`requirements.txt`.
+
+| package | licence |
+|---|---|
+"""
+
+
+def pinned() -> list[str]:
+    """The names in requirements.txt, normalised (PEP 503), each once."""
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    found = (re.match(r"[A-Za-z0-9][\w.-]*", line) for line in lines)
+    return sorted({re.sub(r"[-_.]+", "-", match[0]).lower() for match in found if match})
+
+
+def licence(name: str) -> str:
+    try:
+        found = metadata(name)
+    except PackageNotFoundError:
+        return "not installed here"
+    if expression := found.get("License-Expression"):
+        return str(expression)
+    kinds = [c.rpartition(" :: ")[2] for c in found.get_all("Classifier", []) if c.startswith("License ::")]
+    text = (found.get("License") or "").strip().splitlines()
+    return ", ".join(kinds) or (text[0][:60] if text else "not said")
+
+
+def rows(text: str) -> dict[str, str]:
+    return dict(re.findall(r"^\| ([a-z0-9-]+) \| (.+) \|$", text, re.MULTILINE))
+
+
+def test_every_pinned_package_is_listed_with_its_licence() -> None:
+    listed = rows(PAGE.read_text(encoding="utf-8"))
+    listed.pop("package", None)
+    assert sorted(listed) == pinned(), "run `python tests/test_licences.py` to write it again"
+    assert [name for name, words in listed.items() if words == "not said" and name not in SILENT] == []
+
+
+def test_known_licences_are_found() -> None:
+    assert (
+        "BSD" in licence("torch")
+        and "Apache" in licence("dvc")
+        and licence("no-such") == "not installed here"
+    )
+
+
+if __name__ == "__main__":
+    body = "".join(f"| {name} | {licence(name)} |\n" for name in pinned())
+    PAGE.write_text(HEAD + body, encoding="utf-8")
