@@ -9,12 +9,11 @@ from unitmean.report.findings import (
     checks,
     exceptions,
     layer_table,
-    number,
-    ranges,
     sites,
     stand_ins,
     verdict,
 )
+from unitmean.report.numbers import number, ranges
 from unitmean.report.render import render
 
 

@@ -1,13 +1,13 @@
 """What a report says: tables boiled down to the figures that are shown."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
-from markupsafe import Markup
 
 from unitmean.core import words
 from unitmean.report.gather import Evidence, Transfer
+from unitmean.report.numbers import number, ranges
 
 LIVE = ("normalised", "tied")
 OUTPUT = "output"
@@ -33,26 +33,6 @@ class Group:
     count: int
     channels: str  # as ranges: "3, 17-19"
     means: tuple[float, float]  # what their means became: smallest and largest
-
-
-def number(value: float | None) -> Markup:
-    """A figure as people read it: 0.572, 1,234, 9.0 × 10<sup>−14</sup>; a dash for none."""
-    if value is None or pd.isna(value):
-        return Markup("–")
-    if value == 0:
-        return Markup("0")
-    if 999.5 <= abs(value) < 999_999.5:
-        return Markup(f"{value:,.0f}")
-    if 0.001 <= abs(value) < 999.5:
-        return Markup(f"{value:.3g}")
-    mantissa, exponent = f"{value:.1e}".split("e")
-    return Markup("{} × 10<sup>{}</sup>").format(mantissa, f"{int(exponent)}".replace("-", "−"))
-
-
-def interval(ends: tuple[float, float]) -> Markup:
-    """Two figures as people read them; one where they look alike."""
-    low, high = map(number, ends)
-    return low if low == high else Markup("{} – {}").format(low, high)
 
 
 def sites(evidence: Evidence) -> list[str]:
@@ -161,23 +141,6 @@ def exceptions(evidence: Evidence) -> list[Group]:
         )
         for (site, status, reason), rows in table.groupby(["site", "status", "reason"], sort=False)
     ]
-
-
-def ranges(channels: Iterable[int]) -> str:
-    """Consecutive numbers joined: 3, 17–19."""
-    return ", ".join(f"{a}–{b}" if b > a else f"{a}" for a, b in _runs(sorted(channels)))
-
-
-def _runs(ordered: list[int]) -> Iterator[tuple[int, int]]:
-    start = previous = None
-    for channel in ordered:
-        if start is not None and previous is not None and channel != previous + 1:
-            yield start, previous
-            start = None
-        start = channel if start is None else start
-        previous = channel
-    if start is not None and previous is not None:
-        yield start, previous
 
 
 def stand_ins(evidence: Evidence) -> list[str]:

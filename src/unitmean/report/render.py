@@ -8,6 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from unitmean.core import words
 from unitmean.report import card, figures, findings
 from unitmean.report.gather import Evidence, data_uri
+from unitmean.report.numbers import interval, number
 
 
 def render(evidence: Evidence) -> str:
@@ -19,8 +20,8 @@ def render(evidence: Evidence) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["number"] = findings.number
-    environment.filters["interval"] = findings.interval
+    environment.filters["number"] = number
+    environment.filters["interval"] = interval
     return environment.get_template("template.html").render(_context(evidence))
 
 
