@@ -1,7 +1,7 @@
 """Coverage-guided fuzzing of one reader by atheris (libFuzzer), which is no dependency of this project.
 
-    uv pip install --target /tmp/atheris atheris
-    PYTHONPATH=/tmp/atheris python tests/fuzz/guided.py tar -runs=100000 -max_total_time=60
+    uv pip install --target FOLDER atheris
+    PYTHONPATH=FOLDER python tests/fuzz/guided.py tar -runs=100000 -max_total_time=60
 
 What stands behind the reader's name goes to libFuzzer. It ends with status 0, or with the traceback of what
 came out that is no UnitmeanError and the file that made it. Coverage is of unitmean and of tarfile alone.
@@ -21,9 +21,9 @@ def require_atheris() -> Any:
         import atheris
     except ImportError:
         sys.exit(
-            "error: atheris must be importable; found none: run `uv pip install --target /tmp/atheris "
+            "error: atheris must be importable; found none: run `uv pip install --target FOLDER "
             "atheris` (Python 3.11 to 3.13) "
-            "and put /tmp/atheris on PYTHONPATH, or use `make fuzz`, which does without"
+            "and put FOLDER on PYTHONPATH, or use `make fuzz`, which does without"
         )
     return atheris
 
