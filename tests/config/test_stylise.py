@@ -88,7 +88,7 @@ def test_what_a_user_may_get_wrong(
 def test_a_picture_that_is_none(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "style.png").write_text("no picture")
     assert stylise(folder) == 1
-    assert "must be an image that Pillow can decode" in capsys.readouterr().err
+    assert "must be an image that decodes completely" in capsys.readouterr().err
 
 
 def test_the_papers_preset_and_sizes_that_leave_nothing() -> None:
