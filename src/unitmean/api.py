@@ -116,17 +116,9 @@ def normalise(
     if strict:
         require_whole(plan, "strict=False")
     statistics = measure(model, rest, plan, histograms=statistic == "quantile")
-    chosen = factors(
-        plan,
-        statistics,
-        statistic=statistic,
-        quantile=quantile,
-        rounding=rounding,
-        min_active_fraction=min_active_fraction,
-        max_relative_error=max_relative_error,
-    )
     values = _values(statistics, statistic, quantile)
     live = _alive(statistics, values, min_active_fraction, max_relative_error)
+    chosen = choose(plan, values, live, rounding=rounding)
     dead = {site: (~channels).nonzero().flatten().tolist() for site, channels in live.items()}
     return Normalised(plan.rescale(chosen), chosen, plan, statistics, {s: c for s, c in dead.items() if c})
 

@@ -10,6 +10,8 @@ from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 
+import unitmean.core
+import unitmean.networks
 from unitmean.disk.atomic import write_json, write_text
 from unitmean.disk.measurement import code_hash
 from unitmean.disk.progress import watched
@@ -69,7 +71,11 @@ def _kept(name: str, kept: Path | None, *, numbers: bool) -> Entry:
         return examine(name, numbers=numbers)
     import torch
 
-    path = kept / f"{torch.__version__}-{code_hash()[:16]}" / f"{name}{'' if numbers else '-quick'}.json"
+    path = (
+        kept
+        / f"{torch.__version__}-{code_hash(unitmean.core, unitmean.networks)[:16]}"
+        / f"{name}{'' if numbers else '-quick'}.json"
+    )
     if path.exists():
         found = json.loads(path.read_text(encoding="utf-8"))
         return Entry(**found | {"forbidden": tuple(found["forbidden"])})

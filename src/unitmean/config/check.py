@@ -45,7 +45,7 @@ RANGES = {
     "collect.target_share": FRACTION,
     "rescale.min_active_fraction": FRACTION,
     "rescale.max_dead_fraction": FRACTION,
-    "rescale.quantile": FRACTION,
+    "rescale.quantile": Range(1e-6, 1),
     "verify.images": COUNT,
     "verify.random": NOT_NEGATIVE,
     "verify.heldout": NOT_NEGATIVE,

@@ -7,6 +7,7 @@ from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -95,7 +96,7 @@ class Measurement:
             "compile": self.compile,
             "histograms": self.histograms,
             "torch": torch.__version__,
-            "code": code_hash(),
+            "code": code_hash(unitmean.core),
         }
 
 
@@ -105,7 +106,7 @@ def _converted(network: Network, dtype: torch.dtype, device: str) -> nn.Module:
     return module.to(device, dtype).to(memory_format=torch.channels_last)
 
 
-def code_hash() -> str:
-    """Changes with whatever may change what is found of a network."""
-    files = sorted(Path(unitmean.core.__path__[0]).glob("*.py"))
+def code_hash(*packages: ModuleType) -> str:
+    """Of the modules directly in these packages."""
+    files = [file for package in packages for file in sorted(Path(package.__path__[0]).glob("*.py"))]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()

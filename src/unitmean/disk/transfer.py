@@ -44,9 +44,9 @@ def figures(stylised: Mapping[str, Stylised], measured: Mapping[str, Losses]) ->
     """
     found: dict[str, float | None] = {}
     for name, result in stylised.items():
-        found[f"{name}_decrease"] = _finite(result.decrease)
+        found[f"{name}_decrease"] = _figure(result.decrease)
     for name, losses in measured.items():
-        found[f"{name}_orders"] = _finite(math.log10(losses.spread))
+        found[f"{name}_orders"] = _figure(math.log10(losses.spread))
     return found
 
 
@@ -67,5 +67,5 @@ def require_decrease(stylised: Mapping[str, Stylised], least: float) -> None:
             )
 
 
-def _finite(value: float) -> float | None:
+def _figure(value: float) -> float | None:
     return round(value, 4) if math.isfinite(value) else None

@@ -98,11 +98,6 @@ def convergence(evidence: Evidence) -> pd.DataFrame:
     return table.rename_axis("images").reset_index()
 
 
-def unreached(evidence: Evidence) -> list[str]:
-    """The parts of the network that no path to the output reads."""
-    return sorted({str(name).partition(".")[0] for name in evidence.provenance["rescale"]["unreached"]})
-
-
 def layer_table(evidence: Evidence) -> pd.DataFrame:
     """A row a layer: its channels, their means before and after, the worst relative error after."""
     rows = []

@@ -6,7 +6,6 @@ import torch
 
 import unitmean
 from unitmean.core.analysis import analyse
-from unitmean.core.plan import Plan
 from unitmean.core.scales import choose, status
 from unitmean.disk import scales as tables
 from unitmean.disk.atomic import write_json
@@ -42,12 +41,14 @@ def rescale_weights(run: Run) -> str:
     state = plan.rescale(scales, stored.state)
     frame = tables.to_frame(network, plan, mean, scales, status(plan, live))
     counts = frame["status"].value_counts()
+    # Read by no path to the output: auxiliary heads, at a size they don't take.
+    unreached = sorted({name.partition(".")[0] for name in plan.unreached})
     rescaling = {
         "outputs": outputs,
         "rounding": settings.rounding,
         "statistic": settings.statistic,
         "quantile": settings.quantile if settings.statistic == "quantile" else None,
-        "unreached": list(plan.unreached),
+        "unreached": unreached,
         "unitmean": unitmean.__version__,
     }
     metadata = stored.metadata | {"statistics": provenance, "rescale": rescaling}
@@ -59,18 +60,9 @@ def rescale_weights(run: Run) -> str:
     totals = {name: int(counts.get(name, 0)) for name in ("normalised", "tied", "dead", "pinned")}
     orders = round(math.log10(frame["scale"].max() / frame["scale"].min()), 4)
     write_json(run.out("rescale.json"), totals | {"channels": sum(totals.values()), "scale_orders": orders})
-    return (
-        f"{totals['normalised']:,} of {sum(totals.values()):,} channels normalised, {totals['dead']} dead"
-        + _heads(plan)
-    )
-
-
-def _heads(plan: Plan) -> str:
-    """A word about tensors that no path to the output reads: auxiliary heads at a size they don't take."""
-    if not plan.unreached:
-        return ""
-    parts = sorted({name.partition(".")[0] for name in plan.unreached})
-    return f"; not reached from the output, left as they were and of no use now: {', '.join(parts)}"
+    said = f"{totals['normalised']:,} of {sum(totals.values()):,} channels normalised, {totals['dead']} dead"
+    heads = f"; not reached, left as they were and of no use now: {', '.join(unreached)}"
+    return said + heads if unreached else said
 
 
 if __name__ == "__main__":
