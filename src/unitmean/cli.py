@@ -5,7 +5,8 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from unitmean.errors import ConfigError, UnitmeanError, in_words
+from unitmean.ending import ending_in_words
+from unitmean.errors import ConfigError
 
 # Name, which is also the module's in unitmean.commands, and what it does.
 COMMANDS = {
@@ -15,32 +16,25 @@ COMMANDS = {
     "stylise": "give a picture the style of another",
     "audit": "say whether a published weights file is normalised, and by which measurement",
 }
-INTERRUPTED = 130  # what shells report for a program ended by Ctrl-C
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; its exit status, which is 1 after an error that the user can mend."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    return ending_in_words(arguments[0] if arguments else "unitmean", lambda: _run(arguments))
+
+
+def _run(arguments: list[str]) -> int:
     cut = arguments.index("--") if "--" in arguments else len(arguments)
-    try:
-        # The named command's module alone is imported: some take seconds.
-        options = _parser(arguments[:1]).parse_args(arguments[:cut])
-        options.behind = arguments[cut + 1 :]
-        if options.behind and options.command != "repro":
-            raise ConfigError(
-                f"only `unitmean repro` takes arguments behind --; found {options.behind!r}: leave them out"
-            )
-        status: int = import_module(f"unitmean.commands.{options.command}").run(options)
-        return status
-    except UnitmeanError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(f"error: {in_words(error, options.command)}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted: nothing half-written was left; the same command goes on", file=sys.stderr)
-        return INTERRUPTED
+    # The named command's module alone is imported: some take seconds.
+    options = _parser(arguments[:1]).parse_args(arguments[:cut])
+    options.behind = arguments[cut + 1 :]
+    if options.behind and options.command != "repro":
+        raise ConfigError(
+            f"only `unitmean repro` takes arguments behind --; found {options.behind!r}: leave them out"
+        )
+    status: int = import_module(f"unitmean.commands.{options.command}").run(options)
+    return status
 
 
 def _parser(named: Sequence[str]) -> argparse.ArgumentParser:

@@ -11,9 +11,8 @@ from pathlib import Path, PurePosixPath
 from unitmean.config.params import Params, declared, read_params
 from unitmean.config.pipeline import Step, read_pipeline
 from unitmean.config.project import find_root
-from unitmean.errors import ConfigError, DataError, UnitmeanError, in_words
-
-INTERRUPTED = 130  # what shells report for a program ended by Ctrl-C
+from unitmean.ending import ending_in_words
+from unitmean.errors import ConfigError, DataError
 
 
 @dataclass(frozen=True)
@@ -72,24 +71,21 @@ def prepare(name: str, overrides: Sequence[str] = ()) -> Run:
 def stage(function: Callable[[Run], str | None]) -> Callable[[], None]:
     """Make a program of a stage's function: its name is the stage's, the text it returns is its summary."""
 
+    name = function.__name__
+
+    def work() -> int:
+        started = time.monotonic()
+        if {"-h", "--help"}.intersection(sys.argv[1:]):
+            print(_help(name, function.__doc__ or ""))
+        else:
+            summary = function(prepare(name, sys.argv[1:])) or ""
+            print(f"{name}  {time.monotonic() - started:.1f} s  {summary}".rstrip(), flush=True)
+        return 0
+
     @wraps(function)
     def program() -> None:
-        name = function.__name__
-        started = time.monotonic()
-        try:
-            if {"-h", "--help"}.intersection(sys.argv[1:]):
-                return print(_help(name, function.__doc__ or ""))
-            summary = function(prepare(name, sys.argv[1:]))
-        except UnitmeanError as error:
-            print(f"error: {error}", file=sys.stderr)
-            sys.exit(1)
-        except OSError as error:
-            print(f"error: {in_words(error, name)}", file=sys.stderr)
-            sys.exit(1)
-        except KeyboardInterrupt:
-            print(f"interrupted: {name} left nothing half-written", file=sys.stderr)
-            sys.exit(INTERRUPTED)
-        print(f"{name}  {time.monotonic() - started:.1f} s  {summary or ''}".rstrip(), flush=True)
+        if status := ending_in_words(name, work):
+            sys.exit(status)
 
     return program
 
