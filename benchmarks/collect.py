@@ -1,6 +1,6 @@
 """How fast channel means are collected: the usual scripts' ways against this package's, on the same JPEGs.
 
-    python benchmarks/collect.py FOLDER [--images 64] [--repeats 3] [--size 224] [--model vgg19]
+    python benchmarks/collect.py FOLDER [--images 64] [--repeats 3] [--size 224] [--model vgg19] …
 
 FOLDER holds JPEGs. Every contender runs in a process of its own, start-up and warm-up outside the clock;
 rounds are interleaved, so that a slow minute of the machine hits all of them. Prints a Markdown table:
@@ -22,6 +22,7 @@ from pathlib import Path
 
 from safetensors.torch import save_file
 
+from unitmean.config.schema import Collect
 from unitmean.networks.seeded import seeded
 
 CONTENDERS = {
@@ -32,7 +33,11 @@ CONTENDERS = {
     "e": "unitmean, bfloat16",
     "f": "unitmean, bfloat16, corrected",
     "g": "unitmean, float32, compiled",
+    "h": "unitmean, bfloat16, compiled",
+    "i": "unitmean, bfloat16, compiled, corrected",
 }
+BFLOAT16 = "efhi"
+PASSED = ("images", "size", "model", "batch_size", "usual_batch_size", "control_images")
 HERE = Path(__file__).resolve().parent
 
 
@@ -45,8 +50,11 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--model", default="vgg19")
-    parser.add_argument("--batch-size", type=int, default=8)
-    parser.add_argument("--control-images", type=int, default=8, help="measured in float32 too, by (f)")
+    parser.add_argument("--batch-size", type=int, default=Collect.batch_size)
+    parser.add_argument("--usual-batch-size", type=int, default=8, help="of (a), (b) and (c)")
+    parser.add_argument(
+        "--control-images", type=int, default=8, help="measured in float32 too, by (f) and (i)"
+    )
     parser.add_argument("--only", default="".join(CONTENDERS), help="letters of the contenders")
     parser.add_argument("--json", type=Path, help="write every measurement here too")
     options = parser.parse_args()
@@ -66,9 +74,8 @@ def main() -> None:
 
 
 def contend(letter: str, options: argparse.Namespace) -> dict[str, float]:
-    settings = {name: getattr(options, name) for name in ("images", "size", "model", "batch_size")}
+    settings = {name: getattr(options, name) for name in PASSED}
     settings |= {"weights": str(options.weights), "folder": str(options.folder.resolve())}
-    settings |= {"control_images": options.control_images}
     command = [sys.executable, str(HERE / "contenders.py"), letter, json.dumps(settings)]
     result = subprocess.run(command, capture_output=True, text=True)
     if result.returncode:
@@ -94,7 +101,7 @@ def table(
         "|---|---|---|---|---|---|",
     ]
     for letter, found in runs.items():
-        share = speed[letter] * found[0]["flop"] / rates["bfloat16" if letter in "ef" else "float32"]
+        share = speed[letter] * found[0]["flop"] / rates["bfloat16" if letter in BFLOAT16 else "float32"]
         ratio = f"{speed[letter] / speed['a']:.2f}" if "a" in speed else ""
         peak = max(run["peak"] for run in found) / 2**30
         lines.append(
@@ -107,7 +114,7 @@ def table(
         }
         shares = ", ".join(f"{name[5:]} {seconds * 1000:.1f} ms" for name, seconds in parts.items())
         lines += ["", f"Of (d), each image, alone: {shares}."]
-    for letter in "ef":
+    for letter in BFLOAT16:
         if letter in runs:
             error = [run["error"] for run in runs[letter]][0]
             lines += [

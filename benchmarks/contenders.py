@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from collect import BFLOAT16
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
@@ -59,7 +60,7 @@ def usual(index: Index, settings: dict[str, Any], *, layer_by_layer: bool) -> An
     rectifiers = [part for part in module.modules() if isinstance(part, nn.ReLU)]
 
     def run(index: Index) -> None:
-        loader = DataLoader(Photographs(index, settings["size"]), settings["batch_size"], num_workers=2)
+        loader = DataLoader(Photographs(index, settings["size"]), settings["usual_batch_size"], num_workers=2)
         for group in [[part] for part in rectifiers] if layer_by_layer else [rectifiers]:
             sums: dict[nn.Module, Tensor] = {}
 
@@ -126,7 +127,7 @@ def keras_way(index: Index, settings: dict[str, Any]) -> Any:
         data = Photographs(index, settings["size"])
         x = np.stack([data[i].permute(1, 2, 0).numpy() for i in range(len(data))])
         for layer in layers:
-            keras.Model(model.input, layer.output).predict(x, settings["batch_size"], verbose=0).mean(
+            keras.Model(model.input, layer.output).predict(x, settings["usual_batch_size"], verbose=0).mean(
                 (0, 1, 2)
             )
 
@@ -154,8 +155,8 @@ def _fastest(n: int, dtype: torch.dtype, seconds: float) -> float:
 
 
 def nothing(activation: Tensor, _: int) -> Tensor:
-    """In a reduction's place."""
-    return activation[:0]
+    """In a reduction's place; a view would keep the activation."""
+    return activation.new_empty(0)
 
 
 def parts(index: Index, settings: dict[str, Any]) -> dict[str, float]:
@@ -213,6 +214,8 @@ def main() -> None:
         "e": lambda: ours(index, settings, "bfloat16", correct=False),
         "f": lambda: ours(index, settings, "bfloat16", correct=True),
         "g": lambda: ours(index, settings, "float32", correct=False, compile=True),
+        "h": lambda: ours(index, settings, "bfloat16", correct=False, compile=True),
+        "i": lambda: ours(index, settings, "bfloat16", correct=True, compile=True),
     }
     run = makers[letter]()
     run(index.head(min(len(index), settings["batch_size"])))  # compiles, allocates, warms caches
@@ -223,7 +226,7 @@ def main() -> None:
     if letter in "ab":  # the DataLoader's largest worker; other children were forked by imports, and copies
         peak += resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
     found = {"images": len(index), "seconds": seconds, "peak": peak, "flop": flop(settings)}
-    if letter in "ef":
+    if letter in BFLOAT16:
         exact = ours(index, settings, "float32", correct=False)(index)
         errors = [(means[site] / exact[site] - 1).abs()[exact[site] > 0] for site in exact]
         found["error"] = float(torch.cat(errors).median())
