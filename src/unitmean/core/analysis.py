@@ -4,7 +4,6 @@ from collections import defaultdict
 from dataclasses import replace
 from typing import Any
 
-import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, fx, nn
 
@@ -14,7 +13,7 @@ from unitmean.core.ids import compact, constants, per_channel
 from unitmean.core.plan import Plan, Site
 from unitmean.core.rectifiers import rectifiers
 from unitmean.core.relations import RELATIONS
-from unitmean.core.variables import ONE, Variables
+from unitmean.core.variables import Variables
 from unitmean.errors import NetworkError
 
 
@@ -175,15 +174,9 @@ def _plan(
     absorptions: list[Absorption],
     outputs: list[Int64[Tensor, "..."]],
 ) -> Plan:
-    """Number the free classes 1, 2, … in the order in which the network makes them."""
-    roots = variables.roots(torch.arange(len(variables)))
-    pinned = variables.pinned(roots)
-    distinct = roots[~pinned].unique()
-    number = torch.full((len(variables),), ONE)
-    number[distinct] = torch.arange(1, len(distinct) + 1)
-    number = torch.where(pinned, ONE, number[roots])
+    number, free = variables.numbered()
     return Plan(
-        variables=len(distinct) + 1,
+        variables=free + 1,
         sites=tuple(replace(site, variables=number[site.variables]) for site in sites),
         absorptions=tuple(
             Absorption(a.name, multiply=number[a.multiply], divide=number[a.divide]) for a in absorptions

@@ -3,7 +3,7 @@
 import torch
 from jaxtyping import Float
 from torch import Tensor, fx, nn
-from torch.export import Dim, export
+from torch.export import Dim, ExportedProgram, export
 
 from unitmean.errors import NetworkError
 
@@ -40,12 +40,26 @@ def trace(
         ) from error
     finally:
         module.training = False
-    traced = program.module(check_guards=False)
-    if not _without_mutation(traced.graph):
+    if _without_mutation(program.graph):
+        traced = _unlifted(program)
+    else:
         traced = program.run_decompositions({}).module(check_guards=False)
     traced.graph.eliminate_dead_code()
     traced.recompile()
     return traced
+
+
+def _unlifted(program: ExportedProgram) -> fx.GraphModule:
+    """`program.module()` without its deep copy, which takes a second; the outputs are flat."""
+    graph, copied = fx.Graph(), {}
+    stored = {spec.arg.name: spec.target for spec in program.graph_signature.input_specs}
+    for node in program.graph.find_nodes(op="placeholder"):
+        if (target := stored[node.name]) is not None:
+            copied[node] = graph.get_attr(target)
+            copied[node].meta = node.meta
+    graph.output(graph.graph_copy(program.graph, copied))
+    attributes = dict(program.graph_module.named_modules()) | program.state_dict | program.constants
+    return fx.GraphModule(attributes, graph)
 
 
 def operator(node: fx.Node) -> str:

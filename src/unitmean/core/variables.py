@@ -44,10 +44,13 @@ class Variables:
             self._parent[variable], variable = root, self._parent[variable]
         return root
 
-    def roots(self, ids: Int64[Tensor, "*shape"]) -> Int64[Tensor, "*shape"]:
-        """The representative of every id."""
-        distinct, inverse = ids.unique(return_inverse=True)
-        return torch.tensor([self.find(i) for i in distinct.tolist()], dtype=torch.int64)[inverse]
+    def numbered(self) -> tuple[Int64[Tensor, " variables"], int]:
+        """Each variable's class as a number, and the largest; ONE if pinned, else from 1 in the order made."""
+        numbers = dict.fromkeys(self._reason, ONE)
+        roots = [self.find(variable) for variable in range(len(self))]
+        free = dict.fromkeys(root for root in roots if root not in numbers)
+        numbers |= {root: i for i, root in enumerate(free, 1)}
+        return torch.tensor([numbers[root] for root in roots]), len(free)
 
     def merge(self, a: Int64[Tensor, "..."], b: Int64[Tensor, "..."], because: str) -> int:
         """Make ids that meet under broadcasting equal; a pinned one pins the other, which is counted."""
