@@ -45,7 +45,7 @@ class Variables:
         return root
 
     def numbered(self) -> tuple[Int64[Tensor, " variables"], int]:
-        """Each variable's class as a number, and the largest; ONE if pinned, else from 1 in the order made."""
+        """Each variable's class as a number, and how many are free: ONE if pinned, else from 1 up."""
         numbers = dict.fromkeys(self._reason, ONE)
         roots = [self.find(variable) for variable in range(len(self))]
         free = dict.fromkeys(root for root in roots if root not in numbers)
