@@ -4,9 +4,9 @@
 
 FOLDER holds JPEGs. Every contender runs in a process of its own, start-up and warm-up outside the clock;
 rounds are interleaved, so that a slow minute of the machine hits all of them. Prints a Markdown table:
-images/s are the median of the rounds, peak memory is the process's, the share is of the matrix product's
-measured rate in the same precision. Weights are the seeded ones: speed doesn't depend on them, bfloat16's
-error does.
+images/s are the median of the rounds, peak memory is that of the process without its workers, the share is
+of the matrix product's measured rate in the same precision. Weights are the seeded ones: speed doesn't
+depend on them, bfloat16's error does.
 """
 
 import argparse
@@ -103,7 +103,7 @@ def table(
     for letter, found in runs.items():
         share = speed[letter] * found[0]["flop"] / rates["bfloat16" if letter in BFLOAT16 else "float32"]
         ratio = f"{speed[letter] / speed['a']:.2f}" if "a" in speed else ""
-        peak = max(run["peak"] for run in found) / 2**30
+        peak = max(run["peak"] for run in found)
         lines.append(
             f"| {letter} | {CONTENDERS[letter]} | {speed[letter]:.2f} | {ratio} | {share:.0%} "
             f"| {peak:.2f} GiB |"

@@ -1,7 +1,6 @@
 """One contender of collect.py, in a process of its own: prints seconds, peak memory and error as JSON."""
 
 import json
-import resource
 import sys
 import tempfile
 import time
@@ -10,6 +9,7 @@ from typing import Any
 
 import torch
 from collect import BFLOAT16
+from memory import memory
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
@@ -222,9 +222,7 @@ def main() -> None:
     started = time.perf_counter()
     means = run(index)
     seconds = time.perf_counter() - started
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    if letter in "ab":  # the DataLoader's largest worker; other children were forked by imports, and copies
-        peak += resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+    peak = memory("VmHWM")
     found = {"images": len(index), "seconds": seconds, "peak": peak, "flop": flop(settings)}
     if letter in BFLOAT16:
         exact = ours(index, settings, "float32", correct=False)(index)

@@ -15,6 +15,7 @@ from collections.abc import Generator, Iterable
 from pathlib import Path
 
 import torch
+from memory import forget_peak, memory
 from safetensors.torch import load_file, save_file
 
 from unitmean.core.analysis import analyse
@@ -89,17 +90,6 @@ class Watch:
             flush=True,
         )
         self.shown, self.last = self.done, now
-
-
-def memory(field: str) -> float:
-    """This process's memory in GiB, as Linux calls it."""
-    status = Path("/proc/self/status").read_text()
-    return int(status.split(f"{field}:")[1].split()[0]) / 2**20
-
-
-def forget_peak() -> None:
-    """Let the peak begin anew."""
-    Path("/proc/self/clear_refs").write_text("5")
 
 
 if __name__ == "__main__":
