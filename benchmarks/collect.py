@@ -116,10 +116,11 @@ def table(
         lines += ["", f"Of (d), each image, alone: {shares}."]
     for letter in BFLOAT16:
         if letter in runs:
-            error = [run["error"] for run in runs[letter]][0]
+            found = runs[letter][0]
             lines += [
                 "",
-                f"({letter}) against float32 over the same images: median channel off by {error:.1e}.",
+                f"({letter}) against float32 over the same images: median channel off by "
+                f"{found['error']:.1e}, of those with positions {found['error_of_maps']:.1e}.",
             ]
     return "\n".join(lines)
 

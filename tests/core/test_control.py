@@ -2,7 +2,7 @@
 
 import torch
 
-from unitmean.core.control import Control
+from unitmean.core.control import Control, trust
 from unitmean.core.moments import Moments, per_image, per_image_at_once
 
 
@@ -30,6 +30,26 @@ def test_a_mean_that_rests_on_one_image_is_not_corrected() -> None:
     x = torch.zeros(12, 1, 6, 6)
     x[3] = 1
     assert not Control(Moments.of(per_image(x, 1)), Moments.of(per_image(1.01 * x, 1))).known.any()
+
+
+def halves(bias: float, chance: float) -> list[Control]:
+    """Of 500 channels, whose fast means are off by a bias that all images share and by chance."""
+    generator = torch.Generator().manual_seed(0)
+    shared = bias * torch.randn(500, 1, 1, generator=generator)
+    found = []
+    for _ in range(2):
+        x = torch.rand(12, 500, 2, 2, generator=generator)
+        off = shared + chance * torch.randn(500, 1, 1, generator=generator)
+        found.append(Control(Moments.of(per_image(x, 1)), Moments.of(per_image(x * off.exp(), 1))))
+    return found
+
+
+def test_a_bias_is_trusted_and_chance_is_not() -> None:
+    assert trust(halves(bias=0.01, chance=0.0)) > 0.99
+    assert trust(halves(bias=0.0, chance=0.01)) < 0.2
+    # Both alike: the mean of two halves holds the bias squared and half of the chance squared.
+    assert abs(trust(halves(bias=0.01, chance=0.01)) - 2 / 3) < 0.1
+    assert trust(halves(bias=0.0, chance=0.0)) == 0 == trust(halves(bias=0.01, chance=0.0)[:1])
 
 
 def test_scaled_moments_are_those_of_scaled_activations() -> None:

@@ -1,5 +1,6 @@
 """The error of a fast measurement, from a precise one of the same images."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -45,3 +46,16 @@ class Control:
         """Relative errors of the known channels' fast means, once multiplied by a factor."""
         mean = self.fast.mean if factor is None else self.fast.mean * factor
         return (mean / self.precise.mean - 1).abs()[self.known]
+
+
+def trust(halves: Sequence[Control]) -> float:
+    """How much of a site's ratios, as logarithms, is bias and not chance, from 0 to 1; 0 for one half.
+
+    Of two halves of the images the biases agree, the chances don't. So, summed over channels, the product of
+    their logarithms is the bias squared, and the square of their mean has the chance's in it, too.
+    """
+    if len(halves) < 2:
+        return 0.0
+    first, second = (half.ratio[halves[0].known & halves[1].known].log() for half in halves)
+    both = ((first + second) / 2).square().sum()
+    return float(((first * second).sum() / both).clamp(0, 1)) if both > 0 else 0.0

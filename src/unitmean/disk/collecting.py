@@ -11,7 +11,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from unitmean.core.accuracy import Accuracy, accuracy
-from unitmean.core.control import Control
+from unitmean.core.control import Control, trust
 from unitmean.disk.index import Index
 from unitmean.disk.measurement import Measurement
 from unitmean.disk.shards import Engine, Sums, add, local, measure, shards
@@ -87,8 +87,8 @@ def control(
 
 
 def ratios(halves: list[dict[str, Control]]) -> dict[str, Float64[Tensor, " _"]]:
-    """What a fast mean is to be multiplied by, by site."""
-    return {site: _whole(halves, site).ratio for site in halves[0]}
+    """What a fast mean is to be multiplied by, by site: less than was found, by as much as may be chance."""
+    return {site: _whole(halves, site).ratio ** _trust(halves, site) for site in halves[0]}
 
 
 def error_report(halves: list[dict[str, Control]]) -> Mapping[str, Any]:
@@ -104,7 +104,7 @@ def error_report(halves: list[dict[str, Control]]) -> Mapping[str, Any]:
         if len(errors) and float(errors.max()) > worst:
             worst, where = float(errors.max()), site
         for this, other in (halves, halves[::-1]) if len(halves) == 2 else ():
-            corrected.append(this[site].error(other[site].ratio))
+            corrected.append(this[site].error(other[site].ratio ** _trust(halves, site)))
     return {
         "images": sum(half[next(iter(half))].precise.images for half in halves),
         "channels": int(sum(map(len, plain))),
@@ -116,6 +116,10 @@ def error_report(halves: list[dict[str, Control]]) -> Mapping[str, Any]:
 def _whole(halves: list[dict[str, Control]], site: str) -> Control:
     first, *rest = (half[site] for half in halves)
     return first + rest[0] if rest else first
+
+
+def _trust(halves: list[dict[str, Control]], site: str) -> float:
+    return trust([half[site] for half in halves])
 
 
 def _summary(errors: list[Float64[Tensor, " _"]]) -> dict[str, float | None]:
