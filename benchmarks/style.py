@@ -16,7 +16,7 @@ from statistics import median
 import torch
 from torch import Tensor, nn
 
-from unitmean.core.descent import Descent, stylise
+from unitmean.core.stylise import Descent, stylise
 from unitmean.core.style import LossWeights
 from unitmean.networks.architectures import build
 from unitmean.networks.features import features

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from unitmean.core.descent import Descent, stylise
+from unitmean.core.stylise import Descent, stylise
 from unitmean.core.gram import gram
 from unitmean.core.style import Losses, LossWeights, content_loss, losses_at_start, style_loss
 from unitmean.errors import ConfigError

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from unitmean.core.descent import Stylised
+from unitmean.core.stylise import Stylised
 from unitmean.core.style import Losses
 from unitmean.errors import InvarianceError
 

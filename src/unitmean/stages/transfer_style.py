@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from unitmean.core.descent import Descent, stylise
+from unitmean.core.stylise import Descent, stylise
 from unitmean.core.style import Losses, LossWeights, Picture, losses_at_start
 from unitmean.disk.atomic import write_json, write_text
 from unitmean.disk.networks import read_network
