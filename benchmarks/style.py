@@ -16,8 +16,8 @@ from statistics import median
 import torch
 from torch import Tensor, nn
 
-from unitmean.core.stylise import Descent, stylise
 from unitmean.core.style import LossWeights
+from unitmean.core.stylise import Descent, stylise
 from unitmean.networks.architectures import build
 from unitmean.networks.features import features
 from unitmean.networks.inputs import TORCHVISION

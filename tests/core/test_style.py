@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from unitmean.core.stylise import Descent, stylise
 from unitmean.core.gram import gram
 from unitmean.core.style import Losses, LossWeights, content_loss, losses_at_start, style_loss
+from unitmean.core.stylise import Descent, stylise
 from unitmean.errors import ConfigError
 
 WEIGHTS = LossWeights("b", ["a", "b"], content=1.0, style=1000.0)

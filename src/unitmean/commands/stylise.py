@@ -47,8 +47,8 @@ def run(options: argparse.Namespace) -> int:
     """Stylise, say how the layers share the loss, write the picture."""
     _require(options)
     # torch takes seconds, which a misspelt option shouldn't.
-    from unitmean.core.stylise import Descent, stylise
     from unitmean.core.style import Losses, LossWeights, Picture
+    from unitmean.core.stylise import Descent, stylise
     from unitmean.disk.networks import read_network
     from unitmean.disk.pictures import content_picture, style_picture, write_picture
     from unitmean.disk.progress import Bar

@@ -1,6 +1,7 @@
 """Ways down a loss: a point, and the points behind it."""
 
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +13,11 @@ from unitmean.core.style import Losses, Parts, values
 FIRST = 0.01
 # How often a step that doesn't lead down is halved before there is said to be no way down.
 HALVINGS = 14
+# Steps that L-BFGS remembers; torch's own number.
+MEMORY = 100
+
+Bend = tuple[Tensor, Tensor, float]
+"""A step, how the gradient changed along it, and the product of the two, which is positive."""
 
 
 @dataclass(frozen=True)
@@ -56,29 +62,47 @@ def objective(parts: Parts) -> Objective:
 def lbfgs(at: Objective, start: Tensor) -> Iterator[Point]:
     """Limited-memory BFGS: every point's loss is below the last one's; ends where there is no way down.
 
-    An iteration tries the full step first, which costs one evaluation where it leads down, as it nearly
-    always does.
+    An iteration tries the full step first: one evaluation where it leads down, as it nearly always does.
     """
     # Gatys et al. take the full step wherever it leads: on badly scaled weights it runs off to NaN.
-    picture = start.detach().clone()
-    optimiser = torch.optim.LBFGS([picture], max_iter=1, tolerance_grad=0, tolerance_change=0)
-    point = at(picture)
+    point = at(start)
     yield point
-    unit, longest = point.gradient.abs().sum(), FIRST * picture.numel()
+    memory: deque[Bend] = deque(maxlen=MEMORY)
     while point.steep:
+        step = _newton_step(point.gradient, memory)
         for halving in range(HALVINGS):
-            picture.copy_(point.picture)
-            # In these units torch's first step has the length that the rate says.
-            picture.grad = point.gradient / unit
-            optimiser.param_groups[0]["lr"] = longest / 2**halving
-            optimiser.step(lambda: point.value)  # noqa: B023
-            tried = at(picture)
+            tried = at(point.picture + step / 2**halving)
             if tried.steep and tried.value < point.value:
                 break
         else:
             return
-        point, longest = tried, 1.0
+        moved, bent = tried.picture - point.picture, tried.gradient - point.gradient
+        if (along := _dot(moved, bent)) > 0:  # else the Hessian would not be positive
+            memory.append((moved, bent, along))
+        point = tried
         yield point
+
+
+def _newton_step(gradient: Tensor, memory: Sequence[Bend]) -> Tensor:
+    """Minus the gradient times the inverse Hessian that the memory tells of.
+
+    Two loops: Nocedal and Wright, Numerical Optimization, 2nd edition, algorithm 7.4 and equation 7.20.
+    """
+    if not memory:
+        return gradient * (-FIRST / gradient.abs().mean())
+    step, parts = -gradient, []
+    for moved, bent, along in reversed(memory):
+        parts.append(_dot(moved, step) / along)
+        step = step.sub(bent, alpha=parts[-1])
+    _, bent, along = memory[-1]
+    step = step * (along / _dot(bent, bent))
+    for moved, bent, along in memory:
+        step = step.add(moved, alpha=parts.pop() - _dot(bent, step) / along)
+    return step
+
+
+def _dot(a: Tensor, b: Tensor) -> float:
+    return torch.dot(a.flatten(), b.flatten()).item()
 
 
 def adam(at: Objective, start: Tensor, rate: float) -> Iterator[Point]:

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from unitmean.core.stylise import Stylised
 from unitmean.core.style import Losses
+from unitmean.core.stylise import Stylised
 from unitmean.errors import InvarianceError
 
 
