@@ -48,6 +48,11 @@ def test_gram_does_not_see_where():
     torch.testing.assert_close(gram(x), gram(x.flatten(2)[..., torch.randperm(20)].view_as(x)))
 
 
+def test_gram_has_the_gradient_that_it_must():
+    x = torch.rand(1, 3, 4, 5, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(gram, (x,))
+
+
 def test_losses_are_the_papers():
     f, p = torch.rand(1, 2, 3, 4, dtype=torch.float64), torch.rand(1, 2, 3, 4, dtype=torch.float64)
     assert content_loss(f, p).item() == pytest.approx(0.5 * ((f - p) ** 2).sum().item() / (2 * 12))

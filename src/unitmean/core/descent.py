@@ -93,11 +93,11 @@ def _newton_step(gradient: Tensor, memory: Sequence[Bend]) -> Tensor:
     step, parts = -gradient, []
     for moved, bent, along in reversed(memory):
         parts.append(_dot(moved, step) / along)
-        step = step.sub(bent, alpha=parts[-1])
+        step.sub_(bent, alpha=parts[-1])
     _, bent, along = memory[-1]
-    step = step * (along / _dot(bent, bent))
+    step.mul_(along / _dot(bent, bent))
     for moved, bent, along in memory:
-        step = step.add(moved, alpha=parts.pop() - _dot(bent, step) / along)
+        step.add_(moved, alpha=parts.pop() - _dot(bent, step) / along)
     return step
 
 
