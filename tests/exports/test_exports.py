@@ -5,6 +5,7 @@ The other programs' networks are built here anew, from their documented keys, ne
 
 import hashlib
 import os
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -222,30 +223,31 @@ def test_onnx_runs_in_onnxruntime(input: Input, pictures: torch.Tensor, tmp_path
 
 @pytest.mark.parametrize("model", ["squeezenet1_1", "resnet18"])
 def test_onnx_with_a_head_is_the_classifier(model: str, tmp_path: Path) -> None:
-    """Logits as torchvision's own module gives them, of any number of pictures, and the card's names."""
+    """Logits as torchvision's own module gives them, as near float64's as float32 comes; any batch."""
     onnxruntime = pytest.importorskip("onnxruntime")
     weights = seeded(model, 0, 1.0)
     original = Stored(build(model, weights, input=TORCHVISION), weights, METADATA)
     write_exports(tmp_path, require_exports(["onnx"], original), original, "0" * 64, 64)
     session = onnxruntime.InferenceSession(tmp_path / f"{model}_normalised_onnx.onnx")
-    theirs = models.get_model(model).eval()
-    theirs.load_state_dict(weights)
-    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
     ours = Loaded(original.network)
     names = [output.name for output in session.get_outputs()]
     assert names == [*ours.names, "output"] and len(names) > 5
     card = (tmp_path / "README.md").read_text()
     assert "n x 3 x 64 x 64" in card and all(f"`{name}`" in card for name in names)
+    theirs = models.get_model(model).eval()
+    theirs.load_state_dict(weights)
+    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    exact = deepcopy(ours).double()
     for count in (3, 1):
         x = torch.rand(count, 3, 64, 64, generator=torch.Generator().manual_seed(count))
         found = dict(zip(names, session.run(names, {"image": x.numpy()}), strict=True))
         with torch.no_grad():
-            expected = ours.activations(x, names)
+            rounded, expected = ours.activations(x, names), exact.activations(x.double(), names)
             logits = theirs((x - mean.view(1, 3, 1, 1)) / std.view(1, 3, 1, 1))
-        for name, value in (expected | {"output": logits}).items():
-            np.testing.assert_allclose(
-                found[name], value.numpy(), rtol=1e-4, atol=1e-5 * float(value.abs().max())
-            )
+        torch.testing.assert_close(rounded["output"], logits, rtol=0, atol=1e-5 * float(logits.abs().max()))
+        for name in names:
+            noise = (rounded[name] - expected[name]).abs().max()
+            assert (torch.from_numpy(found[name]) - expected[name]).abs().max() < 4 * noise
 
 
 def test_the_published_file_comes_out_as_it_went_in() -> None:
