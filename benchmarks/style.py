@@ -3,8 +3,8 @@
     python benchmarks/style.py --size 128 --steps 8
 
 Both have the same random weights, layers, pictures, average pooling and threads, take turns, and start anew
-each round. The tutorial's way: a Sequential with loss modules in between, L-BFGS without line search. Prints
-a Markdown table. Ours also asks the line search, which may evaluate more than once an iteration, so that the
+each round. The tutorial's way: a Sequential with loss modules in between, L-BFGS with full steps. Prints a
+Markdown table. Ours evaluates more than once in an iteration whose full step doesn't lead down, so that the
 seconds per evaluation stand beside; what an evaluation costs is forward and backward through the network.
 """
 
@@ -16,8 +16,8 @@ from statistics import median
 import torch
 from torch import Tensor, nn
 
-from unitmean.core.descent import Descent, stylise
 from unitmean.core.style import LossWeights
+from unitmean.core.stylise import Descent, stylise
 from unitmean.networks.architectures import build
 from unitmean.networks.features import features
 from unitmean.networks.inputs import TORCHVISION

@@ -26,13 +26,17 @@ def perceptual_loss(network: nn.Module, layers: Sequence[str], image: Tensor, ta
 def main(argv: Sequence[str] | None = None) -> list[float]:
     parser = argparse.ArgumentParser(description="A perceptual loss in a training loop.")
     parser.add_argument("weights", help="a normalised.safetensors")
-    parser.add_argument("--layers", nargs="+", default=["relu1_2", "relu2_2", "relu3_2"])
+    parser.add_argument(
+        "--layers", nargs="+", help="default: relu1_2, relu2_2 and relu3_2, if they are there"
+    )
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--size", type=int, default=64)
     options = parser.parse_args(argv)
 
     torch.manual_seed(0)
     network = unitmean.load(options.weights)
+    usual = [layer for layer in ("relu1_2", "relu2_2", "relu3_2") if layer in network.names]
+    layers = options.layers or usual
     student = nn.Sequential(nn.Conv2d(3, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, 3, 3, padding=1))
     optimiser = torch.optim.Adam(student.parameters(), lr=1e-2)
     pictures = torch.rand(4, 3, options.size // 4, options.size // 4)
@@ -41,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> list[float]:
     for step in range(options.steps):
         blurred = interpolate(avg_pool2d(pictures, 4), scale_factor=4, mode="bilinear")
         image = (blurred + student(blurred)).clamp(0, 1)
-        loss = perceptual_loss(network, options.layers, image, pictures)
+        loss = perceptual_loss(network, layers, image, pictures)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

@@ -1,5 +1,6 @@
 """`unitmean stylise` on a small network and small pictures."""
 
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from unitmean.cli import main
 from unitmean.config.check import check
 from unitmean.config.compose import as_values, compose
 from unitmean.disk.pictures import write_picture
+from unitmean.disk.progress import Bar
 from unitmean.disk.weights import save_weights
 from unitmean.errors import ConfigError
 from unitmean.networks.inputs import TORCHVISION
@@ -85,7 +87,46 @@ def test_what_a_user_may_get_wrong(
     assert not (folder / "out.png").exists()
 
 
+def test_interrupted_it_keeps_the_picture_so_far(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = 0
+
+    def pressed(bar: Bar, count: int = 1) -> None:
+        nonlocal asked
+        asked += 1
+        if asked == 3:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Bar, "advance", pressed)
+    assert stylise(folder) == 130
+    assert f"interrupted: {folder / 'out.png'} is the picture after 2 steps" in capsys.readouterr().err
+    stopped = np.asarray(Image.open(folder / "out.png"))
+    monkeypatch.undo()
+    assert stylise(folder, "--steps", "2") == 0
+    assert np.array_equal(stopped, np.asarray(Image.open(folder / "out.png")))
+
+
+def test_a_picture_in_its_own_style_stays(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    content, out = folder / "content.png", folder / "out.png"
+    weights = ["--weights", str(folder / "normalised.safetensors")]
+    assert main(["stylise", str(content), str(content), "--out", str(out), "--size", "64", *weights]) == 0
+    assert "there was no loss in 0 steps" in capsys.readouterr().out
+    assert np.array_equal(np.asarray(Image.open(content)), np.asarray(Image.open(out)))
+
+
+def test_where_it_cannot_write_it_does_not_begin(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "taken").write_text("")
+    (folder / "folder.png").mkdir()
+    for out in (folder / "taken" / "out.png", folder / "folder.png"):
+        assert stylise(folder, "--out", str(out), "--weights", "none.safetensors") == 1
+        assert f"{str(out)!r} must be written; found: " in capsys.readouterr().err
+
+
 def test_a_picture_that_is_none(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "style.png").unlink()
+    assert stylise(folder) == 1
+    assert "STYLE must be a picture; found nothing at" in capsys.readouterr().err
     (folder / "style.png").write_text("no picture")
     assert stylise(folder) == 1
     assert "must be an image that decodes completely" in capsys.readouterr().err

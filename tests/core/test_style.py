@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from unitmean.core.descent import Descent, stylise
 from unitmean.core.gram import gram
 from unitmean.core.style import Losses, LossWeights, content_loss, losses_at_start, style_loss
+from unitmean.core.stylise import Descent, stylise
 from unitmean.errors import ConfigError
 
 WEIGHTS = LossWeights("b", ["a", "b"], content=1.0, style=1000.0)
@@ -46,6 +46,11 @@ def test_gram_is_the_sum_of_products_over_positions():
 def test_gram_does_not_see_where():
     x = torch.rand(1, 3, 4, 5)
     torch.testing.assert_close(gram(x), gram(x.flatten(2)[..., torch.randperm(20)].view_as(x)))
+
+
+def test_gram_has_the_gradient_that_it_must():
+    x = torch.rand(1, 3, 4, 5, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(gram, (x,))
 
 
 def test_losses_are_the_papers():

@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 import torch
 
-from unitmean.core.descent import Stylised
 from unitmean.core.style import Losses
+from unitmean.core.stylise import Stylised
 from unitmean.disk.transfer import figures, layer_table, loss_table, require_decrease
 from unitmean.errors import InvarianceError
 

@@ -5,6 +5,7 @@ The other programs' networks are built here anew, from their documented keys, ne
 
 import hashlib
 import os
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from unitmean.exports.write import require_exports, write_exports
 from unitmean.networks.architectures import build
 from unitmean.networks.inputs import CAFFE, TORCHVISION, Input
 from unitmean.networks.loaded import Loaded
-from unitmean.networks.seeded import seeded
+from unitmean.networks.seeded import seeded, well_behaved
 from unitmean.networks.skeleton import skeleton
 
 VGG19 = [64, 64, "P", 128, 128, "P", *[256] * 4, "P", *[512] * 4, "P", *[512] * 4, "P"]
@@ -156,25 +157,49 @@ def test_torchvision_without_a_head(pictures: torch.Tensor, tmp_path: Path) -> N
     torch.testing.assert_close(Loaded(original.network)(pictures), theirs)
 
 
+def neural_style_pt(path: str) -> nn.Module:
+    """The network as that program builds it: which one, it reads from the path in small letters."""
+    path = path.lower()
+    assert "vgg" in path and not any(word in path for word in ("pruning", "fcn32s", "sod"))
+    deep = "19" in path
+    assert deep or "16" in path
+    layers: list[nn.Module] = []
+    channels = 3
+    for block, width in enumerate((64, 128, 256, 512, 512)):
+        for _ in range(2 if block < 2 else 3 + deep):
+            layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU(inplace=True)]
+            channels = width
+        layers.append(nn.MaxPool2d(2, 2))
+    module = nn.Module()
+    module.features = nn.Sequential(*layers)
+    module.classifier = nn.Sequential(
+        *[nn.Linear(512 * 7 * 7, 4096), nn.ReLU(True), nn.Dropout()],
+        *[nn.Linear(4096, 4096), nn.ReLU(True), nn.Dropout()],
+        nn.Linear(4096, 1000),
+    )
+    return module
+
+
 @pytest.mark.slow
-def test_neural_style_pt_with_its_head(tmp_path: Path) -> None:
-    """It tells VGG-19 by the path it is given, and loads strictly, classifier too."""
-    weights = seeded("vgg16", 0, 1.0)
-    original = Stored(build("vgg16", weights, input=CAFFE), weights, METADATA)
+@pytest.mark.parametrize("model", ["vgg16", "vgg19"])
+def test_neural_style_pt_with_its_head(model: str, tmp_path: Path) -> None:
+    """It loads strictly, classifier too, though it runs the features only."""
+    weights = well_behaved(skeleton(model), 0)
+    original = Stored(build(model, weights, input=CAFFE), weights, METADATA)
     write_exports(tmp_path / "x", ["neural_style_pt"], original, "0" * 64, 224)
     (path,) = (tmp_path / "x").glob("*.pth")
-    assert "vgg" in path.name and "16" in path.name and "19" not in path.name
-    assert not any(word in path.name for word in ("sod", "pruning", "fcn32s", "nin"))
-    written = torch.load(path, weights_only=True, mmap=True)
     with torch.device("meta"):
-        module = models.vgg16()  # neural-style-pt's VGG has the same features and classifier
+        module = neural_style_pt(path.name)
+    written = torch.load(path, weights_only=True, mmap=True)
     module.load_state_dict(written, assign=True)
     x = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    ours = Loaded(original.network).activations(x, ["relu4_2"])["relu4_2"]
+    ours = Loaded(original.network).activations(x, ["relu5_1"])["relu5_1"]
+    ends = {"vgg16": 26, "vgg19": 30}
     with torch.no_grad():
-        theirs = module.features[:21](caffe_pixels(x))
+        theirs = module.get_submodule("features")[: ends[model]](caffe_pixels(x))  # type: ignore[index]
     torch.testing.assert_close(ours, theirs)
-    assert canonical(written, "vgg16").state_dict.keys() == weights.keys()
+    found = canonical(written, model).state_dict
+    assert found.keys() == weights.keys() and all(torch.equal(found[key], weights[key]) for key in weights)
 
 
 @pytest.mark.parametrize("input", [CAFFE, TORCHVISION])
@@ -194,6 +219,35 @@ def test_onnx_runs_in_onnxruntime(input: Input, pictures: torch.Tensor, tmp_path
     (found,) = session.run(["relu2_1"], {"image": other.numpy()})
     expected = Loaded(original.network).activations(other, ["relu2_1"])["relu2_1"].numpy()
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4 * expected.max())
+
+
+@pytest.mark.parametrize("model", ["squeezenet1_1", "resnet18"])
+def test_onnx_with_a_head_is_the_classifier(model: str, tmp_path: Path) -> None:
+    """Logits as torchvision's own module gives them, as near float64's as float32 comes; any batch."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    weights = seeded(model, 0, 1.0)
+    original = Stored(build(model, weights, input=TORCHVISION), weights, METADATA)
+    write_exports(tmp_path, require_exports(["onnx"], original), original, "0" * 64, 64)
+    session = onnxruntime.InferenceSession(tmp_path / f"{model}_normalised_onnx.onnx")
+    ours = Loaded(original.network)
+    names = [output.name for output in session.get_outputs()]
+    assert names == [*ours.names, "output"] and len(names) > 5
+    card = (tmp_path / "README.md").read_text()
+    assert "n x 3 x 64 x 64" in card and all(f"`{name}`" in card for name in names)
+    theirs = models.get_model(model).eval()
+    theirs.load_state_dict(weights)
+    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    exact = deepcopy(ours).double()
+    for count in (3, 1):
+        x = torch.rand(count, 3, 64, 64, generator=torch.Generator().manual_seed(count))
+        found = dict(zip(names, session.run(names, {"image": x.numpy()}), strict=True))
+        with torch.no_grad():
+            rounded, expected = ours.activations(x, names), exact.activations(x.double(), names)
+            logits = theirs((x - mean.view(1, 3, 1, 1)) / std.view(1, 3, 1, 1))
+        torch.testing.assert_close(rounded["output"], logits, rtol=0, atol=1e-5 * float(logits.abs().max()))
+        for name in names:
+            noise = (rounded[name] - expected[name]).abs().max()
+            assert (torch.from_numpy(found[name]) - expected[name]).abs().max() < 4 * noise
 
 
 def test_the_published_file_comes_out_as_it_went_in() -> None:

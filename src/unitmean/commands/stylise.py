@@ -1,11 +1,14 @@
 """`unitmean stylise`: a picture in another one's style, without the pipeline."""
 
 import argparse
+import sys
 from pathlib import Path
 
 from unitmean.config.choices import Init, LayerWeights, Optimiser, Pooling
 from unitmean.config.params import read_params
 from unitmean.config.project import find_root
+from unitmean.disk.atomic import require_writable
+from unitmean.ending import INTERRUPTED
 from unitmean.errors import ConfigError
 
 EPILOG = """\
@@ -47,12 +50,12 @@ def run(options: argparse.Namespace) -> int:
     """Stylise, say how the layers share the loss, write the picture."""
     _require(options)
     # torch takes seconds, which a misspelt option shouldn't.
-    from unitmean.core.descent import Descent, stylise
     from unitmean.core.style import Losses, LossWeights, Picture
+    from unitmean.core.stylise import Descent, stylise
     from unitmean.disk.networks import read_network
     from unitmean.disk.pictures import content_picture, style_picture, write_picture
     from unitmean.disk.progress import Bar
-    from unitmean.disk.transfer import require_decrease
+    from unitmean.disk.transfer import require_finite
     from unitmean.disk.weights import load_weights
     from unitmean.networks.features import features
     from unitmean.networks.transfer_layers import transfer_layers
@@ -77,32 +80,46 @@ def run(options: argparse.Namespace) -> int:
     descent = Descent(
         options.steps, options.optimiser, options.init, options.scales, options.rate, options.seed
     )
+    seen = features(network, content, list(dict.fromkeys([*style_layers, content_layer])))
+    reached, latest = 0, content
     with Bar("stylising", options.steps * options.scales, "steps") as bar:
 
         def on_step(step: int, losses: Losses, picture: Picture) -> None:
+            nonlocal reached, latest
+            reached, latest = step, picture
             bar.advance(step > 0)
+            bar.note(f"loss {losses.total:.3g}")
             if options.preview and step and step % options.preview == 0:
                 write_picture(options.out, picture)
 
-        layers = list(dict.fromkeys([*style_layers, content_layer]))
-        result = stylise(
-            features(network, content, layers),
-            content,
-            style,
-            weights=weights,
-            descent=descent,
-            on_step=on_step,
-        )
-    require_decrease({network.name: result}, 0.0)
+        try:
+            result = stylise(seen, content, style, weights=weights, descent=descent, on_step=on_step)
+        except KeyboardInterrupt:
+            if not reached:
+                raise
+            write_picture(options.out, latest)
+            print(f"\ninterrupted: {options.out} is the picture after {reached} steps", file=sys.stderr)
+            return INTERRUPTED
+    require_finite({network.name: result})
     write_picture(options.out, result.picture)
-    shares = ", ".join(f"{layer} {share:.1%}" for layer, share in result.losses[0].shares.items())
+    first, steps = result.losses[0], len(result.losses) - options.scales
+    shares = ", ".join(f"{layer} {share:.1%}" for layer, share in first.shares.items())
     print(f"style loss at the start ({correction} layer weights): {shares}")
-    print(f"{options.out}: loss fell by {result.decrease:.1%} in {len(result.losses) - options.scales} steps")
+    fall = f"loss fell by {result.decrease:.1%}" if first.total else "there was no loss"
+    print(f"{options.out}: {fall} in {steps} steps")
     return 0
 
 
 def _require(options: argparse.Namespace) -> None:
-    """ConfigError for numbers that make no picture."""
+    """ConfigError for what makes no picture, before any work; DiskError where --out can't be written."""
+    for name in ("content", "style"):
+        picture = getattr(options, name)
+        if not picture.is_file():
+            found = "a folder" if picture.is_dir() else "nothing"
+            raise ConfigError(
+                f"{name.upper()} must be a picture; found {found} at {str(picture)!r}: "
+                "name a JPEG or PNG that is there"
+            )
     for name, least in (("size", LEAST), ("steps", 1), ("scales", 1), ("preview", 1)):
         value = getattr(options, name)
         if value is not None and value < least:
@@ -119,6 +136,7 @@ def _require(options: argparse.Namespace) -> None:
         )
     if options.out.suffix.lower() != ".png":
         raise ConfigError(f"--out must name a PNG file; found {str(options.out)!r}: let it end in .png")
+    require_writable(options.out)
 
 
 def _normalised() -> Path:

@@ -1,171 +1,121 @@
-"""Style transfer as in Gatys, Ecker and Bethge, CVPR 2016: change a picture until its losses are small."""
+"""Ways down a loss: a point, and the points behind it."""
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
 
-from unitmean.core.style import Features, Losses, LossWeights, Parts, Picture, parts_of, values
+from unitmean.core.style import Losses, Parts, values
 
-# Evaluations that one iteration may spend; torch's own default for a line search.
-LINE_SEARCH = 25
+# By how much L-BFGS's first step changes a pixel on average, before there is a curvature to tell.
+FIRST = 0.01
+# How often a step that doesn't lead down is halved before there is said to be no way down.
+HALVINGS = 14
+# Steps that L-BFGS remembers; torch's own number.
+MEMORY = 100
 
-OnStep = Callable[[int, Losses, Tensor], None]
-
-
-@dataclass(frozen=True)
-class Descent:
-    """How a picture is changed: `steps` at each of `scales` sizes, each twice the last, from `init`.
-
-    Adam moves a pixel by about `rate` of its range a step. `seed` makes the noise.
-    """
-
-    steps: int
-    optimiser: Literal["lbfgs", "adam"] = "lbfgs"
-    init: Literal["content", "style", "noise"] = "content"
-    scales: int = 1
-    rate: float = 0.02
-    seed: int = 0
+Bend = tuple[Tensor, Tensor, float]
+"""A step, how the gradient changed along it, and the product of the two, which is positive."""
 
 
 @dataclass(frozen=True)
-class Stylised:
-    """The picture, in [0, 1], and its losses from the start (step 0) to the end, scale after scale."""
+class Point:
+    """A picture, its losses, and their sum with its gradient, both relative to the first loss."""
 
-    picture: Picture
-    losses: Sequence[Losses]
-
-    @property
-    def decrease(self) -> float:
-        """1 - last/first: the fraction of the loss that is gone; NaN where a loss is not finite."""
-        first, last = self.losses[0].total, self.losses[-1].total
-        return 1 - last / first if first > 0 else float("nan")
-
-
-def stylise(
-    features: Features,
-    content: Picture,
-    style: Picture,
-    *,
-    weights: LossWeights,
-    descent: Descent,
-    on_step: OnStep = lambda step, losses, picture: None,
-) -> Stylised:
-    """Change a picture until its Gram matrices are the style picture's, and its content the content's.
-
-    `features` maps a picture in [0, 1] to activations by layer. Stops early where there is no way down or a
-    loss is not finite. `on_step` counts steps from 0 over all scales.
-    """
-    history: list[Losses] = []
-    picture: Tensor | None = None
-    for octave in reversed(range(descent.scales)):
-        small_content, small_style = _halved(content, octave), _halved(style, octave)
-        start = _start(descent, small_content, small_style) if picture is None else picture
-        # The authors enlarge a result and go on from there, too: "hr" in their notebook.
-        start = _resized(start, small_content.shape[2:])
-        parts = parts_of(features, small_content, small_style, weights)
-        before = len(history)
-        result = _descend(
-            parts,
-            start,
-            descent,
-            lambda i, losses, seen, b=before: on_step(b + i, losses, seen),  # type: ignore[misc]
-        )
-        picture, history = result.picture, [*history, *result.losses]
-    assert picture is not None
-    return Stylised(picture, history)
-
-
-def _start(descent: Descent, content: Tensor, style: Tensor) -> Tensor:
-    if descent.init == "noise":
-        return torch.rand(content.shape, generator=torch.Generator().manual_seed(descent.seed))
-    return style if descent.init == "style" else content
-
-
-def _halved(picture: Tensor, octave: int) -> Tensor:
-    return _resized(picture, [max(1, round(side / 2**octave)) for side in picture.shape[2:]])
-
-
-def _resized(picture: Tensor, size: Sequence[int]) -> Tensor:
-    if list(picture.shape[2:]) == list(size):
-        return picture
-    return interpolate(picture, size=list(size), mode="bicubic", antialias=True).clamp(0, 1)
-
-
-def _optimiser(descent: Descent, picture: Tensor) -> torch.optim.Optimizer:
-    if descent.optimiser == "adam":
-        return torch.optim.Adam([picture], lr=descent.rate)
-    # Gatys et al. do not search along the line; without it L-BFGS runs off to NaN on badly scaled weights.
-    return torch.optim.LBFGS(
-        [picture],
-        max_iter=1,
-        max_eval=LINE_SEARCH,
-        line_search_fn="strong_wolfe",
-        tolerance_grad=0,
-        tolerance_change=0,
-    )
-
-
-def _descend(parts: Parts, start: Tensor, descent: Descent, on_step: OnStep) -> Stylised:
-    picture = start.clone().requires_grad_()
-    objective = _Objective(parts, picture)
-    optimiser = _optimiser(descent, picture)
-    objective()
-    history = [objective.losses]
-    on_step(0, history[0], picture.detach())
-    for step in range(1, descent.steps + 1):
-        if not objective.usable:
-            break
-        optimiser.step(objective)  # type: ignore[arg-type]  # torch's own example returns a tensor
-        if descent.optimiser == "adam":  # it would leave pixels where the clipped picture has no gradient
-            with torch.no_grad():
-                picture.clamp_(0, 1)
-        objective()
-        if objective.losses == history[-1]:  # no way down: all further steps would be the same
-            break
-        history.append(objective.losses)
-        on_step(step, objective.losses, picture.detach())
-    return Stylised(picture.detach().clamp(0, 1), history)
-
-
-class _Objective:
-    """The loss and its gradient, remembered for the picture last seen.
-
-    L-BFGS is stepped one iteration at a time to log losses, and each step begins by asking again for
-    the loss where the last one ended.
-    """
-
-    def __init__(self, parts: Parts, picture: Tensor) -> None:
-        self._parts, self._picture = parts, picture
-        self._seen: Tensor | None = None
-        self._first: Tensor | None = None
-        self._value = torch.tensor(float("nan"))
-        self.losses = Losses(float("nan"), {})
+    picture: Tensor
+    losses: Losses
+    value: float
+    gradient: Tensor
 
     @property
-    def usable(self) -> bool:
-        """Whether there is a finite loss and a finite gradient that isn't zero."""
-        gradient = self._picture.grad
-        return bool(
-            gradient is not None
-            and self._value.isfinite()
-            and gradient.isfinite().all()
-            and gradient.abs().max() > 0
-        )
+    def steep(self) -> bool:
+        """Whether the loss is finite, and its gradient too and not zero."""
+        size = self.gradient.abs().sum()
+        return bool(abs(self.value) < float("inf") and size.isfinite() and size > 0)
 
-    def __call__(self) -> Tensor:
-        if self._seen is None or not torch.equal(self._seen, self._picture):
-            content, style = self._parts(self._picture)
-            self.losses = values(content, style)
-            total = content + sum(style.values())
-            if self._first is None:
-                self._first = total.detach()
-            # Gatys et al. do not do this: relative to the first loss the optimiser's tolerances and
-            # float32 gradients mean the same whatever the network's scale.
-            value = total / self._first if self._first > 0 else total
-            (self._picture.grad,) = torch.autograd.grad(value, self._picture)
-            self._seen, self._value = self._picture.detach().clone(), value.detach()
-        return self._value
+
+Objective = Callable[[Tensor], Point]
+
+
+def objective(parts: Parts) -> Objective:
+    """The losses of a picture, in units of those that are asked for first."""
+    # Gatys et al. do not do this: relative to the first loss float32 gradients and Adam's epsilon mean the
+    # same whatever the network's scale.
+    unit: Tensor | None = None
+
+    def at(picture: Tensor) -> Point:
+        nonlocal unit
+        picture = picture.detach().clone().requires_grad_()
+        content, style = parts(picture)
+        total = content + sum(style.values())
+        if unit is None:
+            unit = total.detach() if total > 0 else torch.ones_like(total)
+        value = total / unit
+        (gradient,) = torch.autograd.grad(value, picture)
+        return Point(picture.detach(), values(content, style), value.item(), gradient)
+
+    return at
+
+
+def lbfgs(at: Objective, start: Tensor) -> Iterator[Point]:
+    """Limited-memory BFGS: every point's loss is below the last one's; ends where there is no way down.
+
+    An iteration tries the full step first: one evaluation where it leads down, as it nearly always does.
+    """
+    # Gatys et al. take the full step wherever it leads: on badly scaled weights it runs off to NaN.
+    point = at(start)
+    yield point
+    memory: deque[Bend] = deque(maxlen=MEMORY)
+    while point.steep:
+        step = _newton_step(point.gradient, memory)
+        for halving in range(HALVINGS):
+            tried = at(point.picture + step / 2**halving)
+            if tried.steep and tried.value < point.value:
+                break
+        else:
+            return
+        moved, bent = tried.picture - point.picture, tried.gradient - point.gradient
+        if (along := _dot(moved, bent)) > 0:  # else the Hessian would not be positive
+            memory.append((moved, bent, along))
+        point = tried
+        yield point
+
+
+def _newton_step(gradient: Tensor, memory: Sequence[Bend]) -> Tensor:
+    """Minus the gradient times the inverse Hessian that the memory tells of.
+
+    Two loops: Nocedal and Wright, Numerical Optimization, 2nd edition, algorithm 7.4 and equation 7.20.
+    """
+    if not memory:
+        return gradient * (-FIRST / gradient.abs().mean())
+    step, parts = -gradient, []
+    for moved, bent, along in reversed(memory):
+        parts.append(_dot(moved, step) / along)
+        step.sub_(bent, alpha=parts[-1])
+    _, bent, along = memory[-1]
+    step.mul_(along / _dot(bent, bent))
+    for moved, bent, along in memory:
+        step.add_(moved, alpha=parts.pop() - _dot(bent, step) / along)
+    return step
+
+
+def _dot(a: Tensor, b: Tensor) -> float:
+    return torch.dot(a.flatten(), b.flatten()).item()
+
+
+def adam(at: Objective, start: Tensor, rate: float) -> Iterator[Point]:
+    """Adam with pixels kept within [0, 1]; ends where the loss stays the same or isn't finite."""
+    picture = start.detach().clone()
+    optimiser = torch.optim.Adam([picture], lr=rate)
+    point = at(picture)
+    yield point
+    while point.steep:
+        picture.grad = point.gradient
+        optimiser.step()
+        picture.clamp_(0, 1)  # beyond, the clipped picture has no gradient
+        last, point = point, at(picture)
+        if point.losses == last.losses:
+            return
+        yield point

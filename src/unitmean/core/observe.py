@@ -53,7 +53,7 @@ def reduce_at(
         node = nodes[site.name]
         with traced.graph.inserting_after(node):
             reduced[site.name] = traced.graph.call_function(reduction, (node, site.dim))
-    return _returning(traced, reduced, in_place=not compile, compile=compile)
+    return _returning(traced, reduced, compile=compile)
 
 
 def _find(
@@ -70,15 +70,13 @@ def _find(
     return traced, {name: outputs[0] if name == OUTPUT else found[name] for name in sites}
 
 
-def _returning(
-    traced: fx.GraphModule, nodes: dict[str, fx.Node], *, in_place: bool = False, compile: bool = False
-) -> Observer:
+def _returning(traced: fx.GraphModule, nodes: dict[str, fx.Node], *, compile: bool = False) -> Observer:
     graph = fx.Graph()  # of its own code generation: the exported one wants the module's outputs
     copied: dict[fx.Node, fx.Node] = {}
     graph.graph_copy(traced.graph, copied)
     graph.output(tuple(copied[node] for node in nodes.values()))
     graph.eliminate_dead_code()
-    if in_place:
+    if not compile:
         _rectify_in_place(graph)
     cut = fx.GraphModule(traced, graph)
     evaluate = torch.compile(cut, dynamic=False) if compile else cut

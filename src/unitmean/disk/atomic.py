@@ -48,6 +48,16 @@ def writing(path: Path) -> Iterator[Path]:
                 temporary.unlink()
 
 
+def require_writable(path: Path) -> None:
+    """DiskError unless a file may appear at `path`; makes its folder. For long work, before it begins."""
+    with explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+
+
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
     """Errors of writing `path` as DiskError; those of reading other files pass."""

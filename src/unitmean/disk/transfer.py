@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from unitmean.core.descent import Stylised
 from unitmean.core.style import Losses
+from unitmean.core.stylise import Stylised
 from unitmean.errors import InvarianceError
 
 
@@ -50,21 +50,31 @@ def figures(stylised: Mapping[str, Stylised], measured: Mapping[str, Losses]) ->
     return found
 
 
-def require_decrease(stylised: Mapping[str, Stylised], least: float) -> None:
-    """InvarianceError unless every network's loss is finite and fell by the fraction `least`."""
+def require_finite(stylised: Mapping[str, Stylised]) -> None:
+    """InvarianceError unless every network's loss is a number from the first step to the last."""
     for name, result in stylised.items():
         first, last = result.losses[0].total, result.losses[-1].total
-        after = f"after {len(result.losses) - 1} steps with the {name} weights"
         if not (math.isfinite(first) and math.isfinite(last)):
             raise InvarianceError(
-                f"the style transfer loss must stay finite; found {first!r}, then {last!r} {after}: "
-                "lower transfer.style_weight or look at the scale of the weights"
+                f"the style transfer loss must stay finite; found {first!r}, then {last!r} "
+                f"{_after(name, result)}: lower the style weight or look at the scale of the weights"
             )
+
+
+def require_decrease(stylised: Mapping[str, Stylised], least: float) -> None:
+    """InvarianceError unless every network's loss is finite and fell by the fraction `least`."""
+    require_finite(stylised)
+    for name, result in stylised.items():
         if not result.decrease >= least:
             raise InvarianceError(
-                f"the style transfer loss must fall by {least:.0%}; found {result.decrease:.1%} {after}: "
+                f"the style transfer loss must fall by {least:.0%}; found {result.decrease:.1%} "
+                f"{_after(name, result)}: "
                 "take more transfer.steps, another content picture, or lower transfer.min_decrease"
             )
+
+
+def _after(name: str, result: Stylised) -> str:
+    return f"after {len(result.losses) - 1} steps with the {name} weights"
 
 
 def _figure(value: float) -> float | None:

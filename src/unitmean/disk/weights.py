@@ -90,8 +90,8 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             return {key: file.get_tensor(key).clone() for key in file.keys()}, metadata
     except (SafetensorError, KeyError, ValueError) as error:
         raise WeightsError(
-            f"{path} must be safetensors with unitmean's metadata; found {error!r}; "
-            "run the stage that writes it"
+            f"{path} must be safetensors with unitmean's metadata; found {error!r}; run the stage that "
+            "writes it, or take another program's file through the pipeline (weights=file weights.path=…)"
         ) from error
 
 

@@ -7,6 +7,7 @@ from unitmean.core import words
 from unitmean.exports.layouts import sequential_places
 from unitmean.networks.architectures import Network
 from unitmean.networks.inputs import CAFFE, TORCHVISION, Input
+from unitmean.networks.loaded import OUTPUT, Loaded
 
 CANONICAL = """\
 ### normalised.safetensors
@@ -49,7 +50,7 @@ The keys of `vgg_normalised.pth`: an `nn.Sequential` whose layer 0 is the prepro
 With reflection padding and other pictures than those measured, means are near one, not one. Programs that
 pool with `ceil_mode=True` see one row more of pictures whose sides are no multiple of 16.""",
     "onnx": """\
-Input `image`: float32, n x 3 x {sides}, RGB in [0, 1]; outputs: {names} and `output`.
+Input `image`: float32, n x 3 x {sides}, RGB in [0, 1]; outputs: {names}.
 
     onnxruntime.InferenceSession("{file}").run(["output"], {{"image": image}})""",
 }
@@ -139,7 +140,6 @@ def _all(canonical: str, files: Mapping[str, tuple[str, str]]) -> list[tuple[str
 def _how(layout: str, file: str, network: Network, size: int) -> str:
     convolutions = {path for path, name in network.layers.items() if name.startswith("conv")}
     places = [str(place) for path, place in sequential_places(network).items() if path in convolutions]
-    relus = [name for name in network.layers.values() if name.startswith("relu")]
     if layout == "torchvision" and network.truncated:
         layout = "torchvision without a head"
     return HOW[layout].format(
@@ -149,5 +149,5 @@ def _how(layout: str, file: str, network: Network, size: int) -> str:
         other=', nor "19"' if network.name == "vgg16" else "",
         places=", ".join(places),
         sides="height x width" if network.truncated else f"{size} x {size}",
-        names=", ".join(f"`{name}`" for name in relus),
+        names=", ".join(f"`{name}`" for name in [*Loaded(network).names, OUTPUT]),
     )

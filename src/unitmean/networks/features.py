@@ -23,7 +23,7 @@ def features(
     if missing:
         raise NetworkError(
             f"transfer needs layers that {network.name} has; found {', '.join(map(repr, missing))}, it has "
-            f"{', '.join(paths)}: choose some with transfer.content_layer=… and transfer.style_layers=[…]"
+            f"{', '.join(paths)}: choose the content layer and the style layers from these"
         )
     names = {paths[layer]: layer for layer in layers}
     traced = {example.shape[2:]: observe(network.module, network.input.apply(example), list(names))}

@@ -5,8 +5,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from unitmean.core.descent import Descent, stylise
 from unitmean.core.style import Losses, LossWeights, Picture, losses_at_start
+from unitmean.core.stylise import Descent, stylise
 from unitmean.disk.atomic import write_json, write_text
 from unitmean.disk.networks import read_network
 from unitmean.disk.pictures import content_picture, style_picture, write_picture
