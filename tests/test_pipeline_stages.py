@@ -14,6 +14,7 @@ from torch import Tensor
 
 from unitmean.disk.weights import load_weights, save_weights
 from unitmean.networks.seeded import seeded
+from unitmean.stages.audit_weights import audit_weights
 from unitmean.stages.collect_statistics import collect_statistics
 from unitmean.stages.fetch_weights import fetch_weights
 from unitmean.stages.index_images import index_images
@@ -25,6 +26,7 @@ from unitmean.stages.verify_invariance import verify_invariance
 STAGES = [
     fetch_weights,
     index_images,
+    audit_weights,
     collect_statistics,
     rescale_weights,
     verify_invariance,

@@ -132,6 +132,7 @@ def evidence(**changes: Any) -> Evidence:
             pd.DataFrame({"layer": [*SITES], "plain": [3e5, 1e3], "normalised": [400.0, 200.0]}),
             {name: png((40 * i, 90, 120)) for i, name in enumerate(PICTURES)},
         ),
+        audit=None,
         card=CARD,
         skipped=0,
         shards=shards,
