@@ -1,4 +1,4 @@
-"""`audit=true` in the pipeline: what the stage writes, with an audit and without, and what the report says."""
+"""`audit=true` in the pipeline: what the stage writes, with and without, and what the report says of it."""
 
 import json
 import sys

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -10,20 +10,26 @@ if TYPE_CHECKING:
 WIDTH = 200  # columns, where there is no terminal to fit
 
 
-def lively(stream: TextIO) -> bool:
-    """Whether `stream` is a terminal that takes control codes, and nobody forbade them (https://no-color.org)."""
+def lively(*, stderr: bool = False) -> bool:
+    """Whether stdout or stderr is a terminal that takes control codes, and nobody forbade them.
+
+    https://no-color.org: NO_COLOR forbids them unless it is empty.
+    """
     dumb = os.environ.get("TERM", "").lower() in ("dumb", "unknown")
-    return stream.isatty() and not dumb and not os.environ.get("NO_COLOR")
+    return _terminal(stderr) and not dumb and not os.environ.get("NO_COLOR")
 
 
 def console(*, stderr: bool = False) -> "Console":
     """A console on stdout or stderr as they are now, which writes no control code unless it is lively."""
     from rich.console import Console  # takes a tenth of a second
 
-    stream = sys.stderr if stderr else sys.stdout
-    if lively(stream):
+    if lively(stderr=stderr):
         return Console(highlight=False, stderr=stderr)
-    width = None if stream.isatty() else WIDTH
+    width = None if _terminal(stderr) else WIDTH
     return Console(
         highlight=False, stderr=stderr, width=width, force_terminal=False, color_system=None, no_color=True
     )
+
+
+def _terminal(stderr: bool) -> bool:
+    return (sys.stderr if stderr else sys.stdout).isatty()

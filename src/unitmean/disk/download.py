@@ -3,7 +3,6 @@
 import hashlib
 import re
 import shutil
-import sys
 import time
 from pathlib import Path
 
@@ -151,7 +150,7 @@ def _range_start(response: requests.Response) -> int | None:
 
 def _append(response: requests.Response, part: Path, have: int, total: int | None) -> None:
     columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    shown = lively(sys.stderr)
+    shown = lively(stderr=True)
     with (
         part.open("ab" if have else "wb") as file,
         Progress(*columns, console=console(stderr=True), disable=not shown, transient=True) as bar,

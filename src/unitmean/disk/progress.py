@@ -1,6 +1,5 @@
 """A progress bar for people, and nothing for logs."""
 
-import sys
 import time
 from collections.abc import Iterable, Iterator
 from types import TracebackType
@@ -48,7 +47,7 @@ class Bar:
 
     def advance(self, count: int = 1) -> None:
         self._progress.advance(self._task, count)
-        if not self._shown and lively(sys.stderr) and time.monotonic() - self._started > PATIENCE:
+        if not self._shown and lively(stderr=True) and time.monotonic() - self._started > PATIENCE:
             self._progress.start()
             self._shown = True
 
