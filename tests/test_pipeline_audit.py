@@ -95,7 +95,7 @@ def test_normalised_weights_are_known_and_by_which_measurement(
         pd.read_csv(DATA / "audited.csv"),
     )
     assert found["audit_normalised"] and found["audit_images"] == 6 and found["audit_candidates"] == 12
-    assert found["audit_best"] == "warp 96, input the file's, zeros padding, max pooling"
+    assert found["audit_best"] == "warp 96, input torchvision, zeros padding, max pooling"
     assert len(table) == 12 and table["spread"].is_monotonic_increasing
     assert table["candidate"][0] == "warp 96, zeros, max" and table["candidate"].is_unique
     assert list(table.columns) == module.CANDIDATES.split(",")
@@ -103,7 +103,7 @@ def test_normalised_weights_are_known_and_by_which_measurement(
     assert found["audit_unexplained"] == (~channels["explained"]).sum()
     assert "normalised: over 6 images" in words and "best by warp 96" in words
     text = page()
-    assert "<strong>Yes</strong>" in text and "scatter least by warp 96" in text
+    assert "<strong>Yes.</strong>" in text and "scatter least by warp 96" in text
     assert f"<td>{number(table['spread'][11])}</td>" in text and "<td>relu2_1</td><td>128</td>" in text
     repro.show(DATA)
     shown = capsys.readouterr().out.splitlines()
@@ -115,7 +115,7 @@ def test_weights_as_made_are_not_normalised(audit: Callable[..., str]) -> None:
     found = json.loads((DATA / "audit.json").read_text())
     assert not found["audit_normalised"] and found["audit_candidates"] == 2 and found["audit_distance"] > 0.2
     assert "NOT normalised: over 6 images" in words
-    assert "<strong>No</strong>" in page()
+    assert "<strong>No.</strong>" in page()
 
 
 def test_the_short_form_is_the_long_one(folder: Path) -> None:

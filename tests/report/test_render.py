@@ -7,7 +7,7 @@ from functools import cache
 from html.parser import HTMLParser
 
 import pytest
-from made_up import WEIGHTS, evidence, failed
+from made_up import WEIGHTS, audited, evidence, failed
 
 from unitmean.report.render import render
 
@@ -136,3 +136,16 @@ def test_every_exported_file_says_how_it_is_loaded():
     assert "<p>Module and keys are torchvision&#39;s.</p>" in page
     assert "<pre>network = tiny()\nnetwork.load_state_dict(torch.load(&#34;tiny.pth&#34;))</pre>" in page
     assert "exports/normalised.safetensors" not in page
+
+
+def test_an_audit_says_whether_by_which_way_and_which_channels_are_off():
+    text = " ".join(Page(render(audited())).text.split())
+    assert "Were the weights normalised before? Yes." in text
+    assert "measured in 4 ways over 8 images, scatter least by warp 32, input caffe" in text
+    assert (
+        "Never active, or off by more than four standard errors, the worst first: relu1_1 channel 3 (0)."
+        in text
+    )
+    no = " ".join(Page(render(audited(normalised=False))).text.split())
+    assert "Were the weights normalised before? No." in no and "Never active" not in no
+    assert "Were the weights normalised" not in page_of("passed")

@@ -62,7 +62,7 @@ def try_candidates(published: Published, index: Index, trials: Trials) -> list[M
     Each image is decoded once for each preprocessing and shown to all networks. NetworkError where there is
     nothing to try.
     """
-    inputs = {"the file's": published.input} if published.input else INPUTS
+    inputs = _named(published.input) if published.input else INPUTS
     found = []
     with Bar("auditing", len(index) * len(trials.preprocessings), "images") as bar:
         for name, preprocessing in trials.preprocessings.items():
@@ -76,6 +76,10 @@ def try_candidates(published: Published, index: Index, trials: Trials) -> list[M
                 bar.advance(len(x))
             found += [Measured(candidate, means) for candidate, means in sums.items()]
     return sorted(found, key=lambda measured: measured.spread)
+
+
+def _named(input: Input) -> dict[str, Input]:
+    return {next((name for name, known in INPUTS.items() if known == input), "the file's"): input}
 
 
 def _observers(
