@@ -176,13 +176,11 @@ def audited(normalised: bool = True) -> Evidence:
     means["explained"] = means["z"].abs() <= 4
     figures = {
         "audit_normalised": normalised,
-        "audit_best": "warp 32, input caffe, zeros padding, max pooling",
+        "audit_best": "warp 32, zeros, max",
         "audit_spread": 0.02,
         "audit_distance": 0.03,
         "audit_within_3": 0.96,
         "audit_unexplained": 1,
-        "audit_channels": 14,
-        "audit_candidates": 4,
         "audit_images": 8,
     }
     return evidence(audit=Audit(figures, candidates, means))

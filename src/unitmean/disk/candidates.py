@@ -20,6 +20,11 @@ class Candidate:
     padding: Padding
     pooling: Pooling
 
+    @property
+    def short(self) -> str:
+        """For axes and columns."""
+        return f"{self.pixels}, {self.padding}, {self.pooling}"
+
     def __str__(self) -> str:
         return f"{self.pixels}, input {self.input}, {self.padding} padding, {self.pooling} pooling"
 

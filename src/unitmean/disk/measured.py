@@ -91,7 +91,7 @@ def candidate_table(measured: Sequence[Measured]) -> pd.DataFrame:
     """A row a candidate: candidate (in words), pixels, input, padding, pooling, spread, distance, within."""
     return pd.DataFrame(
         {
-            "candidate": f"{c.pixels}, {c.padding}, {c.pooling}",
+            "candidate": c.short,
             "pixels": c.pixels,
             "input": c.input,
             "padding": c.padding,
@@ -110,12 +110,10 @@ def figures(measured: Sequence[Measured], images: int) -> dict[str, Any]:
     best = measured[0]
     return {
         "audit_normalised": best.normalised,
-        "audit_best": str(best.candidate),
+        "audit_best": best.candidate.short,
         "audit_spread": round(best.spread, 4),
         "audit_distance": round(best.distance, 4),
         "audit_within_3": round(best.within, 4),
         "audit_unexplained": len(best.unexplained),
-        "audit_channels": len(best.table),
-        "audit_candidates": len(measured),
         "audit_images": images,
     }

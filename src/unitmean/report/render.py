@@ -63,6 +63,7 @@ def _context(evidence: Evidence) -> dict[str, Any]:
 def _audit(audit: Audit) -> dict[str, Any]:
     return {
         "candidates": audit.candidates.to_dict("records"),
+        "best": audit.candidates.iloc[0].to_dict(),
         "layers": audited.layers(audit),
         "unexplained": audited.unexplained(audit),
     }
