@@ -24,6 +24,7 @@ def copy_project(folder: Path) -> Path:
     """The project without its data, as a git repository with one commit."""
     copy_settings(folder)
     _copy(folder, "hydra_plugins", "src", ".dvcignore", ".gitignore", ".dvc/config", ".dvc/.gitignore")
+    _copy(folder, ".dvc/plots")
     run(folder, "git", "init", "--quiet")
     run(folder, "git", "config", "user.name", "test")
     run(folder, "git", "config", "user.email", "test@localhost")

@@ -16,6 +16,7 @@ from typing import NamedTuple
 STAGES = (
     "fetch_weights",
     "index_images",
+    "audit_weights",
     "collect_statistics",
     "rescale_weights",
     "verify_invariance",

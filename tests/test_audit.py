@@ -11,7 +11,6 @@ from unitmean.cli import main
 from unitmean.core.analysis import analyse
 from unitmean.core.mean import channel_means
 from unitmean.core.scales import choose
-from unitmean.disk import audit
 from unitmean.disk.batches import batches
 from unitmean.disk.containers import list_images
 from unitmean.disk.index import Index, build_rows
@@ -32,7 +31,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     generator = torch.Generator().manual_seed(0)
     for i in range(8):
         pixels = torch.randint(0, 256, (6, 6, 3), generator=generator, dtype=torch.uint8).numpy()
-        Image.fromarray(pixels).resize((40, 40)).save(folder / "images" / f"{i}.png")
+        Image.fromarray(pixels).resize((60, 40)).save(folder / "images" / f"{i}.png")
     path = folder / "images"
     rows, _ = build_rows(path, list_images(path), str(path), seed=0, skip=False)
     index = Index(tuple(rows), path)
@@ -53,8 +52,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(patch: pytest.MonkeyPatch, folder: Path, *arguments: str) -> int:
     patch.chdir(folder)
-    patch.setattr(audit, "PREPROCESSINGS", {"warp 32": PREPROCESSING, "crop": Preprocessing("warp", 40, 32)})
-    return main(["audit", *arguments, "--images", "images", "--model", MODEL])
+    return main(["audit", "--images", "images", "--model", MODEL, "--size", "32", *arguments])
 
 
 def test_the_measurement_it_was_made_by_comes_first(
@@ -89,6 +87,7 @@ def test_another_function_is_told_by_its_tensor(
     [
         (["nothing.pth"], "a weights file must exist"),
         (["normalised.safetensors", "--limit", "1"], "--limit must be at least 2"),
+        (["normalised.safetensors", "--size", "0"], "--size must be at least 1 pixel"),
         (["normalised.safetensors", "--original", "images/0.png"], "must be a PyTorch or safetensors file"),
     ],
 )

@@ -60,7 +60,7 @@ def default(section: str, key: str) -> str:
     if value is None or isinstance(value, bool):
         return "null" if value is None else str(value).lower()
     if isinstance(value, list):
-        return f"[{', '.join(map(str, value))}]"
+        return f"[{', '.join(v.name if isinstance(v, Enum) else str(v) for v in value)}]"
     return value.name if isinstance(value, Enum) else str(value)
 
 

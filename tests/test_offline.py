@@ -19,13 +19,15 @@ socket.socket.connect = socket.socket.connect_ex = socket.socket.sendto = refuse
 socket.create_connection = socket.getaddrinfo = socket.gethostbyname = refuse
 """
 STAGES = (
-    "fetch_weights index_images collect_statistics rescale_weights verify_invariance transfer_style report"
+    "fetch_weights index_images audit_weights collect_statistics rescale_weights verify_invariance "
+    "transfer_style report"
 )
 # Pooling leaves the classifier one position; four images leave many channels with no mean.
 TINY = (
     "model=alexnet dataset.count=6 dataset.size=80 dataset.subset=4 preprocess.size=96 verify.images=1 "
     "verify.max_float32_ratio=8 transfer.size=96 transfer.steps=2 transfer.min_decrease=0.01 "
-    "rescale.max_dead_fraction=1"
+    "rescale.max_dead_fraction=1 audit=true audit.images=2 audit.size=96 audit.pixels=[warp] "
+    "audit.paddings=[zeros]"
 )
 
 

@@ -63,9 +63,10 @@ LATER = ["verify_invariance", "transfer_style", "report"]
         ("rescale.rounding", ["rescale_weights", *LATER]),
         ("dataset.subset", ["collect_statistics", "rescale_weights", *LATER]),
         ("preprocess.size", ["collect_statistics", "rescale_weights", *LATER]),
-        ("weights.seed", ["fetch_weights", "collect_statistics", "rescale_weights", *LATER]),
-        ("dataset.seed", ["index_images", "collect_statistics", "rescale_weights", *LATER]),
-        ("model.name", ["fetch_weights", "collect_statistics", "rescale_weights", *LATER]),
+        ("audit.enabled", ["audit_weights", "report"]),
+        ("weights.seed", ["fetch_weights", "audit_weights", "collect_statistics", "rescale_weights", *LATER]),
+        ("dataset.seed", ["index_images", "audit_weights", "collect_statistics", "rescale_weights", *LATER]),
+        ("model.name", ["fetch_weights", "audit_weights", "collect_statistics", "rescale_weights", *LATER]),
         ("meta.conf_sha", []),
     ],
 )

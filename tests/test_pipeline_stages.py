@@ -8,12 +8,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+import yaml
 from safetensors.torch import save_file
-from scratch_project import copy_settings
+from scratch_project import ROOT, copy_settings
 from torch import Tensor
 
 from unitmean.disk.weights import load_weights, save_weights
 from unitmean.networks.seeded import seeded
+from unitmean.stages.audit_weights import audit_weights
 from unitmean.stages.collect_statistics import collect_statistics
 from unitmean.stages.fetch_weights import fetch_weights
 from unitmean.stages.index_images import index_images
@@ -25,6 +27,7 @@ from unitmean.stages.verify_invariance import verify_invariance
 STAGES = [
     fetch_weights,
     index_images,
+    audit_weights,
     collect_statistics,
     rescale_weights,
     verify_invariance,
@@ -91,6 +94,21 @@ def test_the_proof_holds_and_the_report_says_so(data: Path) -> None:
     assert live["mean_before"].max() / live["mean_before"].min() > 1e3
     page = (data / "report.html").read_text()
     assert "Invariant and normalised" in page and 'src="http' not in page
+
+
+def test_every_plot_of_dvc_yaml_has_its_columns_and_its_template(data: Path) -> None:
+    pipeline = yaml.safe_load((ROOT / "dvc.yaml").read_text())
+    plots = {Path(path).name: plot for entry in pipeline["plots"] if isinstance(entry, dict)
+             for path, plot in entry.items()}  # fmt: skip
+    assert {"means.csv", "layers.csv", "losses.csv", "convergence.csv", "audit.csv"} == set(plots)
+    for name, plot in plots.items():
+        y = plot["y"] if isinstance(plot["y"], list) else [plot["y"]]
+        assert {plot["x"], *y} <= set(pd.read_csv(data / name).columns)
+        template = ROOT / ".dvc" / "plots" / f"{plot['template']}.json"
+        if plot["template"].startswith("log_"):
+            assert json.loads(template.read_text())["encoding"]["y"]["scale"] == {"type": "log"}
+        else:
+            assert plot["template"] == "bar_horizontal_sorted"
 
 
 def test_sites_have_the_papers_names(data: Path) -> None:

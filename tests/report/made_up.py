@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from unitmean.report.gather import PICTURES, Evidence, Transfer
+from unitmean.report.gather import PICTURES, Audit, Evidence, Transfer
 
 SITES = {"relu1_1": 6, "relu2_1": 8}
 
@@ -132,6 +132,7 @@ def evidence(**changes: Any) -> Evidence:
             pd.DataFrame({"layer": [*SITES], "plain": [3e5, 1e3], "normalised": [400.0, 200.0]}),
             {name: png((40 * i, 90, 120)) for i, name in enumerate(PICTURES)},
         ),
+        audit=None,
         card=CARD,
         skipped=0,
         shards=shards,
@@ -151,3 +152,35 @@ def failed(**changes: Any) -> Evidence:
         "failures": ["float64 must differ by at most 1e-12 at <relu2_1>; found 0.19"],
     }
     return evidence(invariance=proof, transfer=None, **changes)
+
+
+def audited(normalised: bool = True) -> Evidence:
+    ways = [(pixels, padding) for pixels in ("warp 32", "37, crop 32") for padding in ("zeros", "reflect")]
+    candidates = pd.DataFrame(
+        {
+            "candidate": f"{pixels}, {padding}, max",
+            "pixels": pixels,
+            "input": "caffe",
+            "padding": padding,
+            "pooling": "max",
+            "spread": 0.02 * 3**i,
+            "distance": 0.03 * 2**i,
+            "within": 0.96 - 0.2 * i,
+        }
+        for i, (pixels, padding) in enumerate(ways)
+    )
+    means = channels().drop(columns="mean")
+    means = means.assign(mean=1 + np.linspace(-0.1, 0.1, len(means)), standard_error=0.05)
+    means.loc[3, ["mean", "standard_error"]] = 0.0
+    means["z"] = (means["mean"] - 1) / means["standard_error"].where(means["standard_error"] > 0)
+    means["explained"] = means["z"].abs() <= 4
+    figures = {
+        "audit_normalised": normalised,
+        "audit_best": "warp 32, zeros, max",
+        "audit_spread": 0.02,
+        "audit_distance": 0.03,
+        "audit_within_3": 0.96,
+        "audit_unexplained": 1,
+        "audit_images": 8,
+    }
+    return evidence(audit=Audit(figures, candidates, means))

@@ -1,14 +1,21 @@
 """One page, whole and alone."""
 
+import base64
+import re
+import xml.etree.ElementTree as xml
 from functools import cache
 from html.parser import HTMLParser
 
 import pytest
-from made_up import WEIGHTS, evidence, failed
+from made_up import WEIGHTS, audited, evidence, failed
 
 from unitmean.report.render import render
 
 VOID = {"meta", "link", "img", "br"}
+# Attributes whose address a browser follows, by itself or when told to.
+ADDRESSES = (
+    "src srcset href xlink:href data poster action formaction background cite ping manifest archive"
+).split()
 
 
 class Page(HTMLParser):
@@ -21,10 +28,7 @@ class Page(HTMLParser):
         self.close()
 
     def handle_starttag(self, tag, attributes):
-        given = dict(attributes)
-        self.fetched += [given[name] for name in ("src", "srcset", "data") if name in given]
-        if tag == "link":
-            self.fetched.append(given["href"])
+        self.fetched += [value for name, value in attributes if name in ADDRESSES]
         if tag not in VOID:
             self.open.append(tag)
 
@@ -59,8 +63,21 @@ def test_is_whole_and_fetches_nothing(case):
     assert page.open == []
     assert len(page.fetched) == (1 + 3 if case == "failed" else 1 + 5 + 4)  # icon, figures, pictures
     assert all(address.startswith("data:") for address in page.fetched)
-    assert "@import" not in html and "url(" not in html
+    assert "@import" not in html and "url(" not in html and "http-equiv" not in html and "<base" not in html
     assert len(html) < 5_000_000
+
+
+def test_nothing_inside_a_figure_is_fetched_either():
+    figures = re.findall(r"data:image/svg\+xml;base64,([\w+/=]+)", page_of("passed"))
+    assert len(figures) == 5
+    for figure in figures:
+        root = xml.fromstring(base64.b64decode(figure))
+        values = [(name, value) for part in root.iter() for name, value in part.attrib.items()]
+        assert all(value.startswith("#") for name, value in values if name.rpartition("}")[2] == "href")
+        assert all(found == "url(#" for _, value in values for found in re.findall(r"url\(.", value))
+        assert not any(
+            part.tag.rpartition("}")[2] in ("script", "image", "foreignObject") for part in root.iter()
+        )
 
 
 def test_the_verdict_comes_first():
@@ -119,3 +136,16 @@ def test_every_exported_file_says_how_it_is_loaded():
     assert "<p>Module and keys are torchvision&#39;s.</p>" in page
     assert "<pre>network = tiny()\nnetwork.load_state_dict(torch.load(&#34;tiny.pth&#34;))</pre>" in page
     assert "exports/normalised.safetensors" not in page
+
+
+def test_an_audit_says_whether_by_which_way_and_which_channels_are_off():
+    text = " ".join(Page(render(audited())).text.split())
+    assert "Were the weights normalised before? Yes." in text
+    assert "measured in 4 ways over 8 images, scatter least by warp 32, input caffe" in text
+    assert (
+        "Never active, or off by more than four standard errors, the worst first: relu1_1 channel 3 (0)."
+        in text
+    )
+    no = " ".join(Page(render(audited(normalised=False))).text.split())
+    assert "Were the weights normalised before? No." in no and "Never active" not in no
+    assert "Were the weights normalised" not in page_of("passed")

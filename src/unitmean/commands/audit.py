@@ -5,14 +5,16 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from unitmean.console import console
 from unitmean.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from unitmean.core.recover import Recovered
-    from unitmean.disk.audit import Measured, Published
+    from unitmean.disk.audit import Published
     from unitmean.disk.index import Index
+    from unitmean.disk.measured import Measured
 
 EPILOG = """\
 Every candidate measurement (resizing, padding, pooling and, where the file doesn't say, the input) is tried
@@ -34,29 +36,32 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--model", default="vgg19", metavar="NAME", help="architecture (default: vgg19)")
     parser.add_argument("--limit", type=int, default=200, metavar="N", help="images to show (default: 200)")
+    parser.add_argument(
+        "--size", type=int, default=224, metavar="N", help="pixels of the network's input (default: 224)"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
     # torch takes seconds to import, which `--help` shouldn't.
-    from rich.console import Console
-
     from unitmean.disk.audit import compare_with, read_published, try_candidates
+    from unitmean.disk.candidates import Trials
 
     if options.limit < 2:
         raise ConfigError(f"--limit must be at least 2, for standard errors; found {options.limit!r}")
-    console = Console(highlight=False)
-    console = console if console.is_terminal else Console(highlight=False, width=200)
+    if options.size < 1:
+        raise ConfigError(f"--size must be at least 1 pixel; found {options.size!r}: set it, e.g. to 224")
+    out = console()
     files = [read_published(path, options.model) for path in options.files]
     original = read_published(options.original, options.model) if options.original else None
     index = _index(options.images, options.limit)
     good = True
     for published in files:
-        measured = try_candidates(published, index)
-        _show(console, published, measured, len(index))
+        measured = try_candidates(published, index, Trials(options.size))
+        _show(out, published, measured, len(index))
         good = good and measured[0].normalised
         if original is not None:
             recovered = compare_with(original, published)
-            _show_function(console, original, recovered)
+            _show_function(out, original, recovered)
             good = good and recovered.same
     return 0 if good else 1
 
@@ -87,15 +92,15 @@ def _index(path: Path | None, limit: int) -> "Index":
     return Index(tuple(rows), path.resolve())
 
 
-def _show(console: "Console", published: "Published", measured: "list[Measured]", images: int) -> None:
+def _show(out: "Console", published: "Published", measured: "list[Measured]", images: int) -> None:
     from rich.table import Table
 
     best = measured[0]
-    console.print(
+    out.print(
         f"\n[bold]{published.path.name}[/bold]: {published.model}, {published.layout} layout", soft_wrap=True
     )
     for note in published.notes:
-        console.print(f"note: {note}", soft_wrap=True)
+        out.print(f"note: {note}", soft_wrap=True)
     table = Table(box=None, pad_edge=False, header_style="dim")
     for column in ("pixels", "input", "padding", "pooling"):
         table.add_column(column)
@@ -104,44 +109,35 @@ def _show(console: "Console", published: "Published", measured: "list[Measured]"
     for i, found in enumerate(measured):
         c = found.candidate
         cells = (f"{found.spread:.4f}", f"{found.distance:.4f}", f"{found.within:.1%}")
-        table.add_row(
-            c.preprocessing, c.input, c.padding, c.pooling, *cells, style="bold" if i == 0 else None
-        )
-    console.print(table)
-    c = best.candidate
-    means = f"{c.preprocessing}, input {c.input}, {c.padding} padding, {c.pooling} pooling"
-    verdict = "normalised" if best.normalised else "NOT normalised"
-    console.print(
-        f"{verdict}: over {images} images the mean of {best.within:.1%} of {len(best.table):,} channels lies "
-        f"within three standard errors of one; best by {means}",
-        soft_wrap=True,
-    )
+        table.add_row(c.pixels, c.input, c.padding, c.pooling, *cells, style="bold" if i == 0 else None)
+    out.print(table)
+    out.print(f"{best.verdict}: over {images} images {best.words}", soft_wrap=True)
     off = best.unexplained
     if best.normalised and len(off):
-        console.print(
+        out.print(
             f"{len(off)} channels are never active, or off by more than sampling explains: 4 standard errors",
             soft_wrap=True,
         )
         for row in off.head(SHOWN).itertuples():
-            console.print(
+            out.print(
                 f"  {row.site} channel {row.channel}: "
                 f"mean {row.mean:.4g}, standard error {row.standard_error:.2g}"
             )
         if len(off) > SHOWN:
-            console.print(f"  and {len(off) - SHOWN} more")
+            out.print(f"  and {len(off) - SHOWN} more")
 
 
-def _show_function(console: "Console", original: "Published", recovered: "Recovered") -> None:
+def _show_function(out: "Console", original: "Published", recovered: "Recovered") -> None:
     if recovered.same:
         low, high = recovered.scales.min(), recovered.scales.max()
         worst = max(error for error, _ in recovered.off.values())
-        console.print(
+        out.print(
             f"same function as {original.path.name}: every filter is the original's times its factors "
             f"({low:.3g} to {high:.3g}), each number within {worst:.1e}",
             soft_wrap=True,
         )
         return
-    console.print(f"NOT the function of {original.path.name}:", soft_wrap=True)
+    out.print(f"NOT the function of {original.path.name}:", soft_wrap=True)
     for name, (error, count) in recovered.off.items():
         if count:
-            console.print(f"  {name}: {count:,} numbers off, by up to {error:.2g} relative", soft_wrap=True)
+            out.print(f"  {name}: {count:,} numbers off, by up to {error:.2g} relative", soft_wrap=True)

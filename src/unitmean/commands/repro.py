@@ -13,11 +13,13 @@ from typing import Any
 from unitmean.commands.configure import EPILOG, configure
 from unitmean.config.params import read_params
 from unitmean.config.project import find_root
+from unitmean.console import console
 from unitmean.disk.leftovers import claimed
 from unitmean.errors import ConfigError
 
 # File, its keys and how the table calls them.
 FIGURES = {
+    "audit.json": {"audit_normalised": "weights as fetched are normalised"},
     "rescale.json": {
         "channels": "channels",
         "normalised": "channels normalised",
@@ -29,6 +31,8 @@ FIGURES = {
         "max_mean_error": "largest distance of a channel mean from its target",
         "heldout_within_2": "held-out channel means within two standard errors",
         "top1_agreement": "same top-1 class",
+        "accuracy_before": "accuracy, original weights",
+        "accuracy_after": "accuracy, normalised weights",
     },
     "transfer.json": {
         "plain_decrease": "style transfer: loss fell by, original weights",
@@ -85,24 +89,21 @@ def _refused(proof: Path, started: float) -> bool:
 
 def show(folder: Path) -> None:
     """Print the figures in a model's folder and the path of its report."""
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console(highlight=False)
-    # Without a terminal there is no width to fit.
-    console = console if console.is_terminal else Console(highlight=False, width=200)
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column()
     table.add_column(justify="right", style="bold")
     for file, names in FIGURES.items():
         for label, figure in _figures(folder / file, names):
             table.add_row(label, figure)
-    console.print()
+    out = console()
+    out.print()
     if table.row_count:
-        console.print(table)
+        out.print(table)
     report = folder / "report.html"
     if report.exists():
-        console.print(f"report: {os.path.relpath(report)}", soft_wrap=True)
+        out.print(f"report: {os.path.relpath(report)}", soft_wrap=True)
 
 
 def _figures(path: Path, names: Mapping[str, str]) -> list[tuple[str, str]]:
@@ -114,4 +115,6 @@ def _figures(path: Path, names: Mapping[str, str]) -> list[tuple[str, str]]:
 
 
 def _number(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any
 
-from unitmean.config.keys import convert, keys, require_known, sections
+from unitmean.config.keys import convert, expected, keys, require_known, sections
 from unitmean.errors import ConfigError
 
 Values = dict[str, dict[str, Any]]
@@ -36,6 +36,8 @@ RANGES = {
     "dataset.count": COUNT,
     "dataset.size": Range(8),
     "dataset.expected": COUNT,
+    "audit.images": Range(2),  # for standard errors
+    "audit.size": Range(8),
     "preprocess.size": COUNT,
     "preprocess.crop": COUNT,
     "collect.batch_size": COUNT,
@@ -66,6 +68,8 @@ RANGES = {
 }
 
 SMALLEST = 32  # pixels that pooling leaves something of
+# Lists of what is tried.
+NOT_EMPTY = ("audit.pixels", "audit.paddings", "audit.poolings")
 # They name folders under data/, in dvc.yaml and on disk.
 NAMES = ("model.name", "dataset.name")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -89,6 +93,11 @@ def check_value(section: str, key: str, value: Any, where: str) -> Any:
     if value == "":  # what a shell makes of key=$VARIABLE that is not set
         raise ConfigError(
             f"{name} must not be empty; found {value!r} in {where}: give a text, or null for none"
+        )
+    if name in NOT_EMPTY and not value:
+        raise ConfigError(
+            f"{name} must list at least one; found {value!r} in {where}: give {expected(section, key)}, "
+            "or leave it out for all"
         )
     if name in RANGES and value is not None and value not in RANGES[name]:
         raise ConfigError(f"{name} must be {RANGES[name]}; found {value!r} in {where}: mend it there")

@@ -118,6 +118,14 @@ class Export(Enum):
     all = "all"
 
 
+class Pixels(Enum):
+    """warp: the whole image to a square; resize_crop, crop: the shorter side to 8/7 of it or it, cropped."""
+
+    warp = "warp"
+    resize_crop = "resize_crop"
+    crop = "crop"
+
+
 class Init(Enum):
     """The picture that style transfer starts from."""
 

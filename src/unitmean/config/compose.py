@@ -26,6 +26,7 @@ def compose(root: Path, overrides: Sequence[str] = ()) -> str:
     Raises ConfigError for an unknown group, choice or key, a wrong type or a value out of its range.
     """
     conf = root / "conf"
+    overrides = [_spelt_out(text) for text in overrides]
     for text in overrides:
         _check_override(conf, _parse(text))
     register(conf)
@@ -44,6 +45,13 @@ def groups(conf: Path) -> dict[str, list[str]]:
     """The configuration groups and their choices."""
     folders = sorted(path for path in conf.iterdir() if path.is_dir())
     return {folder.name: sorted(file.stem for file in folder.glob("*.yaml")) for folder in folders}
+
+
+def _spelt_out(text: str) -> str:
+    """`audit=true` as `audit.enabled=true`, and so for every section that has such a key."""
+    name, _, value = text.partition("=")
+    switch = name in sections() and "enabled" in keys(name)
+    return f"{name}.enabled={value}" if switch else text
 
 
 def _parse(text: str) -> Override:

@@ -17,6 +17,7 @@ from unitmean.config.choices import (
     Optimiser,
     Outputs,
     Padding,
+    Pixels,
     Pooling,
     Precision,
     Resize,
@@ -64,6 +65,18 @@ class Dataset:
     size: int = 256  # generated: height and width in pixels
     expected: int | None = None  # how many images there must be; null: any
     on_error: OnError = OnError.stop
+
+
+@dataclass
+class Audit:
+    """Are the fetched weights normalised already, and by which measurement? `audit=true` tries candidates."""
+
+    enabled: bool = False  # audit=true sets it
+    images: int = 64  # the index's first ones; each candidate sees all of them
+    size: int = 224  # the network's input in pixels
+    pixels: list[Pixels] = field(default_factory=lambda: list(Pixels))
+    paddings: list[Padding] = field(default_factory=lambda: list(Padding))
+    poolings: list[Pooling] = field(default_factory=lambda: list(Pooling))  # avg where the network allows it
 
 
 @dataclass
@@ -171,6 +184,7 @@ class Config:
     model: Model = field(default_factory=Model)
     weights: Weights = field(default_factory=Weights)
     dataset: Dataset = field(default_factory=Dataset)
+    audit: Audit = field(default_factory=Audit)
     preprocess: Preprocess = field(default_factory=Preprocess)
     collect: Collect = field(default_factory=Collect)
     rescale: Rescale = field(default_factory=Rescale)

@@ -4,10 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
-from typing import Literal, get_args
 
-import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor
 
@@ -17,30 +14,18 @@ from unitmean.core.observe import Observer
 from unitmean.core.plan import Site
 from unitmean.core.recover import Recovered, recover
 from unitmean.disk.batches import batches
+from unitmean.disk.candidates import Candidate, Trials
 from unitmean.disk.index import Index
 from unitmean.disk.layouts import canonical
-from unitmean.disk.preprocess import Preprocessing
+from unitmean.disk.measured import Measured
 from unitmean.disk.progress import Bar
 from unitmean.disk.sources import INPUTS
-from unitmean.disk.weights import read_tensors
+from unitmean.disk.weights import load_weights, read_tensors
 from unitmean.errors import NetworkError, WeightsError
 from unitmean.networks.architectures import build
 from unitmean.networks.inputs import Input
 
-Pooling = Literal["max", "avg"]
-Padding = Literal["zeros", "reflect"]
-
-PREPROCESSINGS = {
-    "warp 224": Preprocessing("warp", 224),
-    "256, crop 224": Preprocessing("shorter", 256, 224),
-    "224, crop 224": Preprocessing("shorter", 224, 224),
-}
 BATCH = 8
-# A file counts as normalised where half of its channels are this close to one, and their logarithms scatter
-# no more than this: networks as trained scatter by one and more, and their means are anywhere.
-NEAR, SCATTER = 0.15, 0.5
-# Standard errors that sampling explains: beyond 4 lies one normal channel of 16,000.
-EXPLAINED = 4.0
 # Of a weight, relative: what float32 leaves of a product of two factors, with room for other people's order.
 SAME = 1e-5
 
@@ -64,79 +49,24 @@ def read_published(path: Path, model: str) -> Published:
     return Published(path, model, found.state_dict, found.layout, found.input, notes)
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """One way to measure: pixels, the network's input, padding and pooling."""
-
-    preprocessing: str
-    input: str
-    padding: Padding
-    pooling: Pooling
+def read_fetched(path: Path, model: str) -> Published:
+    """What `fetch_weights` wrote, whose metadata say the input."""
+    state, metadata = load_weights(path)
+    input = Input.from_dict(metadata.get("input", {}))
+    return Published(path, model, state, metadata["layout"], input, metadata["notes"])
 
 
-@dataclass(frozen=True)
-class Measured:
-    """A candidate and each layer's means by it."""
-
-    candidate: Candidate
-    means: dict[str, Means]
-
-    @property
-    def table(self) -> pd.DataFrame:
-        """Columns site, channel, mean, standard_error, z: the mean's distance from one in standard errors."""
-        frames = [
-            pd.DataFrame(
-                {
-                    "site": site,
-                    "channel": range(len(found.mean)),
-                    "mean": found.mean.numpy(),
-                    "standard_error": found.standard_error.numpy(),
-                }
-            )
-            for site, found in self.means.items()
-        ]
-        table = pd.concat(frames, ignore_index=True)
-        error = table["standard_error"]
-        return table.assign(z=(table["mean"] - 1) / error.where(error > 0))
-
-    @property
-    def spread(self) -> float:
-        """The standard deviation of the logarithms of the means of channels that are ever active."""
-        mean = self.table["mean"]
-        return float(np.log(mean[mean > 0]).std())
-
-    @property
-    def distance(self) -> float:
-        """The median distance of a mean from one."""
-        return float((self.table["mean"] - 1).abs().median())
-
-    @property
-    def within(self) -> float:
-        """The share of channels whose mean lies within three standard errors of one."""
-        return float((self.table["z"].abs() <= 3).mean())
-
-    @property
-    def normalised(self) -> bool:
-        return self.distance <= NEAR and self.spread <= SCATTER
-
-    @property
-    def unexplained(self) -> pd.DataFrame:
-        """Channels that are never active, or off by more than sampling explains, the worst first."""
-        table = self.table
-        off = table[~(table["z"].abs() <= EXPLAINED)]
-        return off.assign(by=off["z"].abs().fillna(np.inf)).sort_values("by", ascending=False, kind="stable")
-
-
-def try_candidates(published: Published, index: Index) -> list[Measured]:
+def try_candidates(published: Published, index: Index, trials: Trials) -> list[Measured]:
     """Every candidate on all images of the index, the one whose means scatter least first.
 
-    Each image is decoded once for each preprocessing and shown to all networks.
+    Each image is decoded once for each preprocessing and shown to all networks. NetworkError where there is
+    nothing to try.
     """
-    inputs = {"the file's": published.input} if published.input else INPUTS
+    inputs = _named(published.input) if published.input else INPUTS
     found = []
-    with Bar("auditing", len(index) * len(PREPROCESSINGS), "images") as bar:
-        for name, preprocessing in PREPROCESSINGS.items():
-            observers = dict(_observers(published, name, inputs, preprocessing.output_size))
+    with Bar("auditing", len(index) * len(trials.preprocessings), "images") as bar:
+        for name, preprocessing in trials.preprocessings.items():
+            observers = dict(_observers(published, name, inputs, trials))
             sums: dict[Candidate, dict[str, Means]] = {candidate: {} for candidate in observers}
             for x in batches(index, preprocessing, BATCH):
                 for candidate, observer in observers.items():
@@ -148,22 +78,33 @@ def try_candidates(published: Published, index: Index) -> list[Measured]:
     return sorted(found, key=lambda measured: measured.spread)
 
 
+def _named(input: Input) -> dict[str, Input]:
+    return {next((name for name, known in INPUTS.items() if known == input), "the file's"): input}
+
+
 def _observers(
-    published: Published, preprocessing: str, inputs: dict[str, Input], size: int
+    published: Published, pixels: str, inputs: dict[str, Input], trials: Trials
 ) -> Iterator[tuple[Candidate, Observer]]:
     sites: tuple[Site, ...] = ()  # alike for all
-    for input, padding, pooling in product(inputs, get_args(Padding), get_args(Pooling)):
+    impossible: NetworkError | None = None
+    for input, padding, pooling in product(inputs, trials.paddings, trials.poolings):
         try:
             network = build(
                 published.model, published.state, pooling=pooling, padding=padding, input=inputs[input]
             )
-        except NetworkError:
+        except NetworkError as error:
             if pooling == "avg":  # which only chains can be given
+                impossible = error
                 continue
             raise
-        example = torch.zeros(1, 3, size, size)
+        example = torch.zeros(1, 3, trials.size, trials.size)
         module = network.module.to(memory_format=torch.channels_last)
         sites = sites or analyse(module, example).sites
+        if not sites:
+            raise NetworkError(
+                f"an audit needs rectifiers, whose means it measures; found none in {published.model}: "
+                "choose another network"
+            )
         named = {site.name: network.layer(site.name) for site in sites}
         observe = mean_observer(module, example, sites)
 
@@ -173,7 +114,9 @@ def _observers(
             found = observe(x.contiguous(memory_format=torch.channels_last))
             return {named[site]: means for site, means in found.items()}
 
-        yield Candidate(preprocessing, input, padding, pooling), observer
+        yield Candidate(pixels, input, padding, pooling), observer
+    if not sites and impossible is not None:
+        raise impossible
 
 
 def compare_with(original: Published, published: Published) -> Recovered:

@@ -3,14 +3,13 @@
 import hashlib
 import re
 import shutil
-import sys
 import time
 from pathlib import Path
 
 import requests
-from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
 
+from unitmean.console import console, lively
 from unitmean.disk.weights import sha256
 from unitmean.errors import ConfigError, DownloadError
 
@@ -151,10 +150,10 @@ def _range_start(response: requests.Response) -> int | None:
 
 def _append(response: requests.Response, part: Path, have: int, total: int | None) -> None:
     columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    shown = sys.stderr.isatty()
+    shown = lively(stderr=True)
     with (
         part.open("ab" if have else "wb") as file,
-        Progress(*columns, console=Console(stderr=True), disable=not shown, transient=True) as bar,
+        Progress(*columns, console=console(stderr=True), disable=not shown, transient=True) as bar,
     ):
         task = bar.add_task("", total=total, completed=have)
         for chunk in response.iter_content(CHUNK):

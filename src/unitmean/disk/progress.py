@@ -1,12 +1,10 @@
 """A progress bar for people, and nothing for logs."""
 
-import sys
 import time
 from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import TypeVar
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -17,6 +15,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.text import Text
+
+from unitmean.console import console, lively
 
 PATIENCE = 2.0  # seconds that nobody minds waiting without one
 
@@ -29,7 +29,7 @@ class _Rate(ProgressColumn):
 
 
 class Bar:
-    """A bar with rate and remaining time on stderr once two seconds have passed, if stderr is a terminal."""
+    """A bar with rate and remaining time on stderr once two seconds have passed, if stderr is lively."""
 
     def __init__(self, what: str, total: int, unit: str) -> None:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
@@ -38,7 +38,7 @@ class Bar:
             _Rate(),
             TimeRemainingColumn(),
             TextColumn("{task.fields[note]}"),
-            console=Console(stderr=True),
+            console=console(stderr=True),
             transient=True,
         )
         self._task = self._progress.add_task(what, total=total, unit=unit, note="")
@@ -47,7 +47,7 @@ class Bar:
 
     def advance(self, count: int = 1) -> None:
         self._progress.advance(self._task, count)
-        if not self._shown and sys.stderr.isatty() and time.monotonic() - self._started > PATIENCE:
+        if not self._shown and lively(stderr=True) and time.monotonic() - self._started > PATIENCE:
             self._progress.start()
             self._shown = True
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 
 import pandas as pd
 import torch
@@ -65,18 +66,22 @@ class Pair:
 
 
 def noise_floor(comparisons: Iterable[Comparison]) -> dict[str, float]:
-    """By place, what float32 gets wrong in the original: the worst over all kinds of input.
+    """By place, what float32 gets wrong in the original, there or before: the worst over all kinds of input.
 
-    A constant input gives a layer a handful of different numbers, whose rounding is no fair sample.
+    A constant input gives a layer a handful of different numbers, whose rounding is no fair sample; neither
+    is that of a layer of one position. A place that happens to be more exact than those before it inherits
+    their errors all the same.
     """
     floor: dict[str, float] = {}
     for comparison in comparisons:
         for place, deviation in comparison.deviations.items():
-            # not max(): NaN must stay
-            floor[place] = float(
-                torch.tensor([floor.get(place, 0.0), deviation.float32_error]).double().amax()
-            )
-    return floor
+            floor[place] = _larger(floor.get(place, 0.0), deviation.float32_error)
+    return dict(zip(floor, accumulate(floor.values(), _larger), strict=True))
+
+
+def _larger(a: float, b: float) -> float:
+    # not max(): NaN must stay
+    return float(torch.tensor([a, b], dtype=torch.float64).amax())
 
 
 def layer_table(comparisons: Mapping[str, Comparison], network: Network) -> pd.DataFrame:

@@ -52,7 +52,8 @@ def details(proof: Proof, allowed: Tolerances) -> dict[str, Any]:
 
 def metrics(found: Mapping[str, Any]) -> dict[str, Any]:
     """The figures that tables compare, flat and few; logarithms where DVC would round to zero."""
-    kept = ("passed", "float32_ratio", "heldout_within_3", "top1_agreement", "accuracy_after")
+    kept = ["passed", "float32_ratio", "heldout_within_3", "top1_agreement"]
+    kept += ["accuracy_before", "accuracy_after"]
     figures = {key: found[key] for key in kept if found[key] is not None}
     figures["tensors_wrong"] = len(found["differing"])
     for key, name in (("float64_difference", "float64_log10"), ("max_mean_error", "mean_error_log10")):

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from unitmean.report.findings import LIVE
 
@@ -109,6 +110,7 @@ def convergence(table: pd.DataFrame) -> bytes:
         axes.set_yscale("log")
         axes.grid(axis="y", color=PALE, lw=0.6)
         axes.set_ylim(bottom=table["low"].min() / 3)
+        _plain_decades(axes)
         axes.set_xlabel("images measured")
         axes.set_ylabel("relative to the mean")
         return _drawn(figure, axes)
@@ -135,6 +137,7 @@ def descent(losses: pd.DataFrame) -> bytes:
             fraction = losses[name] / losses[name].iloc[0]
             axes.plot(losses["step"], fraction, color=colour, lw=2, label=name)
         axes.set_yscale("log")
+        _plain_decades(axes)
         axes.grid(axis="y", color=PALE, lw=0.6)
         axes.set_xlabel("L-BFGS step")
         axes.set_ylabel("loss / first loss")
@@ -152,6 +155,15 @@ def _rows(names: Sequence[str]) -> Iterator[tuple[Figure, Axes]]:
         axes.set_yticks(range(len(names)), names)
         axes.set_ylim(len(names) - 0.4, -0.9)
         yield figure, axes
+
+
+def _plain_decades(axes: Axes) -> None:
+    """Labels as 0.05 on a logarithmic vertical axis, which a decade or two may not otherwise have."""
+    low, high = axes.get_ylim()
+    steps = (1, 2, 5) if high / low < 100 else (1,)
+    axes.yaxis.set_major_locator(LogLocator(subs=steps, numticks=12))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _canvas(height: float) -> tuple[Figure, Axes]:

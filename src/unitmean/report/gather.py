@@ -26,6 +26,15 @@ class Transfer:
 
 
 @dataclass(frozen=True)
+class Audit:
+    """An audit of the weights as fetched: its figures, a row a candidate, a row a channel by the best one."""
+
+    figures: Mapping[str, Any]
+    candidates: pd.DataFrame
+    means: pd.DataFrame
+
+
+@dataclass(frozen=True)
 class Evidence:
     """What the stages found: tables as they lie on disk, JSON as dicts, pictures as PNG bytes."""
 
@@ -37,6 +46,7 @@ class Evidence:
     invariance: Mapping[str, Any]
     rescale: Mapping[str, Any]
     transfer: Transfer | None  # none where the proof failed
+    audit: Audit | None  # none where audit.enabled is false
     card: str  # of the exports, Markdown
     skipped: int  # images that could not be decoded
     statistics: pd.DataFrame

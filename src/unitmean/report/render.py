@@ -6,8 +6,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from unitmean.core import words
-from unitmean.report import card, figures, findings
-from unitmean.report.gather import Evidence, data_uri
+from unitmean.report import audited, card, figures, findings
+from unitmean.report.gather import Audit, Evidence, data_uri
 from unitmean.report.numbers import interval, number
 
 
@@ -48,6 +48,7 @@ def _context(evidence: Evidence) -> dict[str, Any]:
         "kinds": findings.kinds(evidence).to_dict("records"),
         "table": findings.layer_table(evidence).to_dict("records"),
         "exceptions": findings.exceptions(evidence),
+        "audit": _audit(evidence.audit) if evidence.audit is not None else {},
         "files": card.files(evidence.card),
         "origin": findings.origin(evidence),
         "hashes": findings.hashes(evidence),
@@ -56,4 +57,13 @@ def _context(evidence: Evidence) -> dict[str, Any]:
         if transfer is not None
         else {},
         "details": json.dumps(evidence.provenance, indent=2, sort_keys=True),
+    }
+
+
+def _audit(audit: Audit) -> dict[str, Any]:
+    return {
+        "candidates": audit.candidates.to_dict("records"),
+        "best": audit.candidates.iloc[0].to_dict(),
+        "layers": audited.layers(audit),
+        "unexplained": audited.unexplained(audit),
     }

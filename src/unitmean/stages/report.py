@@ -5,6 +5,7 @@ from typing import Any
 from unitmean.disk.atomic import write_text, writing
 from unitmean.report.figures import means
 from unitmean.report.gather import (
+    Audit,
     Evidence,
     Transfer,
     read_csv,
@@ -34,6 +35,7 @@ def report(run: Run) -> str:
         rescale=read_json(run.dep("rescale.json")),
         # Behind a failed proof no transfer ran, and what lies there is of another file.
         transfer=_transfer(run) if proof["passed"] else None,
+        audit=_audit(run),
         card=read_text(run.dep("exports") / "README.md"),
         skipped=len(read_csv(run.dep("images") / "skipped.csv")),
         statistics=statistics,
@@ -54,6 +56,13 @@ def _transfer(run: Run) -> Transfer:
     figures: dict[str, Any] = read_json(run.dep("transfer.json"))
     losses, layers = read_csv(run.dep("losses.csv")), read_csv(run.dep("style.csv"))
     return Transfer(figures, losses, layers, read_pictures(run.dep("transfer")))
+
+
+def _audit(run: Run) -> Audit | None:
+    figures = read_json(run.dep("audit.json"))
+    if not figures:  # nobody asked for one
+        return None
+    return Audit(figures, read_csv(run.dep("audit.csv")), read_csv(run.dep("audited.csv")))
 
 
 if __name__ == "__main__":

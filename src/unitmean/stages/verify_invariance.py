@@ -50,10 +50,14 @@ def verify_invariance(run: Run) -> str:
     write_json(run.out("invariance.json"), metrics(found))
     if proof.failures:
         raise refusal(proof.failures)
-    return (
+    said = (
         f"output within {found['float64_difference']:.1e} in float64, "
         f"means within {found['max_mean_error']:.1e}"
     )
+    if not found["labelled"]:
+        return said
+    accuracy = f"accuracy {found['accuracy_before']:.2%} before, {found['accuracy_after']:.2%} after"
+    return f"{said}, {accuracy} over {found['labelled']} images"
 
 
 def _shown(run: Run, measured: int) -> Shown:

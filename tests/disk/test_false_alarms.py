@@ -1,0 +1,51 @@
+"""The proof over networks of the zoo's families (docs/zoo.md), rightly rescaled, has nothing to say."""
+
+import pytest
+from proving import Case, normalised
+
+from unitmean.networks.architectures import build
+from unitmean.networks.inputs import TORCHVISION
+from unitmean.networks.seeded import seeded
+
+# Name to height and width in pixels, as small as a network takes.
+NETWORKS = {
+    "alexnet": 64,
+    "vgg11": 32,
+    "vgg11_bn": 32,
+    "squeezenet1_1": 32,
+    "shufflenet_v2_x0_5": 32,
+    "mnasnet0_5": 32,
+    "resnet18": 32,
+    "resnet50": 32,
+    "googlenet": 32,
+    "regnet_x_400mf": 32,
+    "regnet_y_400mf": 32,
+    "densenet121": 32,
+    "inception_v3": 80,
+}
+QUICK = "squeezenet1_1"
+
+
+def of(name: str, rounding: str = "none") -> Case:
+    state = seeded(name, 0, 3.0)
+    network = build(name, state, input=TORCHVISION)
+    return normalised(network, state, NETWORKS[name], rounding=rounding)
+
+
+@pytest.mark.parametrize(
+    "name", [name if name == QUICK else pytest.param(name, marks=pytest.mark.slow) for name in NETWORKS]
+)
+def test_no_false_alarm(name: str) -> None:
+    proof = of(name).prove()
+    assert proof.failures == []
+    # The proof did look: at every kind of input, every place, means, choices.
+    assert len(proof.comparisons) >= 6 and proof.behaviour is not None and proof.behaviour.images == 3 + 8
+    assert (proof.means["status"] != "dead").mean() > 0.5
+    assert proof.means["mean_before"].max() > 100 * proof.means["mean_before"].replace(0, 1e9).min()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["squeezenet1_1", "resnet18", "shufflenet_v2_x0_5"])
+def test_no_false_alarm_by_powers_of_two(name: str) -> None:
+    failures = of(name, "pow2").prove().failures
+    assert [words for words in failures if not words.startswith("the mean of channel")] == []
