@@ -21,8 +21,9 @@ setup: .venv/.installed
 repro: setup
 	$(IN_VENV) unitmean repro $(ARGS)
 
+# A process a core; what the tests of a file share is made once.
 test: lint
-	$(IN_VENV) pytest $(ARGS)
+	$(IN_VENV) pytest --numprocesses logical --maxprocesses 4 --dist loadfile $(ARGS)
 
 # UNITMEAN_FAULTS is the number of rounds; `make test` has one.
 faults: setup
