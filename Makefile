@@ -21,8 +21,9 @@ setup: .venv/.installed
 repro: setup
 	$(IN_VENV) unitmean repro $(ARGS)
 
+# A process a core; what the tests of a file share is made once.
 test: lint
-	$(IN_VENV) pytest $(ARGS)
+	$(IN_VENV) pytest --numprocesses logical --maxprocesses 4 --dist loadfile $(ARGS)
 
 # UNITMEAN_FAULTS is the number of rounds; `make test` has one.
 faults: setup
@@ -37,7 +38,9 @@ fuzz: setup
 	$(IN_VENV) UNITMEAN_FUZZ="$${UNITMEAN_FUZZ:-5000}" pytest tests/fuzz -s $(ARGS)
 
 audit: .venv/.uv
-	$(VENV)/bin/uv tool run pip-audit --requirement requirements.txt --no-deps --disable-pip --strict $(ARGS)
+	$(VENV)/bin/uv tool run pip-audit --requirement requirements.txt --no-deps --disable-pip --strict $(ARGS) || \
+	  { echo "error: every pinned package must be known to the vulnerability service and have no finding; see above:" \
+	    "raise what it names, or run this where pypi.org answers" >&2; exit 1; }
 
 requirements: .venv/.uv
 	$(VENV)/bin/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --no-annotate \

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import yaml
@@ -16,8 +17,14 @@ ROOT = Path(__file__).resolve().parents[1]
 def copy_settings(folder: Path) -> Path:
     """conf/, dvc.yaml and the default params.yaml, whatever this checkout's says."""
     _copy(folder, "conf", "dvc.yaml")
-    (folder / "params.yaml").write_text(compose(folder))
+    (folder / "params.yaml").write_text(composed())
     return folder
+
+
+@cache
+def composed(*overrides: str) -> str:
+    """params.yaml under overrides, composed once: conf/ is the same in every copy."""
+    return compose(ROOT, overrides)
 
 
 def copy_project(folder: Path) -> Path:

@@ -4,7 +4,6 @@
 """
 
 import contextlib
-import functools
 import io
 import re
 import shutil
@@ -21,11 +20,10 @@ import bad_settings
 import bad_weights
 import pytest
 from bad_case import Case
-from scratch_project import copy_settings
+from scratch_project import composed, copy_settings
 
 from unitmean import cli
 from unitmean.config import compose as composition
-from unitmean.config.compose import compose
 from unitmean.stages.config import config
 from unitmean.stages.fetch_weights import fetch_weights
 from unitmean.stages.index_images import index_images
@@ -65,18 +63,6 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy_settings(tmp_path_factory.mktemp("settings"))
 
 
-@contextlib.contextmanager
-def composed_once() -> Iterator[None]:
-    """Equal overrides compose once for all cases: conf/ is the same in every project."""
-    with mock.patch.object(composition, "compose", lambda _, overrides=(): _composed(tuple(overrides))):
-        yield
-
-
-@functools.cache
-def _composed(overrides: tuple[str, ...]) -> str:
-    return compose(ROOT, overrides)
-
-
 def run(case: Case, folder: Path) -> SimpleNamespace:
     """The exit status, both streams, and the files that appeared or changed; errors not foreseen come out."""
     case.make(folder)
@@ -84,7 +70,7 @@ def run(case: Case, folder: Path) -> SimpleNamespace:
     out, err, code = io.StringIO(), io.StringIO(), 0
     name, *arguments = case.command.split() + list(case.more)
     with (
-        composed_once(),
+        mock.patch.object(composition, "compose", lambda _, overrides=(): composed(*overrides)),
         contextlib.chdir(folder),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),

@@ -8,6 +8,7 @@ from types import ModuleType
 
 import pytest
 import torch
+from heads import good
 from safetensors.torch import save_file
 from torch import nn
 
@@ -19,8 +20,6 @@ from unitmean.errors import NetworkError, WeightsError
 from unitmean.exports.write import write_exports
 from unitmean.networks.architectures import build
 from unitmean.networks.inputs import CAFFE
-from unitmean.networks.seeded import well_behaved
-from unitmean.networks.skeleton import skeleton
 
 ROOT = Path(__file__).resolve().parents[1]
 METADATA = {"model": "vgg11", "input": CAFFE.to_dict(), "truncated": True}
@@ -29,9 +28,7 @@ METADATA = {"model": "vgg11", "input": CAFFE.to_dict(), "truncated": True}
 @pytest.fixture(scope="module")
 def weights() -> dict[str, torch.Tensor]:
     """VGG-11 up to relu3_1."""
-    places = {"features.0", "features.3", "features.6"}
-    made = well_behaved(skeleton("vgg11"), 0)
-    return {key: value for key, value in made.items() if key.rpartition(".")[0] in places}
+    return good("vgg11", 6)
 
 
 @pytest.fixture

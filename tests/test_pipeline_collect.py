@@ -7,11 +7,11 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from heads import conv2_1
 from safetensors.torch import save_file
 from scratch_project import copy_settings
 
 from unitmean.disk.moments import read_parquet
-from unitmean.networks.seeded import seeded
 from unitmean.stages.collect_statistics import collect_statistics
 from unitmean.stages.fetch_weights import fetch_weights
 from unitmean.stages.index_images import index_images
@@ -32,9 +32,7 @@ SMALL = [
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = copy_settings(tmp_path_factory.mktemp("project"))
-    kept = ("features.0.", "features.3.")
-    state = {key: value for key, value in seeded("vgg11", 0, 3.0).items() if key.startswith(kept)}
-    save_file(state, folder / "conv2_1.safetensors")
+    save_file(conv2_1(), folder / "conv2_1.safetensors")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         for program in (fetch_weights, index_images):

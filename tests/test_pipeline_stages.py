@@ -1,53 +1,21 @@
-"""The stages themselves, run as programs on a small network and a few small images."""
+"""All stages on AlexNet: what they write, what they refuse."""
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
-import yaml
-from safetensors.torch import save_file
-from scratch_project import ROOT, copy_settings
+from pipeline_stages import SMALL, STAGES, run
+from scratch_project import copy_settings
 from torch import Tensor
 
 from unitmean.disk.weights import load_weights, save_weights
-from unitmean.networks.seeded import seeded
-from unitmean.stages.audit_weights import audit_weights
-from unitmean.stages.collect_statistics import collect_statistics
-from unitmean.stages.fetch_weights import fetch_weights
-from unitmean.stages.index_images import index_images
-from unitmean.stages.report import report
 from unitmean.stages.rescale_weights import rescale_weights
 from unitmean.stages.transfer_style import transfer_style
 from unitmean.stages.verify_invariance import verify_invariance
 
-STAGES = [
-    fetch_weights,
-    index_images,
-    audit_weights,
-    collect_statistics,
-    rescale_weights,
-    verify_invariance,
-    transfer_style,
-    report,
-]
-# Pooling leaves the classifier one position of 64 x 64 pixels; 4 images leave many channels with no mean.
-SMALL = [
-    "dataset.count=6",
-    "dataset.size=80",
-    "dataset.subset=4",
-    "preprocess.size=96",
-    "verify.images=1",
-    "verify.max_float32_ratio=8",  # one input in so few numbers is no fair sample of rounding
-    "transfer.size=96",
-    "transfer.steps=2",
-    "transfer.min_decrease=0.01",
-    "rescale.max_dead_fraction=1",
-]
-Program = Callable[[], None]
 State = dict[str, Tensor]
 
 
@@ -66,11 +34,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def data(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(folder)
     return folder / "data" / "alexnet"
-
-
-def run(patch: pytest.MonkeyPatch, program: Program, *overrides: str) -> None:
-    patch.setattr(sys, "argv", ["stage", *overrides])
-    program()
 
 
 def verdict(
@@ -203,46 +166,6 @@ def test_powers_of_two_leave_every_bit_of_the_output(
     assert torch.equal(scales.log2(), scales.log2().round()) and len(scales.unique()) > 5
 
 
-def test_a_network_without_a_head_is_normalised_to_its_end(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """Published files often end at a feature map; its factors are recorded, and undone in the proof."""
-    monkeypatch.chdir(folder)
-    kept = {
-        key: value
-        for key, value in seeded("vgg11", 0, 3.0).items()
-        if key[:11] in {"features.0.", "features.3."}
-    }
-    save_file(kept, tmp_path / "vgg11_conv2_1.safetensors")
-    overrides = [
-        "model=vgg11",
-        "weights=file",
-        f"weights.path={tmp_path}/vgg11_conv2_1.safetensors",
-        "weights.input=torchvision",
-        "transfer.content_layer=relu2_1",
-        "transfer.style_layers=[relu1_1,relu2_1]",
-        "rescale.exports=[adain,torchvision]",
-    ]
-    for program in [p for p in STAGES if p is not index_images]:
-        run(monkeypatch, program, *SMALL, *overrides)
-    found = json.loads((folder / "data/vgg11/proof.json").read_text())
-    assert found["passed"] and found["top1_agreement"] is None and found["float64_difference"] < 1e-12
-    means = pd.read_csv(folder / "data/vgg11/means.csv")
-    assert list(means["site"].unique()) == ["relu1_1", "relu2_1"]
-    live = means[means["status"] == "normalised"]
-    assert len(live) > 150 and (live["mean_after"] - 1).abs().max() < 1e-3
-    exports = folder / "data/vgg11/exports"
-    assert sorted(path.name for path in exports.iterdir()) == [
-        "README.md", "vgg11_normalised_adain.pth", "vgg11_normalised_torchvision.pth",
-    ]  # fmt: skip
-    normalised, metadata = load_weights(folder / "data/vgg11/normalised.safetensors")
-    assert metadata["rescale"]["outputs"] == "normalise"
-    written = torch.load(exports / "vgg11_normalised_adain.pth", weights_only=True)
-    assert torch.equal(written["6.weight"], normalised["features.3.weight"])
-    assert "6 of generated" not in (exports / "README.md").read_text()
-    assert "4 of generated" in (exports / "README.md").read_text()
-
-
 def test_style_transfer_says_how_layers_share_the_loss(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     more = ["transfer.init=noise", "transfer.optimiser=adam", "transfer.layer_weights=authors"]
     more += ["transfer.preview=1", "transfer.min_decrease=0"]
@@ -273,32 +196,3 @@ def test_an_export_that_does_not_fit_stops_the_stage(
     words = capsys.readouterr().err
     assert "rescale.exports=adain doesn't fit" in words and "choose from torchvision, onnx" in words
     assert (data / "normalised.safetensors").read_bytes() == before
-
-
-def test_a_residual_network_shares_factors_along_its_stream(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(folder)
-    for program in [p for p in STAGES if p is not index_images]:
-        run(monkeypatch, program, *SMALL, "model=resnet18")
-    found = json.loads((folder / "data/resnet18/rescale.json").read_text())
-    assert found["channels"] == 3904 and found["tied"] > 1000 and found["pinned"] == 0
-    assert json.loads((folder / "data/resnet18/proof.json").read_text())["passed"]
-    assert "tied" in (folder / "data/resnet18/report.html").read_text()
-
-
-def test_a_network_free_in_part_is_refused_before_it_is_measured(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(folder)
-    run(monkeypatch, fetch_weights, *SMALL, "model=mobilenet_v3_small")
-    with pytest.raises(SystemExit):
-        run(monkeypatch, collect_statistics, *SMALL, "model=mobilenet_v3_small")
-    words = capsys.readouterr().err
-    assert words.startswith(
-        "error: a network must be normalised as a whole; hardswish in features.0.2 forbids"
-    )
-    assert (
-        "rescale.strict=false" in words
-        and not (folder / "data/mobilenet_v3_small/statistics.parquet").exists()
-    )

@@ -27,6 +27,9 @@ def test_every_choice_of_every_group_composes() -> None:
     }
     for group, choices in groups(ROOT / "conf").items():
         for choice in choices:
+            text = (ROOT / "conf" / group / f"{choice}.yaml").read_text()
+            if group == "model" and choice != "vgg16" and text == f"name: {choice}\n":
+                continue  # says no more than vgg16.yaml
             plus = "+" if group in ("experiment", "exports") else ""
             more = given.get(group, []) + (given["dataset"] if plus else [])
             check(as_values(compose(ROOT, [f"{plus}{group}={choice}", *more])), "the test")

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import torch
+from heads import conv2_1
 
 from unitmean.core.analysis import analyse
 from unitmean.disk.datasets import generate
@@ -11,7 +12,6 @@ from unitmean.disk.measurement import Measurement
 from unitmean.disk.preprocess import Preprocessing
 from unitmean.networks.architectures import build
 from unitmean.networks.inputs import TORCHVISION
-from unitmean.networks.seeded import seeded
 
 SIZE = 24  # pixels
 
@@ -24,8 +24,7 @@ def images(folder: Path, count: int = 11) -> Index:
 
 
 def measurement(**changes: object) -> Measurement:
-    kept = ("features.0.", "features.3.")
-    state = {key: value for key, value in seeded("vgg11", 0, 3.0).items() if key.startswith(kept)}
+    state = conv2_1()
     network = build("vgg11", state, input=TORCHVISION)
     plan = analyse(network.module, torch.zeros(1, 3, SIZE, SIZE), outputs="normalise")
     settings = {"batch_size": 3, "identity": {"weights": "seeded"}} | changes

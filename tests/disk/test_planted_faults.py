@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from functools import cache
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from proving import NETWORKS, Case, State, case
 from torch import Tensor
 
 from unitmean.core.plan import Plan
+from unitmean.disk.prove import Proof
 from unitmean.networks.inputs import CAFFE
 
 Fault = Callable[[Case], Case]
@@ -191,16 +193,26 @@ FAULTS: dict[str, tuple[str, Fault, str]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def right() -> dict[str, Case]:
-    return {name: case(name) for name in NETWORKS}
+@cache
+def rightly_made(network: str) -> Case:
+    return case(network)
+
+
+@cache
+def wrong(name: str) -> Case:
+    network, fault, _ = FAULTS[name]
+    return fault(rightly_made(network))
+
+
+@cache
+def proof(name: str) -> Proof:
+    """What all ways together say of a planted fault."""
+    return wrong(name).prove()
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_a_planted_fault_is_found_and_its_layer_named(name: str, right: dict[str, Case]) -> None:
-    network, fault, layer = FAULTS[name]
-    wrong = fault(right[network])
-    failures = wrong.algebra() or wrong.prove().failures
+def test_a_planted_fault_is_found_and_its_layer_named(name: str) -> None:
+    failures, layer = wrong(name).algebra() or proof(name).failures, FAULTS[name][2]
     assert failures, "not found"
     assert any(layer in failure for failure in failures), failures
 
@@ -210,8 +222,8 @@ def test_there_are_enough_of_them() -> None:
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_no_false_alarm(name: str, right: dict[str, Case]) -> None:
-    assert right[name].algebra() == [] and right[name].prove().failures == []
+def test_no_false_alarm(name: str) -> None:
+    assert rightly_made(name).algebra() == [] and rightly_made(name).prove().failures == []
 
 
 def test_powers_of_two_are_equal_bit_for_bit() -> None:
@@ -219,11 +231,11 @@ def test_powers_of_two_are_equal_bit_for_bit() -> None:
     assert not [f for f in failures if not f.startswith("the mean of channel")]
 
 
-def test_every_way_alone_finds_what_it_is_for(right: dict[str, Case]) -> None:
+def test_every_way_alone_finds_what_it_is_for() -> None:
     """The four ways are independent: faults that one of them can't see are seen by another."""
-    algebra = FAULTS["one weight off by 1e-6"][1](right["chain"]).prove()
+    algebra = proof("one weight off by 1e-6")
     assert algebra.wrong and all(f.startswith("algebra") for f in algebra.failures)
-    engine = FAULTS["engine forgets the head"][1](right["chain"]).prove()
+    engine = proof("engine forgets the head")
     assert not engine.wrong and any("float64" in f for f in engine.failures)
-    images = FAULTS["means of other images"][1](right["chain"]).prove()
+    images = proof("means of other images")
     assert not images.wrong and all(f.startswith("the mean") for f in images.failures)

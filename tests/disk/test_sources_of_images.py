@@ -1,55 +1,21 @@
-"""Web-dataset shards, Parquet, addresses and archives give the rows that a plain folder gives."""
+"""Web-dataset shards, Parquet and addresses give the rows that a plain folder gives."""
 
-import bz2
-import gzip
-import hashlib
 import io
-import lzma
-import tarfile
-import threading
 import uuid
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import fsspec
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
+from same_images import CONTENTS, COUNT, NAMES, in_a_folder, indexed, tar_bytes
 
-from unitmean.disk.archive import decompress
 from unitmean.disk.containers import list_images, read_bytes
-from unitmean.disk.datasets import download_archive, find_folder, find_shards, resolve
-from unitmean.disk.index import build_rows_of, load_index, place, recorded_path, write_index
+from unitmean.disk.datasets import find_folder, find_shards, resolve
+from unitmean.disk.index import load_index, place
 from unitmean.disk.remote import Remote, is_remote
 from unitmean.disk.wildcards import containers, expand
-from unitmean.errors import ConfigError, DataError, DownloadError
-
-COUNT = 7
-NAMES = [f"n0000000{n % 3}_{n}.JPEG" for n in range(COUNT)]
-
-
-def jpeg(n: int) -> bytes:
-    pixels = np.random.default_rng(n).integers(0, 256, (9, 8 + n, 3), dtype=np.uint8)
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "JPEG")
-    return file.getvalue()
-
-
-CONTENTS = [jpeg(n) for n in range(COUNT)]
-
-
-def tar_bytes(numbers) -> bytes:
-    """A web-dataset shard: each image beside its class and its metadata."""
-    file = io.BytesIO()
-    with tarfile.open(fileobj=file, mode="w") as tar:
-        for n in numbers:
-            for name, data in ((NAMES[n], CONTENTS[n]), (NAMES[n][:-5] + ".cls", b"3")):
-                member = tarfile.TarInfo(name)
-                member.size = len(data)
-                tar.addfile(member, io.BytesIO(data))
-    return file.getvalue()
+from unitmean.errors import DataError
 
 
 def parquet(
@@ -66,21 +32,9 @@ def parquet(
     return file.getvalue()
 
 
-def indexed(parts, root: Path):
-    """Written, read again, and every image read through the index."""
-    rows, _ = build_rows_of([(c, e, recorded_path(c, root)) for c, e in parts], seed=0, skip=False)
-    write_index(root / "index.parquet", rows)
-    index = load_index(root / "index.parquet", root)
-    return [(row.sha256, row.width, index.read(row)) for row in index.rows], index
-
-
 @pytest.fixture
 def expected(tmp_path):
-    folder = tmp_path / "plain"
-    folder.mkdir()
-    for name, data in zip(NAMES, CONTENTS, strict=True):
-        (folder / name).write_bytes(data)
-    return indexed([(folder, find_folder(folder, expected=COUNT))], tmp_path)[0]
+    return in_a_folder(tmp_path)
 
 
 @pytest.fixture
@@ -209,56 +163,3 @@ def test_braces_and_places(tmp_path):
     for name in ("a.tar", "b.tar"):
         (tmp_path / name).touch()
     assert containers("*.tar", tmp_path, ".tar") == [tmp_path / "a.tar", tmp_path / "b.tar"]
-
-
-@pytest.fixture
-def published(tmp_path, monkeypatch):
-    """Serves a folder over HTTP."""
-    folder = tmp_path / "published"
-    folder.mkdir()
-
-    class Handler(SimpleHTTPRequestHandler):
-        def __init__(self, *args):
-            super().__init__(*args, directory=str(folder))
-
-        def log_message(self, *_):
-            pass
-
-    monkeypatch.setenv("NO_PROXY", "*")
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield folder, f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-@pytest.mark.parametrize("compress", [gzip.compress, bz2.compress, lzma.compress, bytes])
-def test_an_archive_by_its_address(tmp_path, expected, published, compress):
-    folder, url = published
-    data = compress(tar_bytes(range(COUNT)))
-    (folder / "images.tgz").write_bytes(data)
-    tar, partial = tmp_path / "out" / "images.tar", tmp_path / "partial"
-    for digest in (f"md5:{hashlib.md5(data).hexdigest()}", hashlib.sha256(data).hexdigest()):
-        entries = download_archive(f"{url}/images.tgz", digest, tar, partial, expected=COUNT)
-        assert tar.read_bytes() == tar_bytes(range(COUNT))
-        assert indexed([(tar, entries)], tmp_path)[0] == expected
-        assert not list(partial.iterdir())
-
-
-def test_another_archive_is_refused(tmp_path, published):
-    folder, url = published
-    data = gzip.compress(tar_bytes(range(2)))
-    (folder / "a.tgz").write_bytes(data)
-    tar, partial = tmp_path / "images.tar", tmp_path / "partial"
-    with pytest.raises(DownloadError, match="must have the md5 0000.*correct dataset.digest"):
-        download_archive(f"{url}/a.tgz", "md5:" + "0" * 32, tar, partial, expected=None)
-    with pytest.raises(ConfigError, match="md5: and 32 hex digits; found 'md5:12'"):
-        download_archive(f"{url}/a.tgz", "md5:12", tar, partial, expected=None)
-    with pytest.raises(ConfigError, match="needs dataset.url and dataset.digest"):
-        download_archive(f"{url}/a.tgz", None, tar, partial, expected=None)
-    (folder / "cut.tgz").write_bytes(data[:-20])
-    with pytest.raises(DataError, match="must decompress"):
-        decompress(folder / "cut.tgz", tar)
-    assert not tar.exists()

@@ -3,7 +3,6 @@
 The other programs' networks are built here anew, from their documented keys, never by the package.
 """
 
-import hashlib
 import os
 from copy import deepcopy
 from pathlib import Path
@@ -11,45 +10,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from exported import METADATA, stored
+from heads import empty, good
 from torch import nn
 from torchvision import models
 
 from unitmean.disk.layouts import canonical
 from unitmean.disk.networks import Stored
-from unitmean.errors import WeightsError
-from unitmean.exports.layouts import LAYOUTS, chosen, preprocessing
+from unitmean.exports.layouts import LAYOUTS, preprocessing
 from unitmean.exports.write import require_exports, write_exports
 from unitmean.networks.architectures import build
 from unitmean.networks.inputs import CAFFE, TORCHVISION, Input
 from unitmean.networks.loaded import Loaded
-from unitmean.networks.seeded import seeded, well_behaved
-from unitmean.networks.skeleton import skeleton
+from unitmean.networks.seeded import seeded
 
 VGG19 = [64, 64, "P", 128, 128, "P", *[256] * 4, "P", *[512] * 4, "P", *[512] * 4, "P"]
-METADATA = {
-    "licence": "CC BY 4.0",
-    "source": {"kind": "file", "sha256": "a" * 64},
-    "rescale": {"outputs": "normalise", "rounding": "none"},
-    "statistics": {"images": 7, "dataset": "photographs", "model": {"pooling": "max", "padding": "zeros"}},
-}
-
-
-def state(convolutions: int = 16) -> dict[str, torch.Tensor]:
-    """VGG-19's first convolutions, with weights that keep activations near one."""
-    keys = [key for key in skeleton("vgg19").state_dict() if key.startswith("features")]
-    shapes = {key: value.shape for key, value in skeleton("vgg19").state_dict().items()}
-    generator = torch.Generator().manual_seed(3)
-    made = {}
-    for key in keys[: 2 * convolutions]:
-        fan = shapes[key][1:].numel() if len(shapes[key]) > 1 else 1
-        scale = (2 / fan) ** 0.5 if key.endswith("weight") else 0.1
-        made[key] = torch.randn(shapes[key], generator=generator) * scale
-    return made
-
-
-def stored(input: Input, convolutions: int = 16) -> Stored:
-    weights = state(convolutions)
-    return Stored(build("vgg19", weights, input=input), weights, METADATA)
 
 
 @pytest.fixture(scope="module")
@@ -184,7 +159,8 @@ def neural_style_pt(path: str) -> nn.Module:
 @pytest.mark.parametrize("model", ["vgg16", "vgg19"])
 def test_neural_style_pt_with_its_head(model: str, tmp_path: Path) -> None:
     """It loads strictly, classifier too, though it runs the features only."""
-    weights = well_behaved(skeleton(model), 0)
+    end = {"vgg16": 26, "vgg19": 30}[model]
+    weights = empty(model) | good(model, end)
     original = Stored(build(model, weights, input=CAFFE), weights, METADATA)
     write_exports(tmp_path / "x", ["neural_style_pt"], original, "0" * 64, 224)
     (path,) = (tmp_path / "x").glob("*.pth")
@@ -194,9 +170,8 @@ def test_neural_style_pt_with_its_head(model: str, tmp_path: Path) -> None:
     module.load_state_dict(written, assign=True)
     x = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     ours = Loaded(original.network).activations(x, ["relu5_1"])["relu5_1"]
-    ends = {"vgg16": 26, "vgg19": 30}
     with torch.no_grad():
-        theirs = module.get_submodule("features")[: ends[model]](caffe_pixels(x))  # type: ignore[index]
+        theirs = module.get_submodule("features")[:end](caffe_pixels(x))  # type: ignore[index]
     torch.testing.assert_close(ours, theirs)
     found = canonical(written, model).state_dict
     assert found.keys() == weights.keys() and all(torch.equal(found[key], weights[key]) for key in weights)
@@ -269,57 +244,3 @@ def test_the_preprocessing_convolution_is_the_input() -> None:
         weight, bias = preprocessing(input)
         found = nn.functional.conv2d(x, weight.double(), bias.double())
         torch.testing.assert_close(found, input.apply(x), rtol=1e-6, atol=1e-4)
-
-
-def test_equal_weights_give_equal_bytes_and_old_files_go(tmp_path: Path) -> None:
-    original = stored(TORCHVISION, 1)
-    digests = []
-    for layouts in (["torchvision", "adain"], ["adain"]):
-        write_exports(tmp_path, layouts, original, "0" * 64, 40)
-        content = (tmp_path / "vgg19_normalised_adain.pth").read_bytes()
-        digests.append(hashlib.sha256(content).hexdigest())
-        assert len(list(tmp_path.glob("*.pth"))) == len(layouts)
-    assert digests[0] == digests[1]
-    assert f"`{digests[0]}`" in (tmp_path / "README.md").read_text()
-
-
-def test_all_means_all_that_fit() -> None:
-    assert chosen(["all"], stored(CAFFE).network) == ["torchvision", "leongatys", "adain", "onnx"]
-    assert chosen(["all"], stored(CAFFE, 5).network) == ["torchvision", "adain", "onnx"]
-    assert chosen(["all"], stored(TORCHVISION).network) == ["torchvision", "adain", "onnx"]
-    assert chosen(["adain", "torchvision", "adain"], stored(CAFFE).network) == ["torchvision", "adain"]
-    assert chosen([], stored(CAFFE).network) == []
-
-
-@pytest.mark.parametrize(
-    ("layout", "input", "count", "words"),
-    [
-        (
-            "neural_style_pt",
-            CAFFE,
-            16,
-            "with a head.*found vgg19 with no head.*torchvision, leongatys, adain",
-        ),
-        ("leongatys", TORCHVISION, 16, "Caffe's input.*choose from torchvision, adain, onnx"),
-        ("leongatys", CAFFE, 5, "all convolutions of vgg19.*found vgg19 with 5"),
-    ],
-)
-def test_a_layout_that_does_not_fit(layout: str, input: Input, count: int, words: str) -> None:
-    with pytest.raises(WeightsError, match=rf"rescale.exports={layout} doesn't fit: .*{words}"):
-        chosen([layout], stored(input, count).network)
-
-
-def test_batch_norm_does_not_fit_adain() -> None:
-    weights = {key: value for key, value in seeded("vgg11_bn", 0, 0.0).items() if key.startswith("features")}
-    network = build("vgg11_bn", weights, input=TORCHVISION)
-    with pytest.raises(WeightsError, match="vgg without batch norm; found vgg11_bn.*torchvision, onnx"):
-        chosen(["adain"], network)
-
-
-def test_the_card_says_what_matters(tmp_path: Path) -> None:
-    write_exports(tmp_path, ["torchvision", "adain"], stored(CAFFE), "f" * 64, 40)
-    text = (tmp_path / "README.md").read_text()
-    assert "Not for LPIPS or DISTS" in text and "CC BY 4.0" in text and "f" * 64 in text
-    assert "| images | 7 of photographs |" in text and "| pooling and padding | max, zeros |" in text
-    assert "103.939" in text and "2, 5, 9, 12, 16, 19" in text and "unitmean.load(" in text
-    assert "None" not in text and "{" not in text

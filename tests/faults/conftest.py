@@ -1,5 +1,6 @@
 """One small project for all faults, and their count at the end."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import fault_project
@@ -20,8 +21,15 @@ def tally(request: pytest.FixtureRequest) -> Tally:
 
 
 @pytest.fixture(scope="session")
-def project(tally: Tally, tmp_path_factory: pytest.TempPathFactory) -> Project:
+def undisturbed(tally: Tally, tmp_path_factory: pytest.TempPathFactory) -> Project:
     return fault_project.make(serve(), Path(tmp_path_factory.mktemp("faults")), tally)
+
+
+@pytest.fixture
+def project(undisturbed: Project) -> Iterator[Project]:
+    """The same for every fault, whatever became of the fault before."""
+    yield undisturbed
+    undisturbed.restore()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -25,6 +25,7 @@ def test_stopped(project: Project, stage: str, sent: signal.Signals, round_: int
     while (ended := stopped(project, stage, sent, draw, latest)).code == 0:
         project.tally.late[sent.name] += 1
         latest *= 0.8
+        assert latest > 0.01, f"{sent.name} stops {stage} at no moment"
     if sent == signal.SIGKILL:
         assert ended.code == -signal.SIGKILL, ended
     else:

@@ -3,6 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from heads import empty
 from torch import nn
 from torchvision import models
 
@@ -10,11 +11,6 @@ from unitmean.errors import NetworkError, WeightsError
 from unitmean.networks.architectures import build
 from unitmean.networks.inputs import TORCHVISION
 from unitmean.networks.skeleton import skeleton
-
-
-def empty(name):
-    """A full state dict without memory: every tensor is one number, expanded."""
-    return {key: torch.zeros(()).expand(value.shape) for key, value in skeleton(name).state_dict().items()}
 
 
 def cut(name, last):

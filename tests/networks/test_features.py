@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from heads import empty
 
 from unitmean.errors import NetworkError
 from unitmean.networks.architectures import build
@@ -61,8 +62,7 @@ def test_elsewhere_layers_are_module_paths():
 
 
 def layers(name: str, size: int = 64):
-    module = skeleton(name)
-    network = build(name, well_behaved(module, 0), input=CAFFE)
+    network = build(name, empty(name), input=CAFFE)
     return transfer_layers(network, torch.zeros(1, 3, size, size))
 
 

@@ -2,7 +2,9 @@
 
 import difflib
 from collections.abc import Iterable
+from dataclasses import make_dataclass
 from enum import Enum
+from functools import cache
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -43,7 +45,7 @@ def convert(section: str, key: str, value: Any, where: str) -> Any:
     if isinstance(value, str) and "${" in value:
         found = "an interpolation, which nothing resolves here"
     else:
-        node = OmegaConf.structured(sections()[section])
+        node = OmegaConf.structured(_alone(section, key))
         try:
             node[key] = value
             return OmegaConf.to_container(node, enum_to_str=True)[key]  # type: ignore[index, call-overload]
@@ -70,6 +72,12 @@ def require_known(name: str, where: str) -> None:
 def close(name: str, choices: Iterable[str]) -> list[str]:
     """At most three of `choices` that look like `name`."""
     return difflib.get_close_matches(name, list(choices), n=3, cutoff=0.7)
+
+
+@cache
+def _alone(section: str, key: str) -> type:
+    """A schema of one key: to build its section's for each of its keys takes ten times as long."""
+    return make_dataclass(section, [(key, keys(section)[key])])
 
 
 def _words(kind: Any) -> str:
