@@ -10,7 +10,7 @@ from torch import Tensor
 from unitmean.core.style import Losses, Parts, values
 
 # By how much L-BFGS's first step changes a pixel on average, before there is a curvature to tell.
-FIRST = 0.01
+FIRST = 0.003
 # How often a step that doesn't lead down is halved before there is said to be no way down.
 HALVINGS = 14
 # Steps that L-BFGS remembers; torch's own number.
