@@ -40,7 +40,7 @@ fuzz: setup
 audit: .venv/.uv
 	$(VENV)/bin/uv tool run pip-audit --requirement requirements.txt --no-deps --disable-pip --strict $(ARGS) || \
 	  { echo "error: every pinned package must be known to the vulnerability service and have no finding; see above:" \
-	    "raise what it names, or run this where pypi.org answers" >&2; exit 1; }
+	    "raise what it names, or run this where that service answers" >&2; exit 1; }
 
 requirements: .venv/.uv
 	$(VENV)/bin/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --no-annotate \
