@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from pipeline_stages import SMALL, STAGES, run
 from safetensors.torch import save_file
 from scratch_project import copy_settings
-from test_pipeline_stages import SMALL, STAGES, run
 
 from unitmean.commands import repro
 from unitmean.config.compose import as_values, compose
@@ -142,6 +142,7 @@ def test_mistakes_are_told(
     words: str,
 ) -> None:
     monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "argv", ["stage", override])
     with pytest.raises(SystemExit):
-        run(monkeypatch, audit_weights, override)
+        audit_weights()
     assert words in capsys.readouterr().err

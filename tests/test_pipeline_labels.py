@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from pipeline_stages import SMALL, STAGES, run
 from scratch_project import copy_settings
-from test_pipeline_stages import SMALL, STAGES, run
 
 from unitmean.commands import repro
 from unitmean.disk.batches import batches

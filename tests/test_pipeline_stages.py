@@ -7,8 +7,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+import yaml
 from pipeline_stages import SMALL, STAGES, run
-from scratch_project import copy_settings
+from scratch_project import ROOT, copy_settings
 from torch import Tensor
 
 from unitmean.disk.weights import load_weights, save_weights

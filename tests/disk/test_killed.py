@@ -69,7 +69,9 @@ def kept(folder: Path) -> int:
 @pytest.mark.slow
 def test_killed_ten_times_and_equal_byte_for_byte(server, folder):
     clear(folder)
+    began = time.monotonic()
     undisturbed = finish(server, folder)
+    pause = (time.monotonic() - began) / KILLS
     whole = kept(folder)
     assert whole == SHARDS
     clear(folder)
@@ -81,7 +83,7 @@ def test_killed_ten_times_and_equal_byte_for_byte(server, folder):
         wanted = whole * kill // KILLS
         while running.process.is_alive() and kept(folder) < wanted:
             time.sleep(0.001)
-        time.sleep(draw.uniform(0, 0.1 if kill else 1.0))
+        time.sleep(draw.uniform(0, pause))
         os.kill(running.pid, signal.SIGKILL)
         found.append((running.end().code, kept(folder)))
     # They were killed, not finished, and what had been measured stayed.
