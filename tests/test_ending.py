@@ -1,12 +1,13 @@
 """What stopped a program, in one line."""
 
+import contextlib
 import os
 import signal
 import time
 
 import pytest
 
-from unitmean.ending import ending_in_words
+from unitmean.ending import ending_in_words, note_interruptions
 from unitmean.errors import DataError
 
 
@@ -52,6 +53,16 @@ def test_an_interruption_even_if_a_library_makes_another_error_of_it(
         capsys.readouterr().err == "interrupted: work left nothing half-written; the same command goes on\n"
     )
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_an_interruption_that_a_library_swallowed_before(capsys: pytest.CaptureFixture[str]) -> None:
+    note_interruptions()
+    with contextlib.suppress(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(5)
+    assert stopped_by(AttributeError("partially initialised module")) == 130
+    assert capsys.readouterr().err.startswith("interrupted: work ")
+    assert stopped_by(DataError("another time")) == 1
 
 
 def test_who_ignores_interruptions_goes_on_doing_so() -> None:
