@@ -60,7 +60,7 @@ def test_an_interruption_that_a_library_swallowed_before(capsys: pytest.CaptureF
     with contextlib.suppress(KeyboardInterrupt):
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(5)
-    assert stopped_by(AttributeError("partially initialised module")) == 130
+    assert ending_in_words("work", lambda: 0) == 130
     assert capsys.readouterr().err.startswith("interrupted: work ")
     assert stopped_by(DataError("another time")) == 1
 

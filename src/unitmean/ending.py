@@ -35,6 +35,8 @@ def ending_in_words(name: str, work: Callable[[], int]) -> int:
     """
     note_interruptions()
     try:
+        if _pressed:  # while importing, and swallowed
+            raise KeyboardInterrupt
         return work()
     except (Exception, KeyboardInterrupt) as error:
         if interrupted(error):
