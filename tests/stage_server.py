@@ -94,4 +94,7 @@ def program(printed: Connection, folder: Path, stage: str, overrides: list[str],
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # then writing fails with EFBIG
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
     os.write(1, READY)
-    run()
+    try:
+        run()
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # how multiprocessing ends is not the stage's affair
