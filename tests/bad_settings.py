@@ -29,6 +29,7 @@ def by_hand(what: str, make: Callable[[Path], object], outcome: str) -> Case:
 SETTINGS = [
     override("dataset.subset=abc", "dataset.subset must be a whole number or null"),
     override("dataset.subset=1.5", "dataset.subset must be a whole number or null"),
+    override("dataset.subset=???", r"dataset.subset must be a whole number or null; found '.*\?\?\?'"),
     override("dataset.subset=0", "dataset.subset must be at least 1"),
     override("dataset.subset=-3", "dataset.subset must be at least 1"),
     override("dataset.subset=[1,2]", "dataset.subset must be"),

@@ -48,7 +48,9 @@ def convert(section: str, key: str, value: Any, where: str) -> Any:
         node = OmegaConf.structured(_alone(section, key))
         try:
             node[key] = value
-            return OmegaConf.to_container(node, enum_to_str=True)[key]  # type: ignore[index, call-overload]
+            # "???" is OmegaConf's word for a value still to be given, and of every type.
+            plain = OmegaConf.to_container(node, enum_to_str=True, throw_on_missing=True)
+            return plain[key]  # type: ignore[index, call-overload]
         except OmegaConfBaseException:
             found = f"{value!r}"
     raise ConfigError(
