@@ -1,5 +1,7 @@
 """The proof over networks of the zoo's families (docs/zoo.md), rightly rescaled, has nothing to say."""
 
+import os
+
 import pytest
 from proving import Case, normalised
 
@@ -7,7 +9,7 @@ from unitmean.networks.architectures import build
 from unitmean.networks.inputs import TORCHVISION
 from unitmean.networks.seeded import seeded
 
-# Name to height and width in pixels, as small as a network takes.
+# Name to height and width in pixels, as small as a network takes; UNITMEAN_PROVED="vgg19 …" adds others.
 NETWORKS = {
     "alexnet": 64,
     "vgg11": 32,
@@ -23,6 +25,7 @@ NETWORKS = {
     "densenet121": 32,
     "inception_v3": 80,
 }
+NETWORKS |= dict.fromkeys(os.environ.get("UNITMEAN_PROVED", "").split(), 32)
 QUICK = "squeezenet1_1"
 
 

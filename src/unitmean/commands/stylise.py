@@ -8,7 +8,7 @@ from unitmean.config.choices import Init, LayerWeights, Optimiser, Pooling
 from unitmean.config.params import read_params
 from unitmean.config.project import find_root
 from unitmean.disk.atomic import require_writable
-from unitmean.ending import INTERRUPTED
+from unitmean.ending import INTERRUPTED, interrupted
 from unitmean.errors import ConfigError
 
 EPILOG = """\
@@ -94,8 +94,8 @@ def run(options: argparse.Namespace) -> int:
 
         try:
             result = stylise(seen, content, style, weights=weights, descent=descent, on_step=on_step)
-        except KeyboardInterrupt:
-            if not reached:
+        except (Exception, KeyboardInterrupt) as error:
+            if not (interrupted(error) and reached):
                 raise
             write_picture(options.out, latest)
             print(f"\ninterrupted: {options.out} is the picture after {reached} steps", file=sys.stderr)

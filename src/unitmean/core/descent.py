@@ -64,7 +64,7 @@ def lbfgs(at: Objective, start: Tensor) -> Iterator[Point]:
 
     An iteration tries the full step first: one evaluation where it leads down, as it nearly always does.
     """
-    # Gatys et al. take the full step wherever it leads: on badly scaled weights it runs off to NaN.
+    # Gatys et al. take the full step wherever it leads; there are losses from which that doesn't come back.
     point = at(start)
     yield point
     memory: deque[Bend] = deque(maxlen=MEMORY)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ class Measured:
     candidate: Candidate
     means: dict[str, Means]
 
-    @property
+    @cached_property
     def table(self) -> pd.DataFrame:
         """Columns site, channel, mean, standard_error, z, explained.
 
