@@ -129,8 +129,11 @@ def test_a_network_that_is_free_in_part_needs_the_switch() -> None:
     result = unitmean.normalise(model, loader(), strict=False)
     assert result.plan.free.sum() == 4
     assert unitmean.verify(model, result.state, loader(), result).deviations["output"].float64 < 1e-13
-    with pytest.raises(NetworkError, match="must have a rectifier"):
+    with pytest.raises(NetworkError, match="must have a rectifier.*found none: choose"):
         unitmean.normalise(nn.Conv2d(3, 2, 1).eval(), loader())
+    silent = nn.Sequential(nn.Conv2d(3, 4, 3), nn.SiLU(), nn.Conv2d(4, 2, 1)).eval()
+    with pytest.raises(NetworkError, match="must have a rectifier.*found none, but silu: choose"):
+        unitmean.normalise(silent, loader(), strict=False)
 
 
 def test_batches_may_come_from_a_generator_and_must_hold_tensors() -> None:

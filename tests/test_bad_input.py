@@ -16,6 +16,7 @@ from unittest import mock
 
 import bad_archives
 import bad_images
+import bad_labels
 import bad_settings
 import bad_weights
 import pytest
@@ -39,6 +40,7 @@ SECTIONS: dict[str, list[Case]] = {
     "Images": bad_images.IMAGES,
     "Archives": bad_archives.ARCHIVES,
     "Parquet": bad_archives.PARQUET,
+    "Labels": bad_labels.LABELS,
     "Weights": bad_weights.WEIGHTS,
     "Pictures for style transfer": bad_images.PICTURES,
     "Settings": bad_settings.SETTINGS,

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -13,12 +14,13 @@ from scratch_project import copy_settings
 from unitmean.commands import repro
 from unitmean.disk.batches import batches
 from unitmean.disk.containers import list_images
-from unitmean.disk.index import Index, Row, build_rows
+from unitmean.disk.index import Index, Row, build_rows, load_index
 from unitmean.disk.labels import classes
 from unitmean.disk.preprocess import Preprocessing
 from unitmean.networks.architectures import build
 from unitmean.networks.inputs import TORCHVISION
 from unitmean.networks.seeded import seeded
+from unitmean.stages.index_images import index_images
 from unitmean.stages.verify_invariance import verify_invariance
 
 CLASSES, MEASURED, HELD, RIGHT = 1000, 4, 32, 20
@@ -97,6 +99,26 @@ def test_accuracy_is_in_the_proof_the_report_and_on_the_console(
     assert ["accuracy, normalised weights", "0.625"] in lines
 
 
+@pytest.mark.slow
+def test_the_tar_as_downloaded_with_a_list_of_numbers_has_the_same_classes(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    sorted_index = load_index(Path("data/ilsvrc_val/images/index.parquet"))
+    ranks = classes(sorted_index, CLASSES)
+    assert ranks is not None
+    with tarfile.open("val.tar", "w") as tar, Path("val.txt").open("w") as list_:
+        for row in sorted_index.rows:
+            tar.add(Path("images") / row.name, Path(row.name).name)
+            list_.write(f"{Path(row.name).name} {ranks[str(row.label)]}\n")
+    flat = ["dataset.path=val.tar", "dataset.labels=val.txt", "dataset.name=flat"]
+    run(monkeypatch, index_images, *LABELLED, *flat)
+    index = load_index(Path("data/flat/images/index.parquet"))
+    numbers = classes(index, CLASSES)
+    assert numbers is not None
+    assert [numbers[str(row.label)] for row in index.rows] == [ranks[str(r.label)] for r in sorted_index.rows]
+
+
 def test_classes_are_the_synsets_ranks_if_all_are_there(tmp_path: Path) -> None:
     def index(*labels: str | None) -> Index:
         return Index(tuple(Row("", "", None, 1, "", 1, 1, "RGB", label) for label in labels), tmp_path)
@@ -105,3 +127,5 @@ def test_classes_are_the_synsets_ranks_if_all_are_there(tmp_path: Path) -> None:
     assert classes(index("n02", "n01"), 3) is None
     assert classes(index("n02", None), 2) is None
     assert classes(index(None), 1) is None
+    assert classes(index("10", "2", "10"), 11) == {"10": 10, "2": 2}
+    assert classes(index("10", "2"), 10) is None

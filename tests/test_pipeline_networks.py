@@ -91,3 +91,15 @@ def test_a_network_free_in_part_is_refused_before_it_is_measured(
         "rescale.strict=false" in words
         and not (folder / "data/mobilenet_v3_small/statistics.parquet").exists()
     )
+
+
+def test_a_network_without_rectifiers_is_refused_strict_or_not(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder)
+    settings = [*SMALL, "model=mobilenet_v2", "rescale.strict=false"]
+    run(monkeypatch, fetch_weights, *settings)
+    with pytest.raises(SystemExit):
+        run(monkeypatch, collect_statistics, *settings)
+    words = capsys.readouterr().err
+    assert words.startswith("error: a network must have a rectifier") and "found none, but hardtanh" in words

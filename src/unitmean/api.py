@@ -21,9 +21,9 @@ from unitmean.core.invariance import Comparison, Networks, compare
 from unitmean.core.moments import Moments, per_image, with_counts
 from unitmean.core.observe import OUTPUT, Observer, observe, reduce_at, without_gradient
 from unitmean.core.plan import Plan
-from unitmean.core.reload import double, reloaded
+from unitmean.core.reload import double, reloaded, same
 from unitmean.core.scales import choose
-from unitmean.core.strict import require_whole
+from unitmean.core.strict import require_rectifier, require_whole
 from unitmean.errors import DataError
 
 Statistics = dict[str, Moments]
@@ -113,6 +113,7 @@ def normalise(
     """
     first, rest = _peek(batches)
     plan = analyse(model, first, outputs=outputs)
+    require_rectifier(plan)
     if strict:
         require_whole(plan, "strict=False")
     statistics = measure(model, rest, plan, histograms=statistic == "quantile")
@@ -146,11 +147,14 @@ def verify(
 
     original = model.state_dict()
     exact = plan.rescale(scales, original, dtype=torch.float64) if plan else double(state)
+    right = plan.rescale(scales, original) if plan else state
+    file = observer(state, torch.float32)
     networks = Networks(
         observer(double(original), torch.float64),
         observer(exact, torch.float64),
         observer(original, torch.float32),
-        observer(state, torch.float32),
+        file,
+        file if same(right, state) else observer(right, torch.float32),
     )
     undo = {site.name: site.along(scales[site.variables]) for site in plan.sites} if plan else {}
     undone = {place: scale.to(first.device) for place, scale in undo.items()}

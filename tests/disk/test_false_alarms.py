@@ -41,6 +41,11 @@ def of(name: str, rounding: str = "none") -> Case:
 def test_no_false_alarm(name: str) -> None:
     proof = of(name).prove()
     assert proof.failures == []
+    assert all(
+        deviation.float32_ratio <= 2 + 1e-6  # of two right networks, by the triangle inequality
+        for comparison in proof.comparisons.values()
+        for deviation in comparison.deviations.values()
+    )
     # The proof did look: at every kind of input, every place, means, choices.
     assert len(proof.comparisons) >= 6 and proof.behaviour is not None and proof.behaviour.images == 3 + 8
     assert (proof.means["status"] != "dead").mean() > 0.5

@@ -12,6 +12,7 @@ DATASET = {
     "name": "tiny",
     "source": "generated",
     "path": None,
+    "labels": None,
     "seed": 0,
     "count": 3,
     "size": 16,

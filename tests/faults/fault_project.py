@@ -41,7 +41,6 @@ OVERRIDES = [
     "rescale.max_dead_fraction=1",
     "verify.images=1",
     "verify.heldout=4",
-    "verify.max_float32_ratio=8",
     "transfer.size=48",
     "transfer.steps=2",
     "transfer.min_decrease=0",

@@ -23,10 +23,10 @@ HEADER = """\
 
 What `unitmean zoo` found on {day} (torch {torch}). *Free* channels of the rectifiers may have any factor;
 *tied* ones of these share it with others, as in a residual stream. What no factor passes is *forbidden by*:
-a network with such an operator is refused unless `rescale.strict=false`. *Change* is that of the float64
-output, relative, under random log-normal factors (sigma 0.7) on all that is free, with random weights and
-batch-norm statistics, auxiliary heads included. *Seconds* are those of the analysis, nearly all
-`torch.export`'s own.
+a network with such an operator is refused unless `rescale.strict=false`, one without a rectifier always.
+*Change* is that of the float64 output, relative, under random log-normal factors (sigma 0.7) on all that is
+free, with random weights and batch-norm statistics, auxiliary heads included. *Seconds* are those of the
+analysis, nearly all `torch.export`'s own.
 
 | network | rectifiers | channels | free | tied | forbidden by | change | s |
 |---|---:|---:|---:|---:|---|---:|---:|

@@ -48,7 +48,7 @@ def groups(conf: Path) -> dict[str, list[str]]:
 
 
 def _spelt_out(text: str) -> str:
-    """`audit=true` as `audit.enabled=true`, and so for every section that has such a key."""
+    """`audit=true` as `audit.enabled=true`: Hydra takes no group's choice that is named true."""
     name, _, value = text.partition("=")
     switch = name in sections() and "enabled" in keys(name)
     return f"{name}.enabled={value}" if switch else text

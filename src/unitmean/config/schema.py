@@ -57,6 +57,7 @@ class Dataset:
     name: str = "generated"  # names the folder data/<name>/images
     source: DatasetSource = DatasetSource.generated
     path: str | None = None  # folder, ilsvrc_val: a folder or a tar; webdataset, parquet: folder or files
+    labels: str | None = None  # a text file of names and synsets or class numbers; null: synsets in the names
     url: str | None = None  # url: an archive, plain or compressed by gzip, bzip2 or xz
     digest: str | None = None  # url: the archive's sha256, or "md5:" and its md5
     subset: int | None = None  # how many images to measure, drawn in hash order; null: all
@@ -132,7 +133,7 @@ class Verify:
     heldout: int = 32  # images behind dataset.subset, on which means and choices are measured once more
     seed: int = 0
     max_float64_difference: float = 1e-12  # relative
-    max_float32_ratio: float = 3.0  # of float32's own error against float64
+    max_float32_ratio: float = 3.0  # of float32's own error; two right networks differ by at most 2
     max_mean_error: float = 1e-3  # of a re-measured channel mean against its target
     min_top1_agreement: float = 1.0
 

@@ -50,7 +50,7 @@ def trace(
 
 
 def _unlifted(program: ExportedProgram) -> fx.GraphModule:
-    """`program.module()` without its deep copy, which takes a second; the outputs are flat."""
+    """`program.module()` without its deep copy, which takes long; the outputs are flat."""
     graph, copied = fx.Graph(), {}
     stored = {spec.arg.name: spec.target for spec in program.graph_signature.input_specs}
     for node in program.graph.find_nodes(op="placeholder"):

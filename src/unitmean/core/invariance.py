@@ -1,5 +1,6 @@
 """How far a rescaled network is from the original, seen against float32's own error."""
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -15,13 +16,15 @@ from unitmean.core.observe import OUTPUT, Observer
 class Networks:
     """The original and the rescaled network, each in float64 and float32, observed at the same places.
 
-    In float64 the rescaled weights are exact (never cast), in float32 they are those of the file.
+    In float64 the rescaled weights are exact (never cast), in float32 they are those of the file; right32 has
+    the exact ones rounded to float32, and is rescaled32 itself where the file has these very numbers.
     """
 
     original64: Observer
     rescaled64: Observer
     original32: Observer
     rescaled32: Observer
+    right32: Observer
 
 
 @dataclass(frozen=True)
@@ -29,12 +32,21 @@ class Deviation:
     """Largest absolute differences at one place, relative to the largest value of the float64 original there.
 
     float64: exact rescaled against original, both in float64. float32: the same in float32, with the file's
-    weights. float32_error: float32 against float64, both of the original: what float32 itself gets wrong.
+    weights. float32_error: float32 against float64 of one and the same network, the original or the rightly
+    rescaled one, whichever float32 serves worse. By the triangle inequality a right file's float32 is at most
+    twice this, and float64, at any place and for any input; a wrong file's weights have no part in it.
     """
 
     float64: float
     float32: float
     float32_error: float
+
+    @property
+    def float32_ratio(self) -> float:
+        """float32 over float32_error: at most 2 for a right file; 0 where nothing differs, else infinite."""
+        if self.float32_error == 0:
+            return 0.0 if self.float32 == 0 else math.inf
+        return self.float32 / self.float32_error
 
 
 @dataclass(frozen=True)
@@ -62,14 +74,16 @@ def compare(
         with torch.inference_mode():
             a, b = networks.original64(x.double()), networks.rescaled64(x.double())
             c, d = networks.original32(x.float()), networks.rescaled32(x.float())
+            e = d if networks.right32 is networks.rescaled32 else networks.right32(x.float())
             for place, scale in scales.items():
-                undone64, undone32 = b[place] * scale, d[place] * scale.to(d[place].dtype)
+                exact = b[place] * scale
+                error = torch.maximum(_largest(c[place] - a[place]), _largest(e[place] * scale - exact))
                 found = torch.stack(
                     [
                         _largest(a[place]),
-                        _largest(a[place] - undone64),
-                        _largest(c[place] - undone32),
-                        _largest(c[place] - a[place]),
+                        _largest(a[place] - exact),
+                        _largest(c[place] - d[place] * scale),
+                        error,
                     ]
                 )
                 # maximum propagates NaN, so that a NaN can't hide behind a small difference

@@ -23,6 +23,13 @@ def double(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: t.double() if t.is_floating_point() else t for name, t in state.items()}
 
 
+def same(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
+    """Whether both have the same names with equal numbers of equal dtypes."""
+    return one.keys() == other.keys() and all(
+        tensor.dtype == other[name].dtype and torch.equal(tensor, other[name]) for name, tensor in one.items()
+    )
+
+
 def load(module: nn.Module, state: Mapping[str, Tensor]) -> None:
     """Give the module these very tensors, as far as it reads them at inference.
 

@@ -8,6 +8,17 @@ from unitmean.core.variables import ONE
 from unitmean.errors import NetworkError
 
 
+def require_rectifier(plan: Plan) -> None:
+    """NetworkError where there is nothing to normalise."""
+    if not plan.sites:
+        others = ", ".join(dict.fromkeys(obstacle.operator for obstacle in plan.obstacles))
+        raise NetworkError(
+            "a network must have a rectifier (ReLU, leaky or parametric) to be normalised; found none"
+            + (f", but {others}" if others else "")
+            + ": choose another network"
+        )
+
+
 def require_whole(plan: Plan, switch: str, names: Mapping[str, str] | None = None) -> None:
     """NetworkError unless every rectifier's channels are free or the network's output.
 
@@ -21,10 +32,6 @@ def require_whole(plan: Plan, switch: str, names: Mapping[str, str] | None = Non
             f"a network must be normalised as a whole; {first.operator}{where} forbids it: {first.reason}. "
             f"{len(plan.obstacles)} operators do:\n{table(plan, names or {})}\n"
             f"{switch} normalises what is free"
-        )
-    if not plan.sites:
-        raise NetworkError(
-            "a network must have a rectifier to be normalised; found none: there is nothing to do"
         )
 
 

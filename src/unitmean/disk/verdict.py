@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from unitmean.core.observe import OUTPUT
-from unitmean.disk.proof import Tolerances, noise_floor
+from unitmean.disk.proof import Tolerances
 from unitmean.disk.prove import Proof
 from unitmean.disk.remeasure import largest_error, within
 from unitmean.errors import InvarianceError
@@ -19,8 +19,6 @@ def details(proof: Proof, allowed: Tolerances) -> dict[str, Any]:
     """Everything but the tables: figures, tolerances, failures; JSON can hold it."""
     comparisons, means, behaviour = proof.comparisons, proof.means, proof.behaviour
     outputs = {kind: comparison.deviations[OUTPUT] for kind, comparison in comparisons.items()}
-    floor = noise_floor(comparisons.values())[OUTPUT]
-    float32 = _worst(d.float32 for d in outputs.values())
     chosen = proof.held.behaviour
     labelled = chosen if chosen is not None and chosen.labelled else None
     return {
@@ -30,9 +28,9 @@ def details(proof: Proof, allowed: Tolerances) -> dict[str, Any]:
         "differing": [{"tensor": d.tensor, "why": d.why, "ulps": _finite(d.ulps)} for d in proof.wrong],
         "inputs": list(comparisons),
         "float64_difference": _finite(_worst(d.float64 for d in outputs.values())),
-        "float32_difference": _finite(float32),
-        "float32_error": _finite(floor),
-        "float32_ratio": _finite(float32 / floor if floor else 0.0),
+        "float32_difference": _finite(_worst(d.float32 for d in outputs.values())),
+        "float32_error": _finite(_worst(d.float32_error for d in outputs.values())),
+        "float32_ratio": _finite(_worst(d.float32_ratio for d in outputs.values())),
         "bit_identical": all(comparison.bit_identical for comparison in comparisons.values()),
         "max_mean_error": _finite(largest_error(means)),
         "images": proof.images,

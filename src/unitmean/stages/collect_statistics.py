@@ -8,7 +8,7 @@ import unitmean
 from unitmean.config.project import find_root
 from unitmean.core.analysis import analyse
 from unitmean.core.device import choose_device, choose_precision
-from unitmean.core.strict import require_whole
+from unitmean.core.strict import require_rectifier, require_whole
 from unitmean.disk.atomic import write_text
 from unitmean.disk.cluster import by_ray
 from unitmean.disk.collecting import Target, collect, control, error_report, ratios
@@ -34,6 +34,7 @@ def collect_statistics(run: Run) -> str:
     preprocessing = Preprocessing(**run.params.preprocess)
     size = preprocessing.output_size
     plan = analyse(network.module, torch.zeros(1, 3, size, size))
+    require_rectifier(plan)
     if run.params.rescale.strict:  # here, because refusing after hours of measuring would be unkind
         require_whole(plan, "rescale.strict=false", network.layers)
     identity = {"weights": sha256(weights), "model": dict(model)}

@@ -1,5 +1,6 @@
 """The stage that finds the images, or generates them, and describes them in hash order."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from unitmean.disk.datasets import (
 )
 from unitmean.disk.folders import writing_folder
 from unitmean.disk.index import build_rows_of, recorded_path, write_index, write_skipped
+from unitmean.disk.labels import Labels
 from unitmean.errors import ConfigError
 from unitmean.stages.entry import Run, stage
 
@@ -23,13 +25,18 @@ from unitmean.stages.entry import Run, stage
 def index_images(run: Run) -> str:
     """Decode every image of the data set once and write one row for each."""
     dataset, out, root = run.params.dataset, run.out("images"), find_root()
+    labels = Labels(root / Path(dataset.labels).expanduser()) if dataset.labels else None
     with writing_folder(out) as folder:
         parts = [
             # What is made here has its final place only when the folder has its name.
             (container, entries, recorded_path(out / container.name if made else container, root))
             for container, entries, made in _find(dataset, folder, root)
         ]
+        if labels is not None:
+            labels.require([entry.name for _, entries, _ in parts for entry in entries])
         rows, skipped = build_rows_of(parts, seed=dataset.seed, skip=dataset.on_error == "skip")
+        if labels is not None:
+            rows = [replace(row, label=labels.get(row.name)) for row in rows]
         write_index(folder / "index.parquet", rows)
         write_skipped(folder / "skipped.csv", skipped)
     more = f" and {len(parts) - 1} more" if len(parts) > 1 else ""
