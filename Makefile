@@ -4,7 +4,8 @@
 #   make test                         style, types and tests
 #   make faults                       kills, full disks and changed files, more than `make test` has
 #   make fuzz                         damaged files for every reader; UNITMEAN_FUZZ=20000 executions each
-#   make audit                        known vulnerabilities of what requirements.txt pins; needs the network
+#   make audit                        known vulnerabilities of what requirements.txt pins; needs the network, or
+#   make audit ADVISORIES=FOLDER      by a clone of pypa/advisory-database
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
@@ -37,7 +38,8 @@ lint: setup
 fuzz: setup
 	$(IN_VENV) UNITMEAN_FUZZ="$${UNITMEAN_FUZZ:-5000}" pytest tests/fuzz -s $(ARGS)
 
-audit: .venv/.uv
+audit: $(if $(ADVISORIES),setup,.venv/.uv)
+	$(if $(ADVISORIES),$(VENV)/bin/python tests/advisories.py "$(ADVISORIES)") \
 	$(VENV)/bin/uv tool run pip-audit --requirement requirements.txt --no-deps --disable-pip --strict $(ARGS) || \
 	  { echo "error: every pinned package must be known to the vulnerability service and have no finding; see above:" \
 	    "raise what it names, or run this where that service answers" >&2; exit 1; }

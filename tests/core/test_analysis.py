@@ -224,6 +224,14 @@ def test_training_mode_and_untraceable_modules_are_refused() -> None:
         analyse(branching, image())
 
 
+def test_an_input_that_is_too_small_is_said_to_be_without_a_traceback(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(NetworkError, match=r"input of 2 x 3 x 8 x 8: .*too small.*Give a larger input"):
+        analyse(nn.Sequential(nn.MaxPool2d(9), nn.ReLU()).eval(), torch.zeros(2, 3, 8, 8))
+    assert capfd.readouterr().err == ""
+
+
 def test_dividing_without_compensating_is_noticed() -> None:
     """The test itself can fail: a plan that forgets what the next layer must absorb changes the output."""
     module = chain()

@@ -1,5 +1,9 @@
 """A module as a graph of ATen operators without side effects."""
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, fx, nn
@@ -28,15 +32,16 @@ def trace(
     shapes = ({0: Dim.AUTO},) if dynamic else None
     try:
         module.training = heads
-        with torch.no_grad():
+        with torch.no_grad(), _unlogged():
             program = export(module, (example,), dynamic_shapes=shapes, strict=False)
     except OSError:  # not the network's fault
         raise
     except Exception as error:  # torch.export raises errors of a dozen unrelated types
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise NetworkError(
-            f"the network must be traceable by torch.export, which says: {first}. "
-            "Take data-dependent control flow out of its forward, or wrap the part to be normalised."
+            "the network must be traceable by torch.export; found, with an input of "
+            f"{' x '.join(map(str, example.shape))}: {first.rstrip('.')}. Give a larger input if that is too "
+            "small, take data-dependent control flow out of its forward, or wrap the part to be normalised"
         ) from error
     finally:
         module.training = False
@@ -47,6 +52,17 @@ def trace(
     traced.graph.eliminate_dead_code()
     traced.recompile()
     return traced
+
+
+@contextmanager
+def _unlogged() -> Iterator[None]:
+    """torch logs a traceback of what it raises as well."""
+    log = logging.getLogger("torch._subclasses.fake_tensor")
+    before, log.disabled = log.disabled, True
+    try:
+        yield
+    finally:
+        log.disabled = before
 
 
 def _unlifted(program: ExportedProgram) -> fx.GraphModule:
