@@ -17,15 +17,15 @@ from torch.utils.flop_counter import FlopCounterMode
 from torchvision import models
 from torchvision.transforms import v2
 
+from unitmean.collect.collecting import collect, control, ratios
+from unitmean.collect.measurement import Measurement
+from unitmean.collect.moments import to_frame, write_parquet
 from unitmean.core.analysis import analyse
-from unitmean.disk.batches import batches
-from unitmean.disk.collecting import collect, control, ratios
-from unitmean.disk.containers import list_images
-from unitmean.disk.decode import decode
-from unitmean.disk.index import Index, build_rows
-from unitmean.disk.measurement import Measurement
-from unitmean.disk.moments import to_frame, write_parquet
-from unitmean.disk.preprocess import Preprocessing
+from unitmean.images.batches import batches
+from unitmean.images.containers import list_images
+from unitmean.images.decode import decode
+from unitmean.images.index import Index, build_rows
+from unitmean.images.preprocess import Preprocessing
 from unitmean.networks.architectures import build
 from unitmean.networks.inputs import TORCHVISION
 

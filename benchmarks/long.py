@@ -18,14 +18,14 @@ import torch
 from memory import forget_peak, memory
 from safetensors.torch import load_file, save_file
 
+from unitmean.collect.collecting import collect
+from unitmean.collect.measurement import Advance, Measurement
+from unitmean.collect.shards import Sums
 from unitmean.core.analysis import analyse
-from unitmean.disk.collecting import collect
-from unitmean.disk.containers import list_images
-from unitmean.disk.deadleaves import write_tar
-from unitmean.disk.index import Index, build_rows
-from unitmean.disk.measurement import Advance, Measurement
-from unitmean.disk.preprocess import Preprocessing
-from unitmean.disk.shards import Sums
+from unitmean.images.containers import list_images
+from unitmean.images.deadleaves import write_tar
+from unitmean.images.index import Index, build_rows
+from unitmean.images.preprocess import Preprocessing
 from unitmean.networks.architectures import build
 from unitmean.networks.inputs import TORCHVISION
 from unitmean.networks.seeded import seeded

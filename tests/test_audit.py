@@ -12,10 +12,10 @@ from unitmean.cli import main
 from unitmean.core.analysis import analyse
 from unitmean.core.mean import channel_means
 from unitmean.core.scales import choose
-from unitmean.disk.batches import batches
-from unitmean.disk.containers import list_images
-from unitmean.disk.index import Index, build_rows
-from unitmean.disk.preprocess import Preprocessing
+from unitmean.images.batches import batches
+from unitmean.images.containers import list_images
+from unitmean.images.index import Index, build_rows
+from unitmean.images.preprocess import Preprocessing
 from unitmean.networks.architectures import build
 from unitmean.networks.inputs import TORCHVISION
 

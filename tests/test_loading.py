@@ -13,13 +13,13 @@ from safetensors.torch import save_file
 from torch import nn
 
 import unitmean
-from unitmean.disk.networks import Stored
-from unitmean.disk.pictures import write_picture
-from unitmean.disk.weights import save_weights
 from unitmean.errors import NetworkError, WeightsError
 from unitmean.exports.write import write_exports
 from unitmean.networks.architectures import build
 from unitmean.networks.inputs import CAFFE
+from unitmean.transfer.pictures import write_picture
+from unitmean.weights.files import save_weights
+from unitmean.weights.networks import Stored
 
 ROOT = Path(__file__).resolve().parents[1]
 METADATA = {"model": "vgg11", "input": CAFFE.to_dict(), "truncated": True}

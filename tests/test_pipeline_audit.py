@@ -13,13 +13,13 @@ from scratch_project import copy_settings
 
 from unitmean.commands import repro
 from unitmean.config.compose import as_values, compose
-from unitmean.disk.weights import load_weights
 from unitmean.networks.seeded import seeded
 from unitmean.report.numbers import number
 from unitmean.stages import audit_weights as module
 from unitmean.stages.audit_weights import audit_weights
 from unitmean.stages.fetch_weights import fetch_weights
 from unitmean.stages.report import report
+from unitmean.weights.files import load_weights
 
 FILE = [
     "model=vgg11",

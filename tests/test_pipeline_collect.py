@@ -11,7 +11,7 @@ from heads import conv2_1
 from safetensors.torch import save_file
 from scratch_project import copy_settings
 
-from unitmean.disk.moments import read_parquet
+from unitmean.collect.moments import read_parquet
 from unitmean.stages.collect_statistics import collect_statistics
 from unitmean.stages.fetch_weights import fetch_weights
 from unitmean.stages.index_images import index_images

@@ -12,11 +12,11 @@ from pipeline_stages import SMALL, STAGES, run
 from scratch_project import copy_settings
 
 from unitmean.commands import repro
-from unitmean.disk.batches import batches
-from unitmean.disk.containers import list_images
-from unitmean.disk.index import Index, Row, build_rows, load_index
-from unitmean.disk.labels import classes
-from unitmean.disk.preprocess import Preprocessing
+from unitmean.images.batches import batches
+from unitmean.images.containers import list_images
+from unitmean.images.index import Index, Row, build_rows, load_index
+from unitmean.images.labels import classes
+from unitmean.images.preprocess import Preprocessing
 from unitmean.networks.architectures import build
 from unitmean.networks.inputs import TORCHVISION
 from unitmean.networks.seeded import seeded

@@ -11,10 +11,10 @@ from pipeline_stages import SMALL, STAGES, run
 from safetensors.torch import save_file
 from scratch_project import copy_settings
 
-from unitmean.disk.weights import load_weights
 from unitmean.stages.collect_statistics import collect_statistics
 from unitmean.stages.fetch_weights import fetch_weights
 from unitmean.stages.index_images import index_images
+from unitmean.weights.files import load_weights
 
 ON_A_NETWORK = [stage for stage in STAGES if stage is not index_images]
 

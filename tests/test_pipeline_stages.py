@@ -12,10 +12,10 @@ from pipeline_stages import SMALL, STAGES, run
 from scratch_project import ROOT, copy_settings
 from torch import Tensor
 
-from unitmean.disk.weights import load_weights, save_weights
 from unitmean.stages.rescale_weights import rescale_weights
 from unitmean.stages.transfer_style import transfer_style
 from unitmean.stages.verify_invariance import verify_invariance
+from unitmean.weights.files import load_weights, save_weights
 
 State = dict[str, Tensor]
 

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Literal
 
-from unitmean.disk.networks import read_network
-from unitmean.disk.weights import load_weights
 from unitmean.errors import WeightsError
 from unitmean.networks.loaded import Loaded
+from unitmean.weights.files import load_weights
+from unitmean.weights.networks import read_network
 
 
 def load(

@@ -12,11 +12,11 @@ from PIL import Image
 from unitmean.cli import main
 from unitmean.config.check import check
 from unitmean.config.compose import as_values, compose
-from unitmean.disk.pictures import write_picture
 from unitmean.disk.progress import Bar
-from unitmean.disk.weights import save_weights
 from unitmean.errors import ConfigError
 from unitmean.networks.inputs import TORCHVISION
+from unitmean.transfer.pictures import write_picture
+from unitmean.weights.files import save_weights
 
 
 @pytest.fixture

@@ -4,10 +4,10 @@ from functools import cache
 
 import torch
 
-from unitmean.disk.networks import Stored
 from unitmean.networks.architectures import build
 from unitmean.networks.inputs import Input
 from unitmean.networks.skeleton import skeleton
+from unitmean.weights.networks import Stored
 
 METADATA = {
     "licence": "CC BY 4.0",

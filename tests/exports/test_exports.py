@@ -15,14 +15,14 @@ from heads import empty, good
 from torch import nn
 from torchvision import models
 
-from unitmean.disk.layouts import canonical
-from unitmean.disk.networks import Stored
 from unitmean.exports.layouts import LAYOUTS, preprocessing
 from unitmean.exports.write import require_exports, write_exports
 from unitmean.networks.architectures import build
 from unitmean.networks.inputs import CAFFE, TORCHVISION, Input
 from unitmean.networks.loaded import Loaded
 from unitmean.networks.seeded import seeded
+from unitmean.weights.layouts import canonical
+from unitmean.weights.networks import Stored
 
 VGG19 = [64, 64, "P", 128, 128, "P", *[256] * 4, "P", *[512] * 4, "P", *[512] * 4, "P"]
 

@@ -12,8 +12,8 @@ import pytest
 from fault_project import Project, one_error
 from stage_server import start
 
-from unitmean.disk.datasets import generate
-from unitmean.disk.index import load_index
+from unitmean.images.datasets import generate
+from unitmean.images.index import load_index
 
 pytestmark = pytest.mark.slow
 

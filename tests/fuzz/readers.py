@@ -17,13 +17,13 @@ import torch
 from PIL import Image
 from safetensors.torch import save
 
-from unitmean.disk.containers import list_images, read_bytes
-from unitmean.disk.decode import decode
-from unitmean.disk.index import SCHEMA, load_index, write_index
-from unitmean.disk.pictures import content_picture
-from unitmean.disk.tables import _group, _layout
-from unitmean.disk.weights import load_weights, read_tensors, save_weights
 from unitmean.errors import UnitmeanError
+from unitmean.images.containers import list_images, read_bytes
+from unitmean.images.decode import decode
+from unitmean.images.index import SCHEMA, load_index, write_index
+from unitmean.images.tables import _group, _layout
+from unitmean.transfer.pictures import content_picture
+from unitmean.weights.files import load_weights, read_tensors, save_weights
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def own_weights() -> list[bytes]:
 
 
 def indices() -> list[bytes]:
-    from unitmean.disk.index import Row
+    from unitmean.images.index import Row
 
     rows = [Row("images.tar", f"{i}.jpg", 512 * i, 9, "0" * 64, 4, 4, "RGB", None) for i in range(3)]
     assert len(SCHEMA) == 9

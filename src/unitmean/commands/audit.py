@@ -11,10 +11,10 @@ from unitmean.errors import ConfigError, DataError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from unitmean.audit.measured import Measured
+    from unitmean.audit.published import Published
     from unitmean.core.recover import Recovered
-    from unitmean.disk.audit import Published
-    from unitmean.disk.index import Index
-    from unitmean.disk.measured import Measured
+    from unitmean.images.index import Index
 
 EPILOG = """\
 Every candidate measurement (resizing, padding, pooling and, where the file doesn't say, the input) is tried
@@ -43,8 +43,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     # torch takes seconds to import, which `--help` shouldn't.
-    from unitmean.disk.audit import compare_with, read_published, try_candidates
-    from unitmean.disk.candidates import Trials
+    from unitmean.audit.candidates import Trials
+    from unitmean.audit.published import compare_with, read_published, try_candidates
 
     if options.limit < 2:
         raise ConfigError(f"--limit must be at least 2, for standard errors; found {options.limit!r}")
@@ -69,8 +69,8 @@ def run(options: argparse.Namespace) -> int:
 def _index(path: Path | None, limit: int) -> "Index":
     from unitmean.config.params import read_params
     from unitmean.config.project import find_root
-    from unitmean.disk.containers import list_images
-    from unitmean.disk.index import Index, build_rows, load_index
+    from unitmean.images.containers import list_images
+    from unitmean.images.index import Index, build_rows, load_index
 
     if path is None:
         root = find_root()

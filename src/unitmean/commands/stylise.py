@@ -52,13 +52,13 @@ def run(options: argparse.Namespace) -> int:
     # torch takes seconds, which a misspelt option shouldn't.
     from unitmean.core.style import Losses, LossWeights, Picture
     from unitmean.core.stylise import Descent, stylise
-    from unitmean.disk.networks import read_network
-    from unitmean.disk.pictures import content_picture, style_picture, write_picture
     from unitmean.disk.progress import Bar
-    from unitmean.disk.transfer import require_finite
-    from unitmean.disk.weights import load_weights
     from unitmean.networks.features import features
     from unitmean.networks.transfer_layers import transfer_layers
+    from unitmean.transfer.losses import require_finite
+    from unitmean.transfer.pictures import content_picture, style_picture, write_picture
+    from unitmean.weights.files import load_weights
+    from unitmean.weights.networks import read_network
 
     content = content_picture(options.content, options.size)
     style = style_picture(options.style, *content.shape[2:], seed=options.seed)

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import unitmean.core
 import unitmean.networks
+from unitmean.collect.measurement import code_hash
 from unitmean.disk.atomic import write_json, write_text
-from unitmean.disk.measurement import code_hash
 from unitmean.disk.progress import watched
 from unitmean.errors import ConfigError, NetworkError
 from unitmean.networks.zoo import Entry, examine, names

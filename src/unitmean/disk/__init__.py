@@ -1,1 +1,1 @@
-"""Things on disk: images, weights, tables. Nothing half-written ever has a final name."""
+"""Files: written whole or not at all, fetched, followed by a bar."""

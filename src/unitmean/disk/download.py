@@ -10,7 +10,7 @@ import requests
 from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
 
 from unitmean.console import console, lively
-from unitmean.disk.weights import sha256
+from unitmean.disk.digest import sha256
 from unitmean.errors import ConfigError, DownloadError
 
 CHUNK = 1 << 16  # bytes: what a cut connection can cost

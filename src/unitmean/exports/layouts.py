@@ -1,7 +1,7 @@
 """A network's weights under the keys of the programs that people load them with.
 
-The inverse of `unitmean.disk.layouts`. Each function takes a network and its state dict under torchvision's
-keys and returns what the other program's `load_state_dict` takes; tensors are shared, not copied.
+The inverse of `unitmean.weights.layouts`. Each function takes a network and its state dict under
+torchvision's keys and returns what the other program's `load_state_dict` takes, of the same tensors.
 """
 
 import re

@@ -7,11 +7,11 @@ from typing import Any
 import torch
 
 from unitmean.disk.atomic import write_text, writing
-from unitmean.disk.networks import Stored
-from unitmean.disk.weights import sha256
+from unitmean.disk.digest import sha256
 from unitmean.exports.card import card
 from unitmean.exports.layouts import LAYOUTS, chosen
 from unitmean.exports.onnx import require_onnx, write_onnx
+from unitmean.weights.networks import Stored
 
 
 def require_exports(names: list[str], stored: Stored) -> list[str]:

@@ -88,7 +88,7 @@ def read_parquet(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     """A table and its provenance; DataError where there is none."""
     try:
         table = pq.read_table(path, partitioning=None)
-        # Not disk/moments.py, which imports torch.
+        # Not collect/moments.py, which imports torch.
         return table.to_pandas(), json.loads((table.schema.metadata or {}).get(b"unitmean", b"{}"))
     except (OSError, ValueError) as error:
         raise _unusable(path, "Parquet", error) from error

@@ -17,10 +17,10 @@ def audit_weights(run: Run) -> str:
         write_json(run.out("audit.json"), {})
         return "not asked for; audit=true tries how the weights may have been normalised"
     # torch takes seconds to import, which a run without an audit shouldn't.
-    from unitmean.disk.audit import read_fetched, try_candidates
-    from unitmean.disk.candidates import Trials
-    from unitmean.disk.index import load_index
-    from unitmean.disk.measured import candidate_table, figures
+    from unitmean.audit.candidates import Trials
+    from unitmean.audit.measured import candidate_table, figures
+    from unitmean.audit.published import read_fetched, try_candidates
+    from unitmean.images.index import load_index
 
     published = read_fetched(run.dep("weights.safetensors"), run.params.model.name)
     every = load_index(run.dep("images") / "index.parquet")

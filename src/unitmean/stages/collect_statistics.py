@@ -5,21 +5,21 @@ from typing import Any
 import torch
 
 import unitmean
+from unitmean.collect.cluster import by_ray
+from unitmean.collect.collecting import Target, collect, control, error_report, ratios
+from unitmean.collect.measurement import Measurement
+from unitmean.collect.moments import summary, to_frame, write_parquet
+from unitmean.collect.shards import Engine, local, measure
 from unitmean.config.project import find_root
 from unitmean.core.analysis import analyse
 from unitmean.core.device import choose_device, choose_precision
 from unitmean.core.strict import require_rectifier, require_whole
 from unitmean.disk.atomic import write_text
-from unitmean.disk.cluster import by_ray
-from unitmean.disk.collecting import Target, collect, control, error_report, ratios
-from unitmean.disk.index import index_hash, load_index
-from unitmean.disk.measurement import Measurement
-from unitmean.disk.moments import summary, to_frame, write_parquet
-from unitmean.disk.networks import read_network
-from unitmean.disk.preprocess import Preprocessing
-from unitmean.disk.shards import Engine, local, measure
-from unitmean.disk.weights import sha256
+from unitmean.disk.digest import sha256
+from unitmean.images.index import index_hash, load_index
+from unitmean.images.preprocess import Preprocessing
 from unitmean.stages.entry import Run, stage
+from unitmean.weights.networks import read_network
 
 ENGINES: dict[str, Engine] = {"local": local, "ray": by_ray}
 

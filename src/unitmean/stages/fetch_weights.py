@@ -2,9 +2,9 @@
 
 from unitmean.config.project import find_root
 from unitmean.disk.atomic import write_json
-from unitmean.disk.sources import Request, fetch
-from unitmean.disk.weights import save_weights
 from unitmean.stages.entry import Run, stage
+from unitmean.weights.files import save_weights
+from unitmean.weights.sources import Request, fetch
 
 
 @stage

@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from unitmean.config.project import find_root
-from unitmean.disk.containers import Container, Entry
-from unitmean.disk.datasets import (
+from unitmean.disk.folders import writing_folder
+from unitmean.errors import ConfigError
+from unitmean.images.containers import Container, Entry
+from unitmean.images.datasets import (
     download_archive,
     find_folder,
     find_ilsvrc_val,
@@ -14,10 +16,8 @@ from unitmean.disk.datasets import (
     generate,
     resolve,
 )
-from unitmean.disk.folders import writing_folder
-from unitmean.disk.index import build_rows_of, recorded_path, write_index, write_skipped
-from unitmean.disk.labels import Labels
-from unitmean.errors import ConfigError
+from unitmean.images.index import build_rows_of, recorded_path, write_index, write_skipped
+from unitmean.images.labels import Labels
 from unitmean.stages.entry import Run, stage
 
 

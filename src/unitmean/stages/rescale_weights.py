@@ -5,17 +5,18 @@ import math
 import torch
 
 import unitmean
+from unitmean.collect.moments import read_parquet, write_parquet
+from unitmean.collect.statistics import column, living, measured, require_alive
 from unitmean.core.analysis import analyse
 from unitmean.core.scales import choose, status
-from unitmean.disk import scales as tables
 from unitmean.disk.atomic import write_json
-from unitmean.disk.moments import read_parquet, write_parquet
-from unitmean.disk.networks import read_network
-from unitmean.disk.preprocess import Preprocessing
-from unitmean.disk.statistics import column, living, measured, require_alive
-from unitmean.disk.weights import save_weights, sha256
+from unitmean.disk.digest import sha256
 from unitmean.exports.write import require_exports, write_exports
+from unitmean.images.preprocess import Preprocessing
 from unitmean.stages.entry import Run, stage
+from unitmean.weights import scales as tables
+from unitmean.weights.files import save_weights
+from unitmean.weights.networks import read_network
 
 
 @stage

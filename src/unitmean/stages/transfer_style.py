@@ -8,13 +8,13 @@ from pathlib import Path
 from unitmean.core.style import Losses, LossWeights, Picture, losses_at_start
 from unitmean.core.stylise import Descent, stylise
 from unitmean.disk.atomic import write_json, write_text
-from unitmean.disk.networks import read_network
-from unitmean.disk.pictures import content_picture, style_picture, write_picture
 from unitmean.disk.progress import Bar
-from unitmean.disk.transfer import figures, layer_table, loss_table, require_decrease
 from unitmean.networks.features import features
 from unitmean.networks.transfer_layers import transfer_layers
 from unitmean.stages.entry import Run, stage
+from unitmean.transfer.losses import figures, layer_table, loss_table, require_decrease
+from unitmean.transfer.pictures import content_picture, style_picture, write_picture
+from unitmean.weights.networks import read_network
 
 Preview = Callable[[int, Picture], None]
 

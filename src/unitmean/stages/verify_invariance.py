@@ -7,19 +7,19 @@ from math import ceil
 import torch
 from torch import Tensor
 
+from unitmean.collect.moments import read_parquet
 from unitmean.core.analysis import analyse
 from unitmean.disk.atomic import write_json, write_text
-from unitmean.disk.batches import batches
-from unitmean.disk.index import Index, load_index
-from unitmean.disk.labels import classes
-from unitmean.disk.moments import read_parquet
-from unitmean.disk.networks import read_network
-from unitmean.disk.preprocess import Preprocessing
 from unitmean.disk.progress import watched
-from unitmean.disk.proof import Tolerances, layer_table, worst_by_layer
-from unitmean.disk.prove import Shown, prove
-from unitmean.disk.verdict import details, metrics, refusal
+from unitmean.images.batches import batches
+from unitmean.images.index import Index, load_index
+from unitmean.images.labels import classes
+from unitmean.images.preprocess import Preprocessing
+from unitmean.proof.compared import Tolerances, layer_table, worst_by_layer
+from unitmean.proof.prove import Shown, prove
+from unitmean.proof.verdict import details, metrics, refusal
 from unitmean.stages.entry import Run, stage
+from unitmean.weights.networks import read_network
 
 
 @stage

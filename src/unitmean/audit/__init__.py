@@ -1,0 +1,1 @@
+"""Whether a published file is normalised, and by which measurement."""

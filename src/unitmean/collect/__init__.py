@@ -1,0 +1,1 @@
+"""Statistics of a network's channels over an index, shard by shard."""

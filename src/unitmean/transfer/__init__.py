@@ -1,0 +1,1 @@
+"""Style transfer's pictures and what it leaves behind."""

@@ -1,0 +1,151 @@
+"""Weights files: any that holds only numbers is read, canonical safetensors are written."""
+
+import json
+import pickle
+import re
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from unitmean.disk.atomic import writing
+from unitmean.errors import WeightsError
+
+# All metadata is one JSON text under one key: safetensors writes several keys in random order.
+KEY = "unitmean"
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], list[str]]:
+    """A state dict from safetensors or PyTorch, and notes on what was converted.
+
+    Every floating tensor becomes float32, float64 too, since that is what all later comparisons start from.
+    Raises WeightsError for anything but a flat dict of finite-sized tensors; no code is ever unpickled.
+    """
+    if not path.is_file():
+        raise WeightsError(f"a weights file must exist; found none at {str(path)!r}; check weights.path")
+    with path.open("rb") as file:
+        start = file.read(512)
+    if not start:
+        raise WeightsError(f"{path} must hold weights; it has zero bytes; get it again")
+    if start.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml")):
+        raise WeightsError(
+            f"{path} must hold weights; it is a web page that starts with {start[:40]!r}; "
+            "the link leads to a page about the file: get the file itself"
+        )
+    if start[8:9] == b"{":  # eight bytes of length, then JSON: github.com/huggingface/safetensors#format
+        value = _read_safetensors(path)
+    elif start.startswith((b"PK", b"\x80")):  # a zip archive, or a pickle as PyTorch wrote before 1.6
+        value = _read_torch(path)
+    else:
+        raise WeightsError(
+            f"{path} must be a PyTorch or safetensors file; found one that starts with {start[:40]!r}; "
+            "get it again, or convert it"
+        )
+    return _as_float32(_checked(value, path))
+
+
+def save_weights(path: Path, state_dict: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
+    """Write safetensors with JSON metadata; the same arguments give the same bytes."""
+    tensors: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    for key, value in state_dict.items():
+        tensor = value.detach().cpu().contiguous()
+        # safetensors refuses tensors that share memory, as tied weights do.
+        tensors[key] = tensor.clone() if tensor.untyped_storage().data_ptr() in seen else tensor
+        seen.add(tensor.untyped_storage().data_ptr())
+    text = json.dumps(dict(metadata), sort_keys=True, allow_nan=False)
+    with writing(path) as temporary:
+        try:
+            save_file(tensors, temporary, metadata={KEY: text})
+        except SafetensorError as error:
+            # Its words for a full disk end in "(os error 28)".
+            if number := re.search(r"os error (\d+)", str(error)):
+                raise OSError(int(number[1]), str(error)) from error
+            raise
+
+
+def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """What `save_weights` wrote: tensors and metadata."""
+    if not path.is_file():
+        raise WeightsError(
+            f"a weights file must exist; found none at {str(path)!r}; run the stage that writes it"
+        )
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = json.loads((file.metadata() or {})[KEY])
+            # Cloned, because a tensor starts wherever the metadata's length puts it, and BLAS sums in another
+            # order where memory is aligned otherwise: equal weights must give equal bits.
+            return {key: file.get_tensor(key).clone() for key in file.keys()}, metadata
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise WeightsError(
+            f"{path} must be safetensors with unitmean's metadata; found {error!r}; run the stage that "
+            "writes it, or take another program's file through the pipeline (weights=file weights.path=…)"
+        ) from error
+
+
+def _read_safetensors(path: Path) -> Any:
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {key: file.get_tensor(key) for key in file.keys()}
+    except SafetensorError as error:
+        raise WeightsError(
+            f"{path} must be whole safetensors; found {str(error)!r}; "
+            "it is truncated or damaged: get it again"
+        ) from error
+
+
+def _read_torch(path: Path) -> Any:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore"
+            )  # about old or strange files, which end in an error or don't matter
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises a dozen unrelated types for damaged files
+        reason = str(error) or type(error).__name__
+        if isinstance(error, pickle.UnpicklingError) and (code := re.search(r"GLOBAL (\S+)", reason)):
+            raise WeightsError(
+                f"{path} must hold only tensors; it holds {code[1]}, code that would run on loading, "
+                "or is damaged; ask its author for a state dict or safetensors"
+            ) from error
+        raise WeightsError(
+            f"{path} must be a whole PyTorch file; found {reason[-160:]!r}; "
+            "it is truncated or damaged: get it again"
+        ) from error
+
+
+def _checked(value: Any, path: Path) -> dict[str, Tensor]:
+    if isinstance(value, Mapping):
+        wrong = next(
+            (k for k, v in value.items() if not isinstance(k, str) or not isinstance(v, Tensor)), None
+        )
+        if value and wrong is None:
+            return dict(value)
+        found = f"{wrong!r}: {type(value[wrong]).__name__}" if value else "an empty dict"
+    else:
+        found = type(value).__name__
+    raise WeightsError(
+        f"{path} must hold a state dict, names with tensors; found {found}; save model.state_dict() alone"
+    )
+
+
+def _as_float32(state_dict: dict[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
+    tensors: dict[str, Tensor] = {}
+    counts: dict[str, int] = {}
+    for key, value in state_dict.items():
+        tensor = value.detach()
+        if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_complex():
+            raise WeightsError(
+                f"{key} must be a dense real tensor; found {tensor.dtype} {tensor.layout}; save it dense"
+            )
+        if tensor.is_floating_point() and tensor.dtype != torch.float32:
+            dtype = str(tensor.dtype).removeprefix("torch.")
+            counts[dtype] = counts.get(dtype, 0) + 1
+            tensor = tensor.to(torch.float32)
+        tensors[key] = tensor
+    return tensors, [f"{count} {dtype} tensors were converted to float32" for dtype, count in counts.items()]
