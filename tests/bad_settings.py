@@ -38,6 +38,7 @@ SETTINGS = [
     override("transfer.size=4", "transfer.size must be at least 32"),
     override("collect.batch_size=null", "collect.batch_size must be a whole number"),
     override("collect.batch_size=true", "collect.batch_size must be a whole number"),
+    override("transfer.scales=1000000000000", "which leave 0"),
     override("rescale.quantile=1.5", "rescale.quantile must be at least 1e-06 and at most 1"),
     override("verify.max_mean_error=nan", "verify.max_mean_error must be"),
     override("verify.max_mean_error=inf", "verify.max_mean_error must be"),

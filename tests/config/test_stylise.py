@@ -68,6 +68,7 @@ def test_noise_in_two_sizes_with_previews(folder: Path, capsys: pytest.CaptureFi
     ("arguments", "words"),
     [
         (["--size", "16"], "--size must be at least 32; found 16"),
+        (["--scales", str(10**12)], "--size must leave 32 pixels at the coarsest of --scales"),
         (["--scales", "3"], "--size must leave 32 pixels at the coarsest of --scales; found 64 and 3"),
         (["--steps", "0"], "--steps must be at least 1"),
         (["--style-weight", "0"], "--rate and --style-weight must be positive"),

@@ -124,7 +124,7 @@ def _require(options: argparse.Namespace) -> None:
         value = getattr(options, name)
         if value is not None and value < least:
             raise ConfigError(f"--{name} must be at least {least}; found {value}: raise it")
-    if options.size / 2 ** (options.scales - 1) < LEAST:
+    if options.size >> (options.scales - 1) < LEAST:
         raise ConfigError(
             f"--size must leave {LEAST} pixels at the coarsest of --scales; found {options.size} and "
             f"{options.scales}: raise the size or take fewer scales"

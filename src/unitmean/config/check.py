@@ -164,11 +164,12 @@ def _check_together(values: Values, where: str) -> None:
             f"collect.correct must be false with collect.histograms=true; found True in {where}: "
             "histograms can't be corrected, measure in float32"
         )
-    smallest = values["transfer"]["size"] / 2 ** (values["transfer"]["scales"] - 1)
+    # A shift, since 2**scales takes for ever where somebody asks for a billion.
+    smallest = values["transfer"]["size"] >> (values["transfer"]["scales"] - 1)
     if smallest < SMALLEST:
         raise ConfigError(
             f"transfer.size must leave {SMALLEST} pixels at the coarsest of transfer.scales; found "
-            f"{values['transfer']['size']} and {values['transfer']['scales']}, which leave {smallest:g}, "
+            f"{values['transfer']['size']} and {values['transfer']['scales']}, which leave {smallest}, "
             f"in {where}: raise the size or take fewer scales"
         )
     size, crop = values["preprocess"]["size"], values["preprocess"]["crop"]
