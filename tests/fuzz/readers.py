@@ -21,6 +21,7 @@ from unitmean.errors import UnitmeanError
 from unitmean.images.containers import list_images, read_bytes
 from unitmean.images.decode import decode
 from unitmean.images.index import SCHEMA, load_index, write_index
+from unitmean.images.labels import Labels
 from unitmean.images.tables import _group, _layout
 from unitmean.transfer.pictures import content_picture
 from unitmean.weights.files import load_weights, read_tensors, save_weights
@@ -128,6 +129,16 @@ def indices() -> list[bytes]:
     return [written(lambda path: write_index(path, rows))]
 
 
+def label_lists() -> list[bytes]:
+    numbers = "".join(f"ILSVRC2012_val_{i:08d}.JPEG {i * 37}\n" for i in range(1, 9))
+    synsets = "ImageId,PredictionString\n" + "".join(f"val_{i},n0000000{i} 1 2 3 4 \n" for i in range(1, 9))
+    return [numbers.encode(), synsets.encode()]
+
+
+def read_labels(path: Path) -> None:
+    Labels(path).require(["ILSVRC2012_val_00000001.JPEG" if b"ILSVRC" in path.read_bytes() else "val_1.JPEG"])
+
+
 def read_container(path: Path) -> None:
     _layout.cache_clear()  # every execution writes another file to the same path
     _group.cache_clear()
@@ -142,6 +153,7 @@ READERS = {
     "own_weights": Reader(".safetensors", load_weights, own_weights),
     "tar": Reader(".tar", read_container, tars),
     "parquet": Reader(".parquet", read_container, tables),
+    "labels": Reader(".txt", read_labels, label_lists),
     "image": Reader(".img", lambda path: decode(path.read_bytes(), path.name), images),
     "picture": Reader(".img", lambda path: content_picture(path, 32), images),
 }

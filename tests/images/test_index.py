@@ -192,7 +192,19 @@ def test_other_files_are_no_index(tmp_path):
     with pytest.raises(DataError, match="index_images"):
         load_index(tmp_path / "index.parquet")
     pq.write_table(pa.table({"mean": np.ones(3)}), tmp_path / "index.parquet")
-    with pytest.raises(DataError, match="columns container, name.*found mean"):
+    with pytest.raises(DataError, match="columns container string, name string.*found mean double"):
+        load_index(tmp_path / "index.parquet")
+
+
+def test_an_index_of_other_types_is_none(folder, tmp_path):
+    write_index(tmp_path / "index.parquet", rows_of(folder))
+    table = pq.read_table(tmp_path / "index.parquet")
+    place = table.column_names.index("mode")
+    table = table.set_column(
+        place, pa.field("mode", pa.binary(), nullable=False), table["mode"].cast(pa.binary())
+    )
+    pq.write_table(table, tmp_path / "index.parquet")
+    with pytest.raises(DataError, match="mode string.*found .*mode binary"):
         load_index(tmp_path / "index.parquet")
 
 

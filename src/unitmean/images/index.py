@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from contextlib import closing
-from dataclasses import astuple, dataclass, fields, replace
+from dataclasses import astuple, dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -148,8 +148,8 @@ def load_index(path: Path, root: Path | None = None) -> Index:
         with pq.ParquetFile(path) as file:
             table = file.read()
             table.validate(full=True)  # or damaged text would come out as it is asked for
-        names = [field.name for field in fields(Row)]
-        rows = table.to_pylist() if table.column_names == names else []
+        expected, found = (_columns(schema) for schema in (SCHEMA, table.schema))
+        rows = table.to_pylist() if found == expected else []
     except MemoryError:
         raise
     except Exception as error:  # of damaged files pyarrow raises whatever it happens to meet
@@ -157,12 +157,17 @@ def load_index(path: Path, root: Path | None = None) -> Index:
             f"an index must be a Parquet file that index_images wrote; found at {str(path)!r}: {error}; "
             "run `dvc repro -f index_images`"
         ) from error
-    if table.column_names != names:
+    if found != expected:
         raise DataError(
-            f"an index must have the columns {', '.join(names)}; found {', '.join(table.column_names)} "
+            f"an index must have the columns {', '.join(expected)}; found {', '.join(found)} "
             f"in {str(path)!r}: run `dvc repro -f index_images`"
         )
     return Index(tuple(Row(**row) for row in rows), root or _project(path))
+
+
+def _columns(schema: pa.Schema) -> list[str]:
+    """Names, types and whether a value may lack."""
+    return [f"{field.name} {field.type}{'?' if field.nullable else ''}" for field in schema]
 
 
 def recorded_path(container: Container, root: Path) -> str:
