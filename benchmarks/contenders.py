@@ -19,8 +19,9 @@ from torchvision.transforms import v2
 
 from unitmean.collect.collecting import collect, control, ratios
 from unitmean.collect.measurement import Measurement
-from unitmean.collect.moments import to_frame, write_parquet
+from unitmean.collect.moments import to_frame
 from unitmean.core.analysis import analyse
+from unitmean.disk.frames import write_parquet
 from unitmean.images.batches import batches
 from unitmean.images.containers import list_images
 from unitmean.images.decode import decode

@@ -49,6 +49,15 @@ def cut(write: Callable[[Path], None]) -> Callable[[Path], None]:
     return make
 
 
+def claiming(folder: Path) -> None:
+    """Of one of its records the archive's directory says that it is as large as 32 bits can say."""
+    torch_file()(folder)
+    data = bytearray((folder / "w.pth").read_bytes())
+    entry = data.rindex(b"PK\x01\x02")
+    data[entry + 20 : entry + 28] = b"\xff\xff\xff\xfe" * 2
+    (folder / "w.pth").write_bytes(data)
+
+
 def with_value(value: float) -> Change:
     def change(state: dict[str, Any]) -> dict[str, Any]:
         state["features.0.bias"][3] = value
@@ -104,6 +113,9 @@ WEIGHTS = [
             "posix.system, code that would run"),
     refused("a whole module", torch_file(lambda state: torch.nn.Linear(1, 1)), "Linear, code that would run"),
     refused("PyTorch, cut in half", cut(torch_file()), "truncated or damaged"),
+    refused("PyTorch that claims to hold 4 GB", claiming, "claims 4,...,...,... bytes in a file of"),
+    refused("one number repeated 10 billion times",
+            torch_file(lambda s: s | {"features.0.bias": torch.ones(1).expand(10**10)}), "found 1 that are rep"),
     refused("safetensors, cut in half", cut(safe_file()), "truncated or damaged"),
     refused("safetensors that claims a header of 2**63 bytes", raw(header([0, 256], 1 << 63)),
             "truncated or damaged"),

@@ -11,7 +11,8 @@ from heads import conv2_1
 from safetensors.torch import save_file
 from scratch_project import copy_settings
 
-from unitmean.collect.moments import read_parquet
+from unitmean.collect.statistics import COLUMNS
+from unitmean.disk.frames import read_parquet
 from unitmean.stages.collect_statistics import collect_statistics
 from unitmean.stages.fetch_weights import fetch_weights
 from unitmean.stages.index_images import index_images
@@ -49,7 +50,7 @@ def statistics(folder, monkeypatch):
     def run(*overrides: str):
         monkeypatch.setattr(sys, "argv", ["stage", *SMALL, *overrides])
         collect_statistics()
-        return read_parquet(folder / "data/vgg11/statistics.parquet")
+        return read_parquet(folder / "data/vgg11/statistics.parquet", COLUMNS)
 
     return run
 

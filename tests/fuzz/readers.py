@@ -11,12 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from PIL import Image
 from safetensors.torch import save
 
+from unitmean.collect.statistics import COLUMNS
+from unitmean.disk.frames import read_parquet, write_parquet
 from unitmean.errors import UnitmeanError
 from unitmean.images.containers import list_images, read_bytes
 from unitmean.images.decode import decode
@@ -135,6 +138,12 @@ def label_lists() -> list[bytes]:
     return [numbers.encode(), synsets.encode()]
 
 
+def statistics() -> list[bytes]:
+    frame = pd.DataFrame({"site": ["relu1", "relu1", "relu2"], "channel": [0, 1, 0], "mean": [0.5, 2.0, 7.0]})
+    frame = frame.assign(**{name: 1.0 for name in COLUMNS if name != "mean"})
+    return [written(lambda path: write_parquet(path, [frame], {"weights": "0" * 64, "images": 3}))]
+
+
 def read_labels(path: Path) -> None:
     Labels(path).require(["ILSVRC2012_val_00000001.JPEG" if b"ILSVRC" in path.read_bytes() else "val_1.JPEG"])
 
@@ -153,6 +162,7 @@ READERS = {
     "own_weights": Reader(".safetensors", load_weights, own_weights),
     "tar": Reader(".tar", read_container, tars),
     "parquet": Reader(".parquet", read_container, tables),
+    "statistics": Reader(".parquet", lambda path: read_parquet(path, COLUMNS), statistics),
     "labels": Reader(".txt", read_labels, label_lists),
     "image": Reader(".img", lambda path: decode(path.read_bytes(), path.name), images),
     "picture": Reader(".img", lambda path: content_picture(path, 32), images),

@@ -42,6 +42,16 @@ def test_rgb_is_kept():
     assert np.array_equal(decode(encode(photo()), "a"), photo())
 
 
+def test_a_palette_image_without_its_palette_is_refused():
+    """Found by fuzzing: Pillow asserts that there is one."""
+    png = (
+        "89504e470d0a1a0a0000000d4948445200000009000000060403000000e3e9a9f60000002d49444154789c630c50d89ab493"
+        "497f55e19904868ccb7cba0e8c5f75df39de67bc6d7174a73ccb216fff640db2a9618bc200800000"
+    )
+    with pytest.raises(UndecodableError, match="must decode completely"):
+        decode(bytes.fromhex(png), "a.png")
+
+
 @pytest.mark.parametrize(("format", "mode"), [("PNG", "L"), ("JPEG", "L"), ("PNG", "1")])
 def test_grey_has_three_equal_channels(format, mode):
     data = encode(photo().convert(mode), format)

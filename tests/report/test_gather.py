@@ -1,15 +1,10 @@
 """Files that the report reads."""
 
-import json
-
-import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from made_up import png
 
 from unitmean.errors import DataError
-from unitmean.report.gather import PICTURES, read_csv, read_json, read_parquet, read_pictures
+from unitmean.report.gather import PICTURES, read_csv, read_json, read_pictures
 
 
 def test_reads_what_is_there(tmp_path):
@@ -17,17 +12,12 @@ def test_reads_what_is_there(tmp_path):
     assert read_json(tmp_path / "a.json") == {"a": 1}
     (tmp_path / "a.csv").write_text("x,y\n1,2\n")
     assert read_csv(tmp_path / "a.csv").to_dict("records") == [{"x": 1, "y": 2}]
-    table = pa.table({"x": [1, 2]}).replace_schema_metadata({b"unitmean": json.dumps({"k": "v"})})
-    pq.write_table(table, tmp_path / "a.parquet")
-    frame, provenance = read_parquet(tmp_path / "a.parquet")
-    pd.testing.assert_frame_equal(frame, pd.DataFrame({"x": [1, 2]}))
-    assert provenance == {"k": "v"}
     for name in PICTURES:
         (tmp_path / f"{name}.png").write_bytes(png((1, 2, 3)))
     assert set(read_pictures(tmp_path)) == set(PICTURES)
 
 
-@pytest.mark.parametrize("read", [read_json, read_csv, read_parquet, read_pictures])
+@pytest.mark.parametrize("read", [read_json, read_csv, read_pictures])
 @pytest.mark.parametrize("content", [None, b"\x00\xff\xfe{"])
 def test_what_cannot_be_used_is_named(tmp_path, read, content):
     path = tmp_path / "broken"

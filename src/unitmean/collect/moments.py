@@ -1,26 +1,18 @@
 """Moments as Parquet: one row a site and channel."""
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import fields
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 from jaxtyping import Float64
 from torch import Tensor
 
 from unitmean.core.moments import Moments
-from unitmean.disk.atomic import writing
 
 SUMS = [field.name for field in fields(Moments) if field.name not in {"images", "histogram"}]
-
-METADATA = b"unitmean"
-"""The key of a table's provenance, as JSON."""
 
 
 def to_frame(moments: Mapping[str, Moments]) -> pd.DataFrame:
@@ -84,25 +76,3 @@ def summary(moments: Mapping[str, Moments]) -> pd.DataFrame:
         ],
         ignore_index=True,
     )
-
-
-def write_parquet(path: Path, frames: Iterable[pd.DataFrame], metadata: Mapping[str, Any]) -> None:
-    """Write frames one after another as one table with JSON provenance; equal frames give equal bytes."""
-    writer: pq.ParquetWriter | None = None
-    with writing(path) as temporary:
-        try:
-            for frame in frames:
-                table = pa.Table.from_pandas(frame, preserve_index=False)
-                text = json.dumps(dict(metadata), sort_keys=True, allow_nan=False)
-                table = table.replace_schema_metadata({METADATA: text})
-                writer = writer or pq.ParquetWriter(temporary, table.schema)
-                writer.write_table(table)
-        finally:
-            if writer is not None:
-                writer.close()
-
-
-def read_parquet(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """A table and its provenance."""
-    table = pq.read_table(path, partitioning=None)
-    return table.to_pandas(), json.loads((table.schema.metadata or {}).get(METADATA, b"{}"))

@@ -5,12 +5,11 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-import pandas as pd
-
 from unitmean.collect.measurement import Advance, Measurement
-from unitmean.collect.moments import from_frame, to_frame, write_parquet
+from unitmean.collect.moments import SUMS, from_frame, to_frame
 from unitmean.core.accuracy import accuracy
 from unitmean.core.moments import Moments, total
+from unitmean.disk.frames import read_parquet, write_parquet
 from unitmean.disk.progress import Bar
 from unitmean.errors import ConfigError
 from unitmean.images.index import Index
@@ -64,7 +63,7 @@ def measure(
 
 def read_sums(path: Path) -> Sums:
     """The moments of one shard."""
-    return from_frame(pd.read_parquet(path))
+    return from_frame(read_parquet(path, numbers=("images", *SUMS))[0])
 
 
 def add(a: Sums, b: Sums) -> Sums:

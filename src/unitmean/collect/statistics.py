@@ -15,6 +15,9 @@ from unitmean.core.plan import Plan
 from unitmean.errors import DataError, InvarianceError
 from unitmean.networks.architectures import Network
 
+COLUMNS = ("mean", "standard_error", "std", "max", "active_fraction")
+"""What `living` and `measured` read of a table."""
+
 
 def column(network: Network, plan: Plan, table: pd.DataFrame, name: str) -> dict[str, Float64[Tensor, " _"]]:
     """One column by the plan's site; DataError where the table has other sites or channels."""
@@ -36,14 +39,22 @@ def measured(
 ) -> dict[str, Float64[Tensor, " _"]]:
     """The statistic that is to be one, of every channel: "mean", "rms", "max" or "quantile".
 
-    share: which quantile. Raises DataError where the table has no histograms for it.
+    share: which quantile. Raises DataError where the table has no histograms for it, or what isn't finite.
     """
     if statistic == "rms":
         mean, std = column(network, plan, table, "mean"), column(network, plan, table, "std")
-        return {site: (mean[site].square() + std[site].square()).sqrt() for site in mean}
-    if statistic == "quantile":
-        return _quantiles(network, plan, table, share)
-    return column(network, plan, table, statistic)
+        found = {site: (mean[site].square() + std[site].square()).sqrt() for site in mean}
+    elif statistic == "quantile":
+        found = _quantiles(network, plan, table, share)
+    else:
+        found = column(network, plan, table, statistic)
+    for site, values in found.items():
+        if count := int((~values.isfinite()).sum()):
+            raise DataError(
+                f"a statistic that is to be one must be finite; found {count} NaN or infinite values of "
+                f"{statistic} in {network.layer(site)}: the activations overflow, or the table is damaged"
+            )
+    return found
 
 
 def _quantiles(

@@ -68,8 +68,10 @@ def to_rgb(image: Image.Image, name: str) -> Image.Image:
             image = image.convert("RGBA")
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
         return image.convert("RGB")
-    except ValueError as error:
-        raise UndecodableError(name, str(error)) from error
+    except MemoryError:
+        raise
+    except Exception as error:  # as above
+        raise UndecodableError(name, str(error) or type(error).__name__) from error
 
 
 def _silence_pillow() -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow.parquet as pq
 
 from unitmean.errors import DataError
 
@@ -82,16 +81,6 @@ def read_csv(path: Path) -> pd.DataFrame:
         return pd.read_csv(path)
     except (OSError, ValueError) as error:
         raise _unusable(path, "CSV", error) from error
-
-
-def read_parquet(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """A table and its provenance; DataError where there is none."""
-    try:
-        table = pq.read_table(path, partitioning=None)
-        # Not collect/moments.py, which imports torch.
-        return table.to_pandas(), json.loads((table.schema.metadata or {}).get(b"unitmean", b"{}"))
-    except (OSError, ValueError) as error:
-        raise _unusable(path, "Parquet", error) from error
 
 
 def read_pictures(folder: Path) -> dict[str, bytes]:

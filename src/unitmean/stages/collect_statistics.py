@@ -8,7 +8,7 @@ import unitmean
 from unitmean.collect.cluster import by_ray
 from unitmean.collect.collecting import Target, collect, control, error_report, ratios
 from unitmean.collect.measurement import Measurement
-from unitmean.collect.moments import summary, to_frame, write_parquet
+from unitmean.collect.moments import summary, to_frame
 from unitmean.collect.shards import Engine, local, measure
 from unitmean.config.project import find_root
 from unitmean.core.analysis import analyse
@@ -16,6 +16,7 @@ from unitmean.core.device import choose_device, choose_precision
 from unitmean.core.strict import require_rectifier, require_whole
 from unitmean.disk.atomic import write_text
 from unitmean.disk.digest import sha256
+from unitmean.disk.frames import write_parquet
 from unitmean.images.index import index_hash, load_index
 from unitmean.images.preprocess import Preprocessing
 from unitmean.stages.entry import Run, stage

@@ -3,6 +3,7 @@
 from typing import Any
 
 from unitmean.disk.atomic import write_text, writing
+from unitmean.disk.frames import read_parquet
 from unitmean.report.figures import means
 from unitmean.report.gather import (
     Audit,
@@ -10,7 +11,6 @@ from unitmean.report.gather import (
     Transfer,
     read_csv,
     read_json,
-    read_parquet,
     read_pictures,
     read_text,
 )
@@ -21,9 +21,9 @@ from unitmean.stages.entry import Run, stage
 @stage
 def report(run: Run) -> str:
     """Gather what the other stages wrote and render it; of a proof that failed, what there is."""
-    scales, provenance = read_parquet(run.dep("scales.parquet"))
-    statistics, _ = read_parquet(run.dep("statistics.parquet"))
-    shards, _ = read_parquet(run.dep("shards.parquet"))
+    scales, provenance = read_parquet(run.dep("scales.parquet"), ("mean", "scale"), ("site", "status"))
+    statistics, _ = read_parquet(run.dep("statistics.parquet"), ("n_images", "mean"))
+    shards, _ = read_parquet(run.dep("shards.parquet"), ("shard", "images", "mean", "mean_square"))
     proof = read_json(run.dep("proof.json"))
     evidence = Evidence(
         model=run.params.model,

@@ -5,12 +5,12 @@ import math
 import torch
 
 import unitmean
-from unitmean.collect.moments import read_parquet, write_parquet
-from unitmean.collect.statistics import column, living, measured, require_alive
+from unitmean.collect.statistics import COLUMNS, column, living, measured, require_alive
 from unitmean.core.analysis import analyse
 from unitmean.core.scales import choose, status
 from unitmean.disk.atomic import write_json
 from unitmean.disk.digest import sha256
+from unitmean.disk.frames import read_parquet, write_parquet
 from unitmean.exports.write import require_exports, write_exports
 from unitmean.images.preprocess import Preprocessing
 from unitmean.stages.entry import Run, stage
@@ -31,7 +31,7 @@ def rescale_weights(run: Run) -> str:
         outputs = "normalise" if network.truncated else "preserve"
     size = Preprocessing(**run.params.preprocess).output_size
     plan = analyse(network.module, torch.zeros(1, 3, size, size), outputs=outputs)
-    table, provenance = read_parquet(run.dep("statistics.parquet"))
+    table, provenance = read_parquet(run.dep("statistics.parquet"), COLUMNS)
     mean = column(network, plan, table, "mean")
     live = living(network, plan, table, settings.min_active_fraction, settings.max_relative_error)
     target = measured(network, plan, table, settings.statistic, settings.quantile)

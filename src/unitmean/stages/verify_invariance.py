@@ -7,9 +7,9 @@ from math import ceil
 import torch
 from torch import Tensor
 
-from unitmean.collect.moments import read_parquet
 from unitmean.core.analysis import analyse
 from unitmean.disk.atomic import write_json, write_text
+from unitmean.disk.frames import read_parquet
 from unitmean.disk.progress import watched
 from unitmean.images.batches import batches
 from unitmean.images.index import Index, load_index
@@ -31,7 +31,7 @@ def verify_invariance(run: Run) -> str:
     size = Preprocessing(**run.params.preprocess).output_size
     outputs = rescaled.metadata["rescale"]["outputs"]
     plan = analyse(original.network.module, torch.zeros(1, 3, size, size), outputs=outputs)
-    table, _ = read_parquet(run.dep("scales.parquet"))
+    table, _ = read_parquet(run.dep("scales.parquet"), ("mean", "scale"), ("site", "status"))
     allowed = Tolerances(
         settings.max_float64_difference,
         settings.max_float32_ratio,

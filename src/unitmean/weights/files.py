@@ -4,6 +4,7 @@ import json
 import pickle
 import re
 import warnings
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from unitmean.errors import WeightsError
 
 # All metadata is one JSON text under one key: safetensors writes several keys in random order.
 KEY = "unitmean"
+# PyTorch stores without compression; an archive packed again is hardly smaller.
+MOST = 16
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], list[str]]:
@@ -105,7 +108,10 @@ def _read_torch(path: Path) -> Any:
             warnings.simplefilter(
                 "ignore"
             )  # about old or strange files, which end in an error or don't matter
+            _require_room(path)
             return torch.load(path, map_location="cpu", weights_only=True)
+    except (WeightsError, MemoryError):
+        raise
     except Exception as error:  # torch raises a dozen unrelated types for damaged files
         reason = str(error) or type(error).__name__
         if isinstance(error, pickle.UnpicklingError) and (code := re.search(r"GLOBAL (\S+)", reason)):
@@ -117,6 +123,19 @@ def _read_torch(path: Path) -> Any:
             f"{path} must be a whole PyTorch file; found {reason[-160:]!r}; "
             "it is truncated or damaged: get it again"
         ) from error
+
+
+def _require_room(path: Path) -> None:
+    """WeightsError for an archive that claims to hold far more than it does: torch would allocate it."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        claimed, size = sum(member.file_size for member in archive.infolist()), path.stat().st_size
+    if claimed > MOST * size:
+        raise WeightsError(
+            f"{path} must hold what it says; it claims {claimed:,} bytes in a file of {size:,}; "
+            "it is damaged or hostile: get it elsewhere"
+        )
 
 
 def _checked(value: Any, path: Path) -> dict[str, Tensor]:
@@ -142,6 +161,11 @@ def _as_float32(state_dict: dict[str, Tensor]) -> tuple[dict[str, Tensor], list[
         if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_complex():
             raise WeightsError(
                 f"{key} must be a dense real tensor; found {tensor.dtype} {tensor.layout}; save it dense"
+            )
+        if (held := tensor.untyped_storage().nbytes() // tensor.element_size()) < tensor.numel():
+            raise WeightsError(
+                f"{key} must hold its {tensor.numel():,} numbers; found {held:,} that are repeated: "
+                "save it contiguous"
             )
         if tensor.is_floating_point() and tensor.dtype != torch.float32:
             dtype = str(tensor.dtype).removeprefix("torch.")

@@ -65,6 +65,10 @@ def from_frame(network: Network, plan: Plan, frame: pd.DataFrame) -> Float64[Ten
                 f"scales must hold {site.channels} channels of {name}; found {len(found)}: "
                 "run rescale_weights again"
             )
+        if not (found.isfinite() & (found > 0)).all():
+            raise WeightsError(
+                f"scales must be positive and finite; found others in {name}: run rescale_weights again"
+            )
         scales[site.variables] = found
         if not torch.equal(scales[site.variables], found):
             raise WeightsError(
