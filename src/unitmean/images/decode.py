@@ -59,10 +59,14 @@ def to_rgb(image: Image.Image, name: str) -> Image.Image:
         raise UndecodableError(name, "floating point pixels, which have no agreed white")
     if image.mode.startswith("I"):
         # Pillow's own conversion clips: all but the darkest 256 of 65536 greys would be white.
-        grey = np.asarray(image).astype(np.int64)
-        if grey.min() < 0 or grey.max() > 65535:
+        stored = np.asarray(image)
+        if stored.min() < 0 or stored.max() > 65535:
             raise UndecodableError(name, "pixels of more than 16 bits, which have no agreed white")
-        image = Image.fromarray(((grey * 255 + 32767) // 65535).astype(np.uint8))
+        grey = stored.astype(np.uint32)
+        grey *= 255  # in place: of the largest image allowed each copy takes 360 MB
+        grey += 32767
+        grey //= 65535
+        image = Image.fromarray(grey.astype(np.uint8))
     try:
         if image.has_transparency_data:
             image = image.convert("RGBA")
