@@ -11,9 +11,12 @@ import pandas as pd
 from unitmean.audit.candidates import Candidate
 from unitmean.core.mean import Means
 
-# A file counts as normalised where half of its channels are this close to one, and their logarithms scatter
-# no more than this: networks as trained scatter by one and more, and their means are anywhere.
+# A file counts as normalised where half of its channels are this close to one, but for what sampling
+# explains, and their logarithms scatter no more than this: networks as trained scatter by one and more, and
+# their means are anywhere.
 NEAR, SCATTER = 0.15, 0.5
+# Standard errors: few images may be brighter than the many, and so all means larger.
+SHIFT = 2.0
 # Standard errors that sampling explains: beyond 4 lies one normal channel of 16,000.
 EXPLAINED = 4.0
 
@@ -66,7 +69,8 @@ class Measured:
 
     @property
     def normalised(self) -> bool:
-        return self.distance <= NEAR and self.spread <= SCATTER
+        error = float(self.table["standard_error"].median())
+        return self.distance <= NEAR + SHIFT * error and self.spread <= SCATTER
 
     @property
     def verdict(self) -> str:
