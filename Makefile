@@ -55,12 +55,13 @@ requirements: .venv/.uv
 	  { echo "error: Python must be 3.11 or newer; found $$($(PYTHON) --version 2>&1) as $(PYTHON):" \
 	    "say which one to use, as in make PYTHON=python3.12 repro" >&2; exit 1; }
 	@# Of an activated environment the interpreter beneath it, or .venv would be made of itself.
-	"$$($(PYTHON) -c 'import sys; print(getattr(sys, "_base_executable", sys.executable))')" -m venv .venv
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV)
+	@echo "making .venv of what requirements.txt pins: a minute or two"
+	@"$$($(PYTHON) -c 'import sys; print(getattr(sys, "_base_executable", sys.executable))')" -m venv .venv
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV)
 	@touch $@
 
 .venv/.installed: .venv/.uv requirements.txt pyproject.toml
-	# Compiled now, on all cores, rather than in every process where the environment forbids writing byte code.
-	$(VENV)/bin/uv pip install --python $(VENV)/bin/python --compile-bytecode --requirements requirements.txt
-	$(VENV)/bin/uv pip install --python $(VENV)/bin/python --no-deps --editable .
+	@# Compiled now, on all cores, rather than in every process where the environment forbids writing byte code.
+	@$(VENV)/bin/uv pip install --python $(VENV)/bin/python --compile-bytecode --requirements requirements.txt
+	@$(VENV)/bin/uv pip install --python $(VENV)/bin/python --no-deps --editable .
 	@touch $@

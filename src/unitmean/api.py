@@ -17,11 +17,11 @@ from torch import Tensor, nn
 
 from unitmean.core.alive import alive
 from unitmean.core.analysis import analyse
-from unitmean.core.invariance import Comparison, Networks, compare
+from unitmean.core.invariance import Comparison, compare, observed
 from unitmean.core.moments import Moments, per_image, with_counts
 from unitmean.core.observe import OUTPUT, Observer, observe, reduce_at, without_gradient
 from unitmean.core.plan import Plan
-from unitmean.core.reload import double, reloaded, same
+from unitmean.core.reload import double, reloaded
 from unitmean.core.scales import choose
 from unitmean.core.strict import require_rectifier, require_whole
 from unitmean.errors import DataError
@@ -148,14 +148,7 @@ def verify(
     original = model.state_dict()
     exact = plan.rescale(scales, original, dtype=torch.float64) if plan else double(state)
     right = plan.rescale(scales, original) if plan else state
-    file = observer(state, torch.float32)
-    networks = Networks(
-        observer(double(original), torch.float64),
-        observer(exact, torch.float64),
-        observer(original, torch.float32),
-        file,
-        file if same(right, state) else observer(right, torch.float32),
-    )
+    networks = observed(observer, original, exact, right, state)
     undo = {site.name: site.along(scales[site.variables]) for site in plan.sites} if plan else {}
     undone = {place: scale.to(first.device) for place, scale in undo.items()}
     output = scales[plan.outputs[0]] if plan else scales

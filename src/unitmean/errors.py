@@ -12,6 +12,9 @@ UnitmeanError
 Every message says what must hold, what was found, and what to do about it.
 """
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
 
 class UnitmeanError(Exception):
     """Base of all errors of this package; a stage prints its message and exits with status 1."""
@@ -52,3 +55,14 @@ def in_words(error: OSError, name: str) -> str:
         f"{name} must be able to read and write files; found{where}: {error.strerror or error}; "
         "make room, or set it right, and run the same command again"
     )
+
+
+@contextmanager
+def refusing(refusal: Callable[[Exception], UnitmeanError]) -> Iterator[None]:
+    """Whatever a library happens to raise of a damaged file, as `refusal` of it; want of memory passes."""
+    try:
+        yield
+    except (UnitmeanError, MemoryError):
+        raise
+    except Exception as error:
+        raise refusal(error) from error

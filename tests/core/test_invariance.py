@@ -8,7 +8,7 @@ from chains import chain
 from torch import Tensor
 
 from unitmean.core.analysis import analyse
-from unitmean.core.invariance import Comparison, Networks, compare
+from unitmean.core.invariance import Comparison, compare, observed
 from unitmean.core.mean import channel_means
 from unitmean.core.observe import OUTPUT, Observer, observe
 from unitmean.core.scales import choose
@@ -31,13 +31,7 @@ def observer(state: Mapping[str, Tensor], dtype: torch.dtype) -> Observer:
 def comparison(file: dict[str, Tensor], exact: dict[str, Tensor] | None = None) -> Comparison:
     state = MODULE.state_dict()
     exact = exact or PLAN.rescale(SCALES, state, dtype=torch.float64)
-    networks = Networks(
-        observer({n: t.double() for n, t in state.items()}, torch.float64),
-        observer(exact, torch.float64),
-        observer(dict(state), torch.float32),
-        observer(file, torch.float32),
-        observer(right(), torch.float32),
-    )
+    networks = observed(observer, state, exact, right(), file)
     undo = {site.name: site.along(SCALES[site.variables]) for site in PLAN.sites}
     return compare(networks, undo | {OUTPUT: SCALES[PLAN.outputs[0]]}, X.split(1))
 

@@ -15,6 +15,7 @@ from unitmean.core.mean import Means, mean_observer
 from unitmean.core.observe import Observer
 from unitmean.core.plan import Site
 from unitmean.core.recover import Recovered, recover
+from unitmean.core.strict import require_rectifier
 from unitmean.disk.progress import Bar
 from unitmean.errors import NetworkError, WeightsError
 from unitmean.images.batches import batches
@@ -99,12 +100,9 @@ def _observers(
             raise
         example = torch.zeros(1, 3, trials.size, trials.size)
         module = network.module.to(memory_format=torch.channels_last)
-        sites = sites or analyse(module, example).sites
         if not sites:
-            raise NetworkError(
-                f"an audit needs rectifiers, whose means it measures; found none in {published.model}: "
-                "choose another network"
-            )
+            require_rectifier(plan := analyse(module, example))
+            sites = plan.sites
         named = {site.name: network.layer(site.name) for site in sites}
         observe = mean_observer(module, example, sites)
 

@@ -1,7 +1,7 @@
 """How far a rescaled network is from the original, seen against float32's own error."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +10,9 @@ from torch import Tensor
 
 from unitmean.core.behaviour import Behaviour, together
 from unitmean.core.observe import OUTPUT, Observer
+from unitmean.core.reload import double, same
+
+State = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,24 @@ class Networks:
     original32: Observer
     rescaled32: Observer
     right32: Observer
+
+
+def observed(
+    observer: Callable[[State, torch.dtype], Observer],
+    original: State,
+    exact: State,
+    right: State,
+    file: State,
+) -> Networks:
+    """The networks of these weights; `exact` in float64, `right` the same rounded to float32."""
+    rescaled32 = observer(file, torch.float32)
+    return Networks(
+        observer(double(original), torch.float64),
+        observer(exact, torch.float64),
+        observer(original, torch.float32),
+        rescaled32,
+        rescaled32 if same(right, file) else observer(right, torch.float32),
+    )
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from unitmean.disk.atomic import writing
-from unitmean.errors import DataError
+from unitmean.errors import DataError, refusing
 
 METADATA = b"unitmean"
 """The key of a table's provenance, as JSON."""
@@ -36,16 +36,11 @@ def read_parquet(
     path: Path, numbers: Sequence[str], text: Sequence[str] = ("site",)
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """A table and its provenance; DataError unless it has rows, and these columns of numbers and of text."""
-    try:
-        with pq.ParquetFile(path) as file:
-            table = file.read()
+    with refusing(lambda error: _unusable(path, numbers, text, str(error))), pq.ParquetFile(path) as file:
+        table = file.read()
         table.validate(full=True)
         provenance = json.loads((table.schema.metadata or {}).get(METADATA, b"{}"))
         frame = table.to_pandas()
-    except MemoryError:
-        raise
-    except Exception as error:  # of damaged files pyarrow raises whatever it happens to meet
-        raise _unusable(path, numbers, text, str(error)) from error
     types = dict(zip(table.column_names, table.schema.types, strict=True))
     fits = all(name in types and _is_number(types[name]) for name in ("channel", *numbers))
     fits &= all(name in types and _is_text(types[name]) for name in text)

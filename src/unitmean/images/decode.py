@@ -11,7 +11,7 @@ import warnings
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from unitmean.errors import DataError
+from unitmean.errors import DataError, refusing
 
 # No format of which the decoder runs another program (EPS) or reads other files.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
@@ -39,17 +39,11 @@ def decode_stored(data: bytes, name: str) -> Image.Image:
     if not data:
         raise UndecodableError(name, "an empty file")
     _silence_pillow()
-    try:
+    with refusing(lambda error: UndecodableError(name, _reason(error))):
         image = Image.open(io.BytesIO(data), formats=FORMATS)
         if image.width * image.height > MAX_PIXELS:
             raise UndecodableError(name, f"{image.width}x{image.height}, more than {MAX_PIXELS} pixels")
         image.load()
-    except (DataError, MemoryError):
-        raise
-    except UnidentifiedImageError as error:  # whose message holds an address in memory
-        raise UndecodableError(name, f"no format that is read here ({', '.join(FORMATS)})") from error
-    except Exception as error:  # on damaged files decoders raise whatever they happen to meet
-        raise UndecodableError(name, str(error).rstrip(".") or type(error).__name__) from error
     return image
 
 
@@ -67,15 +61,17 @@ def to_rgb(image: Image.Image, name: str) -> Image.Image:
         grey += 32767
         grey //= 65535
         image = Image.fromarray(grey.astype(np.uint8))
-    try:
+    with refusing(lambda error: UndecodableError(name, _reason(error))):
         if image.has_transparency_data:
             image = image.convert("RGBA")
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
         return image.convert("RGB")
-    except MemoryError:
-        raise
-    except Exception as error:  # as above
-        raise UndecodableError(name, str(error) or type(error).__name__) from error
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):  # whose message holds an address in memory
+        return f"no format that is read here ({', '.join(FORMATS)})"
+    return str(error).rstrip(".") or type(error).__name__
 
 
 def _silence_pillow() -> None:

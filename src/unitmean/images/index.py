@@ -17,7 +17,7 @@ from unitmean.disk.ahead import ahead
 from unitmean.disk.atomic import writing
 from unitmean.disk.progress import watched
 from unitmean.disk.remote import Remote, is_remote
-from unitmean.errors import DataError
+from unitmean.errors import DataError, refusing
 from unitmean.images.containers import Container, Entry, read_bytes
 from unitmean.images.decode import UndecodableError, decode_stored, to_rgb
 
@@ -144,19 +144,19 @@ def write_skipped(path: Path, skipped: Iterable[Skipped]) -> None:
 
 def load_index(path: Path, root: Path | None = None) -> Index:
     """The index at `path`; relative containers lie in `root`, by default the project that holds `path`."""
-    try:
-        with pq.ParquetFile(path) as file:
-            table = file.read()
-            table.validate(full=True)  # or damaged text would come out as it is asked for
+    with (
+        refusing(
+            lambda error: DataError(
+                f"an index must be a Parquet file that index_images wrote; found at {str(path)!r}: {error}; "
+                "run `dvc repro -f index_images`"
+            )
+        ),
+        pq.ParquetFile(path) as file,
+    ):
+        table = file.read()
+        table.validate(full=True)  # or damaged text would come out as it is asked for
         expected, found = (_columns(schema) for schema in (SCHEMA, table.schema))
         rows = table.to_pylist() if found == expected else []
-    except MemoryError:
-        raise
-    except Exception as error:  # of damaged files pyarrow raises whatever it happens to meet
-        raise DataError(
-            f"an index must be a Parquet file that index_images wrote; found at {str(path)!r}: {error}; "
-            "run `dvc repro -f index_images`"
-        ) from error
     if found != expected:
         raise DataError(
             f"an index must have the columns {', '.join(expected)}; found {', '.join(found)} "

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from unitmean.disk.remote import Remote
-from unitmean.errors import DataError
+from unitmean.errors import DataError, refusing
 
 SUFFIX = ".parquet"
 
@@ -83,13 +83,14 @@ def _leaves(file: pq.ParquetFile) -> dict[str, str]:
 
 @contextmanager
 def _opened(path: Path | Remote) -> Iterator[pq.ParquetFile]:
-    try:
-        with closing(path.open("rb")) as raw, pq.ParquetFile(raw) as file:
-            yield file
-    except (DataError, MemoryError):
-        raise
-    except Exception as error:  # of damaged files pyarrow raises whatever it happens to meet
-        raise DataError(
-            f"dataset.path must lead to whole Parquet files; {str(path)!r} is none: {error}; "
-            "compare its size and hash with the original's, or get it again"
-        ) from error
+    with (
+        refusing(
+            lambda error: DataError(
+                f"dataset.path must lead to whole Parquet files; {str(path)!r} is none: {error}; "
+                "compare its size and hash with the original's, or get it again"
+            )
+        ),
+        closing(path.open("rb")) as raw,
+        pq.ParquetFile(raw) as file,
+    ):
+        yield file

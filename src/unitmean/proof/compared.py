@@ -10,10 +10,10 @@ from torch import Tensor
 
 from unitmean.core.algebra import Discrepancy
 from unitmean.core.behaviour import Behaviour
-from unitmean.core.invariance import Comparison, Networks, compare
+from unitmean.core.invariance import Comparison, Networks, State, compare, observed
 from unitmean.core.observe import OUTPUT, Observer, observe
 from unitmean.core.plan import Plan
-from unitmean.core.reload import double, reloaded, same
+from unitmean.core.reload import reloaded
 from unitmean.networks.architectures import Network
 from unitmean.proof.remeasure import largest_error, live
 from unitmean.weights.networks import Stored
@@ -41,12 +41,9 @@ class Pair:
         plan: Plan,
         scales: Float64[Tensor, " _"],
     ) -> None:
+        self._module = original.network.module
         exact = plan.rescale(scales, original.state, dtype=torch.float64)
-        right = plan.rescale(scales, original.state)
-        states = [double(original.state), exact, original.state, rescaled.state]
-        if not same(right, rescaled.state):
-            states.append(right)
-        self._modules = [reloaded(original.network.module, state) for state in states]
+        self._states = (original.state, exact, plan.rescale(scales, original.state), rescaled.state)
         self._places = [site.name for site in plan.sites] + [OUTPUT]
         undo = {site.name: site.along(scales[site.variables]) for site in plan.sites}
         self._undo = undo | {OUTPUT: scales[plan.outputs[0]]}
@@ -55,14 +52,14 @@ class Pair:
     def compare(self, inputs: Inputs, size: int) -> Comparison:
         """On inputs of height and width `size`."""
         if size not in self._networks:  # seconds, and the same for all kinds of input
-            example = torch.zeros(1, 3, size, size)
-            double, exact, single, file, *right = (self._observer(m, example) for m in self._modules)
-            self._networks = {size: Networks(double, exact, single, file, *right or [file])}
-        return compare(self._networks[size], self._undo, inputs)
 
-    def _observer(self, module: torch.nn.Module, example: Tensor) -> Observer:
-        dtype = next(module.parameters()).dtype
-        return observe(module, example.to(dtype), self._places)
+            def observer(state: State, dtype: torch.dtype) -> Observer:
+                example = torch.zeros(1, 3, size, size, dtype=dtype)
+                return observe(reloaded(self._module, state), example, self._places)
+
+            self._networks.clear()  # before the next take their room
+            self._networks[size] = observed(observer, *self._states)
+        return compare(self._networks[size], self._undo, inputs)
 
 
 def layer_table(comparisons: Mapping[str, Comparison], network: Network) -> pd.DataFrame:

@@ -22,7 +22,7 @@ from unitmean.stages.entry import Run, stage
 def report(run: Run) -> str:
     """Gather what the other stages wrote and render it; of a proof that failed, what there is."""
     scales, provenance = read_parquet(run.dep("scales.parquet"), ("mean", "scale"), ("site", "status"))
-    statistics, _ = read_parquet(run.dep("statistics.parquet"), ("n_images", "mean"))
+    statistics, _ = read_parquet(run.dep("statistics.parquet"), ())
     shards, _ = read_parquet(run.dep("shards.parquet"), ("shard", "images", "mean", "mean_square"))
     proof = read_json(run.dep("proof.json"))
     evidence = Evidence(
