@@ -28,7 +28,7 @@ test: lint
 
 # UNITMEAN_FAULTS is the number of rounds; `make test` has one.
 faults: setup
-	$(IN_VENV) UNITMEAN_FAULTS=$${UNITMEAN_FAULTS:-5} pytest tests/faults $(ARGS)
+	$(IN_VENV) UNITMEAN_FAULTS=$${UNITMEAN_FAULTS:-5} pytest tests/nightly/faults $(ARGS)
 
 lint: setup
 	$(IN_VENV) ruff check
@@ -36,7 +36,7 @@ lint: setup
 	$(IN_VENV) mypy
 
 fuzz: setup
-	$(IN_VENV) UNITMEAN_FUZZ="$${UNITMEAN_FUZZ:-5000}" pytest tests/fuzz -s $(ARGS)
+	$(IN_VENV) UNITMEAN_FUZZ="$${UNITMEAN_FUZZ:-5000}" pytest tests/nightly/fuzz -s $(ARGS)
 
 audit: $(if $(ADVISORIES),setup,.venv/.uv)
 	$(if $(ADVISORIES),$(VENV)/bin/python tests/advisories.py "$(ADVISORIES)") \

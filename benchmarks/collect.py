@@ -22,8 +22,8 @@ from pathlib import Path
 
 from safetensors.torch import save_file
 
-from unitmean.config.schema import Collect
 from unitmean.networks.seeded import seeded
+from unitmean.pipeline.config.schema import Collect
 
 CONTENDERS = {
     "a": "PIL, torchvision transforms, DataLoader, hooks, float32",

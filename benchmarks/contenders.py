@@ -17,18 +17,18 @@ from torch.utils.flop_counter import FlopCounterMode
 from torchvision import models
 from torchvision.transforms import v2
 
-from unitmean.collect.collecting import collect, control, ratios
-from unitmean.collect.measurement import Measurement
-from unitmean.collect.moments import to_frame
-from unitmean.core.analysis import analyse
-from unitmean.disk.frames import write_parquet
-from unitmean.images.batches import batches
-from unitmean.images.containers import list_images
-from unitmean.images.decode import decode
-from unitmean.images.index import Index, build_rows
-from unitmean.images.preprocess import Preprocessing
+from unitmean.decode import decode
+from unitmean.graph.analysis import analyse
 from unitmean.networks.architectures import build
 from unitmean.networks.inputs import TORCHVISION
+from unitmean.pipeline.disk.frames import write_parquet
+from unitmean.pipeline.index.batches import batches
+from unitmean.pipeline.index.containers import list_images
+from unitmean.pipeline.index.index import Index, build_rows
+from unitmean.pipeline.index.preprocess import Preprocessing
+from unitmean.pipeline.measure.collecting import collect, control, ratios
+from unitmean.pipeline.measure.measurement import Measurement
+from unitmean.pipeline.measure.tables import to_frame
 
 
 class Photographs(Dataset[Tensor]):
@@ -162,8 +162,8 @@ def nothing(activation: Tensor, _: int) -> Tensor:
 
 def parts(index: Index, settings: dict[str, Any]) -> dict[str, float]:
     """Seconds an image that each part of our float32 way takes by itself."""
-    from unitmean.core.moments import per_image
-    from unitmean.core.observe import reduce_at, without_gradient
+    from unitmean.graph.observe import reduce_at, without_gradient
+    from unitmean.statistics.moments import per_image
 
     measurement = measurement_of(settings, "float32")
     preprocessing, count = measurement.preprocessing, min(len(index), settings["batch_size"])

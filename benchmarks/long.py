@@ -18,17 +18,17 @@ import torch
 from memory import forget_peak, memory
 from safetensors.torch import load_file, save_file
 
-from unitmean.collect.collecting import collect
-from unitmean.collect.measurement import Advance, Measurement
-from unitmean.collect.shards import Sums
-from unitmean.core.analysis import analyse
-from unitmean.images.containers import list_images
-from unitmean.images.deadleaves import write_tar
-from unitmean.images.index import Index, build_rows
-from unitmean.images.preprocess import Preprocessing
+from unitmean.graph.analysis import analyse
 from unitmean.networks.architectures import build
 from unitmean.networks.inputs import TORCHVISION
 from unitmean.networks.seeded import seeded
+from unitmean.pipeline.index.containers import list_images
+from unitmean.pipeline.index.index import Index, build_rows
+from unitmean.pipeline.index.preprocess import Preprocessing
+from unitmean.pipeline.measure.collecting import collect
+from unitmean.pipeline.measure.measurement import Advance, Measurement
+from unitmean.pipeline.measure.shards import Sums
+from unitmean.pipeline.sources.deadleaves import write_tar
 
 
 def main() -> None:

@@ -16,13 +16,13 @@ from statistics import median
 import torch
 from torch import Tensor, nn
 
-from unitmean.core.style import LossWeights
-from unitmean.core.stylise import Descent, stylise
 from unitmean.networks.architectures import build
 from unitmean.networks.features import features
 from unitmean.networks.inputs import TORCHVISION
 from unitmean.networks.seeded import well_behaved
 from unitmean.networks.skeleton import skeleton
+from unitmean.style.losses import LossWeights
+from unitmean.style.stylise import Descent, stylise
 
 CONTENT, STYLE = "relu4_2", ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 Timing = tuple[float, float]  # seconds an iteration, seconds an evaluation

@@ -2,6 +2,6 @@
 
 from pathlib import Path
 
-from unitmean.config.registration import register
+from unitmean.pipeline.config.registration import register
 
 register(Path(__file__).resolve().parent.parent / "conf")

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from bad_case import Case
 from PIL import Image
 
-from unitmean.images.decode import decode
+from unitmean.decode import decode
 
 COMMAND = "index_images dataset=folder dataset.path=images dataset.name=odd"
 STYLISE = "unitmean stylise picture.jpg picture.jpg --out out.png"

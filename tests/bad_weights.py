@@ -11,7 +11,7 @@ import torch
 from bad_case import Case
 from safetensors.torch import save_file
 
-from unitmean.weights.files import load_weights
+from unitmean.layouts.files import load_weights
 
 COMMAND = "fetch_weights model=vgg11 weights=file weights.path=w.pth weights.input=torchvision"
 Change = Callable[[dict[str, Any]], Any]

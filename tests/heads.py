@@ -6,7 +6,7 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 
-from unitmean.core.reload import load
+from unitmean.graph.reload import load
 from unitmean.networks.seeded import badly_scaled, well_behaved
 from unitmean.networks.skeleton import skeleton
 

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 from scratch_project import composed
 
-from unitmean.stages.audit_weights import audit_weights
-from unitmean.stages.collect_statistics import collect_statistics
-from unitmean.stages.fetch_weights import fetch_weights
-from unitmean.stages.index_images import index_images
-from unitmean.stages.report import report
-from unitmean.stages.rescale_weights import rescale_weights
-from unitmean.stages.transfer_style import transfer_style
-from unitmean.stages.verify_invariance import verify_invariance
+from unitmean.pipeline.stages.audit_weights import audit_weights
+from unitmean.pipeline.stages.collect_statistics import collect_statistics
+from unitmean.pipeline.stages.fetch_weights import fetch_weights
+from unitmean.pipeline.stages.index_images import index_images
+from unitmean.pipeline.stages.report import report
+from unitmean.pipeline.stages.rescale_weights import rescale_weights
+from unitmean.pipeline.stages.transfer_style import transfer_style
+from unitmean.pipeline.stages.verify_invariance import verify_invariance
 
 Program = Callable[[], None]
 STAGES = [

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from unitmean.config.compose import compose
+from unitmean.pipeline.config.compose import compose
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -59,7 +59,7 @@ class Running:
 def serve(stages: Sequence[str] = STAGES) -> ForkServerContext:
     """The server; it starts with the first stage."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([f"unitmean.stages.{stage}" for stage in stages])
+    context.set_forkserver_preload([f"unitmean.pipeline.stages.{stage}" for stage in stages])
     return context
 
 
@@ -87,7 +87,7 @@ def program(printed: Connection, folder: Path, stage: str, overrides: list[str],
     """What the new process runs. What it prints goes through a pipe, which no limit on files concerns."""
     os.dup2(printed.fileno(), 1)
     os.dup2(printed.fileno(), 2)
-    run = getattr(importlib.import_module(f"unitmean.stages.{stage}"), stage)
+    run = getattr(importlib.import_module(f"unitmean.pipeline.stages.{stage}"), stage)
     os.chdir(folder)
     sys.argv = [stage, *overrides]
     if limit is not None:

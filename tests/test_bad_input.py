@@ -24,10 +24,10 @@ from bad_case import Case
 from scratch_project import composed, copy_settings
 
 from unitmean import cli
-from unitmean.config import compose as composition
-from unitmean.stages.config import config
-from unitmean.stages.fetch_weights import fetch_weights
-from unitmean.stages.index_images import index_images
+from unitmean.pipeline.config import compose as composition
+from unitmean.pipeline.stages.config import config
+from unitmean.pipeline.stages.fetch_weights import fetch_weights
+from unitmean.pipeline.stages.index_images import index_images
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "bad-input.md"
@@ -140,7 +140,7 @@ def document() -> Iterator[str]:
     with tempfile.TemporaryDirectory() as name:
         base = copy_settings(Path(name) / "settings")
         for title, cases in SECTIONS.items():
-            shown = re.sub(r"^(?!unitmean)", "python -m unitmean.stages.", cases[0].command)
+            shown = re.sub(r"^(?!unitmean)", "python -m unitmean.pipeline.stages.", cases[0].command)
             yield f"## {title}\n\n`{shown}`\n\n| input | outcome |\n|---|---|"
             for i, case in enumerate(cases):
                 folder = Path(name) / title / str(i)

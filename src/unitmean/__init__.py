@@ -7,7 +7,7 @@ __version__ = "0.1.0"
 
 # Looked up when asked for, so that light programs don't import torch.
 _PUBLIC = {
-    "analyse": "unitmean.core.analysis",
+    "analyse": "unitmean.graph.analysis",
     "factors": "unitmean.api",
     "load": "unitmean.loading",
     "measure": "unitmean.api",

@@ -15,16 +15,16 @@ import torch
 from jaxtyping import Bool, Float, Float64
 from torch import Tensor, nn
 
-from unitmean.core.alive import alive
-from unitmean.core.analysis import analyse
-from unitmean.core.invariance import Comparison, compare, observed
-from unitmean.core.moments import Moments, per_image, with_counts
-from unitmean.core.observe import OUTPUT, Observer, observe, reduce_at, without_gradient
-from unitmean.core.plan import Plan
-from unitmean.core.reload import double, reloaded
-from unitmean.core.scales import choose
-from unitmean.core.strict import require_rectifier, require_whole
 from unitmean.errors import DataError
+from unitmean.graph.analysis import analyse
+from unitmean.graph.observe import OUTPUT, Observer, observe, reduce_at, without_gradient
+from unitmean.graph.plan import Plan
+from unitmean.graph.reload import double, reloaded
+from unitmean.graph.strict import require_rectifier, require_whole
+from unitmean.proof.invariance import Comparison, compare, observed
+from unitmean.statistics.alive import alive
+from unitmean.statistics.factors import choose
+from unitmean.statistics.moments import Moments, per_image, with_counts
 
 Statistics = dict[str, Moments]
 

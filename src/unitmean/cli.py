@@ -8,7 +8,7 @@ from importlib import import_module
 from unitmean.ending import ending_in_words
 from unitmean.errors import ConfigError
 
-# Name, which is also the module's in unitmean.commands, and what it does.
+# Name, which is also the module's in unitmean.pipeline.commands, and what it does.
 COMMANDS = {
     "repro": "compose conf/ into params.yaml, run the pipeline and show its figures",
     "configure": "compose conf/ into params.yaml",
@@ -33,7 +33,7 @@ def _run(arguments: list[str]) -> int:
         raise ConfigError(
             f"only `unitmean repro` takes arguments behind --; found {options.behind!r}: leave them out"
         )
-    status: int = import_module(f"unitmean.commands.{options.command}").run(options)
+    status: int = import_module(f"unitmean.pipeline.commands.{options.command}").run(options)
     return status
 
 
@@ -45,5 +45,5 @@ def _parser(named: Sequence[str]) -> argparse.ArgumentParser:
             name, help=words, description=words, formatter_class=argparse.RawDescriptionHelpFormatter
         )
         if name in named:
-            import_module(f"unitmean.commands.{name}").arguments(command)
+            import_module(f"unitmean.pipeline.commands.{name}").arguments(command)
     return parser

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Literal
 
 from unitmean.errors import WeightsError
+from unitmean.layouts.files import load_weights
+from unitmean.layouts.networks import read_network
 from unitmean.networks.loaded import Loaded
-from unitmean.weights.files import load_weights
-from unitmean.weights.networks import read_network
 
 
 def load(

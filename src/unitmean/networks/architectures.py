@@ -8,8 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from unitmean.core.reload import load
 from unitmean.errors import NetworkError, WeightsError
+from unitmean.graph.reload import load
 from unitmean.networks.inputs import Input
 from unitmean.networks.layers import layer_names
 from unitmean.networks.skeleton import is_chain, skeleton

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from jaxtyping import Float
 from torch import Tensor
 
-from unitmean.core.observe import observe
 from unitmean.errors import NetworkError
+from unitmean.graph.observe import observe
 from unitmean.networks.architectures import Network
 from unitmean.networks.transfer_layers import rectifier_paths
 

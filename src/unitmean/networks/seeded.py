@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from unitmean.core.analysis import analyse
-from unitmean.core.reload import load
 from unitmean.errors import NetworkError
+from unitmean.graph.analysis import analyse
+from unitmean.graph.reload import load
 from unitmean.networks.skeleton import skeleton
 
 # Of max(z, 0), z a unit normal: 1/2 - 1/(2 pi).

@@ -3,9 +3,9 @@
 from jaxtyping import Float
 from torch import Size, Tensor
 
-from unitmean.core.export import trace
-from unitmean.core.rectifiers import rectifiers
 from unitmean.errors import NetworkError
+from unitmean.graph.rectifiers import rectifiers
+from unitmean.graph.trace import trace
 from unitmean.networks.architectures import Network
 
 STYLES = 5

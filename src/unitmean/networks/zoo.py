@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 from torchvision import models
 
-from unitmean.core.analysis import analyse
-from unitmean.core.plan import Plan
-from unitmean.core.reload import load
-from unitmean.core.variables import ONE
+from unitmean.graph.analysis import analyse
+from unitmean.graph.plan import Plan
+from unitmean.graph.reload import load
+from unitmean.graph.variables import ONE
 from unitmean.networks.seeded import well_behaved
 from unitmean.networks.skeleton import skeleton
 

@@ -1,1 +1,1 @@
-"""The proof that a rescaled file computes the old function and has the means it should have."""
+"""Whether a rescaled network is what it must be."""

@@ -1,1 +1,0 @@
-"""Whether a published file is normalised, and by which measurement."""

@@ -1,1 +1,0 @@
-"""What is true of networks: graphs, factors, moments, styles. Knows torch and nothing else."""

@@ -1,0 +1,1 @@
+"""From a module to a plan of what may be rescaled in it."""

@@ -1,1 +1,0 @@
-"""Images: where they lie, what they are, what a network sees of them."""

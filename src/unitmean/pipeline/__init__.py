@@ -1,0 +1,1 @@
+"""The pipeline: stages for DVC, composed by Hydra; needs unitmean[pipeline]."""

@@ -1,0 +1,1 @@
+"""Whose means a published file has."""

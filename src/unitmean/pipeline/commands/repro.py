@@ -1,0 +1,120 @@
+"""`unitmean repro`: configure, `dvc repro`, and the figures that came out."""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from unitmean.console import console
+from unitmean.disk.leftovers import claimed
+from unitmean.errors import ConfigError
+from unitmean.pipeline.commands.configure import EPILOG, configure
+from unitmean.pipeline.config.params import read_params
+from unitmean.pipeline.config.project import find_root
+
+# File, its keys and how the table calls them.
+FIGURES = {
+    "audit.json": {"audit_normalised": "weights as fetched are normalised"},
+    "rescale.json": {
+        "channels": "channels",
+        "normalised": "channels normalised",
+        "dead": "channels never active",
+    },
+    "proof.json": {
+        "float64_difference": "output difference, float64",
+        "float32_ratio": "output difference, float32, against float32's own error",
+        "max_mean_error": "largest distance of a channel mean from its target",
+        "heldout_within_2": "held-out channel means within two standard errors",
+        "top1_agreement": "same top-1 class",
+        "accuracy_before": "accuracy, original weights",
+        "accuracy_after": "accuracy, normalised weights",
+    },
+    "transfer.json": {
+        "plain_decrease": "style transfer: loss fell by, original weights",
+        "normalised_decrease": "style transfer: loss fell by, normalised weights",
+    },
+}
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = (
+        EPILOG + "To run params.yaml as it is, use `dvc repro`. Arguments behind -- go to `dvc repro`."
+    )
+    parser.add_argument("overrides", nargs="*", metavar="OVERRIDES")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Write params.yaml, run `dvc repro`, show the figures; DVC's exit status."""
+    root = find_root()
+    # DVC's own lock stops the second of two runs too late: params.yaml, which both read, is then changed.
+    lock = root / ".partial" / "repro.lock"
+    lock.parent.mkdir(exist_ok=True)
+    lock.touch()
+    try:
+        with claimed(lock):
+            return _repro(root, options)
+    except BlockingIOError as error:
+        raise ConfigError(
+            f"one `unitmean repro` at a time must run in {str(root)!r}; found another at work: "
+            "wait for it, or run this one in another checkout or by `dvc exp run --temp`"
+        ) from error
+
+
+def _repro(root: Path, options: argparse.Namespace) -> int:
+    started = time.time()
+    configure(root, options.overrides)
+    # The stages' commands say `python`: they must get this interpreter, and DVC its neighbours.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    command = [sys.executable, "-m", "dvc", "repro", *options.behind]
+    status = subprocess.run(command, cwd=root, env={**os.environ, "PATH": path}).returncode
+    folder = root / "data" / read_params(root / "params.yaml")["model"]["name"]
+    if status == 0:
+        show(folder)
+    elif _refused(folder / "proof.json", started):
+        # DVC runs nothing behind a stage that failed; the report says what the proof found all the same.
+        subprocess.run([sys.executable, "-m", "unitmean.pipeline.stages.report"], cwd=root)
+    return status
+
+
+def _refused(proof: Path, started: float) -> bool:
+    """Whether a proof since then has failed."""
+    fresh = proof.exists() and proof.stat().st_mtime >= started
+    return fresh and not json.loads(proof.read_text(encoding="utf-8"))["passed"]
+
+
+def show(folder: Path) -> None:
+    """Print the figures in a model's folder and the path of its report."""
+    from rich.table import Table
+
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column()
+    table.add_column(justify="right", style="bold")
+    for file, names in FIGURES.items():
+        for label, figure in _figures(folder / file, names):
+            table.add_row(label, figure)
+    out = console()
+    out.print()
+    if table.row_count:
+        out.print(table)
+    report = folder / "report.html"
+    if report.exists():
+        out.print(f"report: {os.path.relpath(report)}", soft_wrap=True)
+
+
+def _figures(path: Path, names: Mapping[str, str]) -> list[tuple[str, str]]:
+    if not path.exists():
+        return []
+    values = json.loads(path.read_text(encoding="utf-8"))
+    # None: there is no such figure, as the top-1 class of a network without a head.
+    return [(label, _number(values[key])) for key, label in names.items() if values.get(key) is not None]
+
+
+def _number(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

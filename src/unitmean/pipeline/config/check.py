@@ -1,0 +1,180 @@
+"""What the types of the schema can't say: ranges, and keys that need each other."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import inf
+from typing import Any
+
+from unitmean.errors import ConfigError
+from unitmean.pipeline.config.keys import convert, expected, keys, require_known, sections
+
+Values = dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Range:
+    """A closed interval of finite numbers."""
+
+    low: int | float
+    high: int | float = inf
+
+    def __contains__(self, value: int | float) -> bool:
+        return self.low <= value <= self.high and value < inf
+
+    def __str__(self) -> str:
+        return f"at least {self.low:g}" + ("" if self.high == inf else f" and at most {self.high:g}")
+
+
+COUNT, NOT_NEGATIVE, FRACTION = Range(1), Range(0), Range(0, 1)
+
+RANGES = {
+    "weights.seed": NOT_NEGATIVE,
+    "weights.spread": Range(0, 12),  # float32 holds 1e-38 to 1e38, and a network's layers multiply
+    "dataset.subset": COUNT,
+    "dataset.seed": NOT_NEGATIVE,
+    "dataset.count": COUNT,
+    "dataset.size": Range(8),
+    "dataset.expected": COUNT,
+    "audit.images": Range(2),  # for standard errors
+    "audit.size": Range(8),
+    "preprocess.size": COUNT,
+    "preprocess.crop": COUNT,
+    "collect.batch_size": COUNT,
+    "collect.shard_size": COUNT,
+    "collect.control_images": Range(2),
+    "collect.target_standard_error": NOT_NEGATIVE,
+    "collect.target_share": FRACTION,
+    "rescale.min_active_fraction": FRACTION,
+    "rescale.max_dead_fraction": FRACTION,
+    "rescale.quantile": Range(1e-6, 1),
+    "verify.images": COUNT,
+    "verify.random": NOT_NEGATIVE,
+    "verify.heldout": NOT_NEGATIVE,
+    "verify.seed": NOT_NEGATIVE,
+    "verify.max_float64_difference": NOT_NEGATIVE,
+    "verify.max_float32_ratio": NOT_NEGATIVE,
+    "verify.max_mean_error": NOT_NEGATIVE,
+    "verify.min_top1_agreement": FRACTION,
+    "transfer.size": Range(32),
+    "transfer.steps": COUNT,
+    "transfer.scales": COUNT,
+    "transfer.rate": FRACTION,
+    "transfer.preview": COUNT,
+    "transfer.content_weight": NOT_NEGATIVE,
+    "transfer.style_weight": NOT_NEGATIVE,
+    "transfer.seed": NOT_NEGATIVE,
+    "transfer.min_decrease": FRACTION,
+}
+
+SMALLEST = 32  # pixels that pooling leaves something of
+# Lists of what is tried.
+NOT_EMPTY = ("audit.pixels", "audit.paddings", "audit.poolings")
+# They name folders under data/, in dvc.yaml and on disk.
+NAMES = ("model.name", "dataset.name")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+# With this value of section.source, these keys must be given.
+NEEDS = {
+    ("weights", "url"): ("url", "sha256"),
+    ("weights", "file"): ("path",),
+    ("dataset", "folder"): ("path",),
+    ("dataset", "ilsvrc_val"): ("path",),
+    ("dataset", "webdataset"): ("path",),
+    ("dataset", "parquet"): ("path",),
+    ("dataset", "url"): ("url", "digest"),
+}
+
+
+def check_value(section: str, key: str, value: Any, where: str) -> Any:
+    """`value` in the key's type and within its range; ConfigError names `where` it stood."""
+    value = convert(section, key, value, where)
+    name = f"{section}.{key}"
+    if value == "":  # what a shell makes of key=$VARIABLE that is not set
+        raise ConfigError(
+            f"{name} must not be empty; found {value!r} in {where}: give a text, or null for none"
+        )
+    if name in NOT_EMPTY and not value:
+        raise ConfigError(
+            f"{name} must list at least one; found {value!r} in {where}: give {expected(section, key)}, "
+            "or leave it out for all"
+        )
+    if name in RANGES and value is not None and value not in RANGES[name]:
+        raise ConfigError(f"{name} must be {RANGES[name]}; found {value!r} in {where}: mend it there")
+    if name in NAMES and not NAME.fullmatch(value):
+        raise ConfigError(
+            f"{name} must be a name of letters, digits, '.', '_' and '-'; found {value!r} in {where}: "
+            "choose another name"
+        )
+    return value
+
+
+def check_section(section: str, values: Any, where: str) -> Mapping[str, Any]:
+    """`values`, if it is a mapping as a section must be."""
+    if not isinstance(values, Mapping):
+        # `dvc exp run --no-hydra -S model=vgg16` puts the text in the section's place.
+        choice = (
+            f" {section}={values}` and leave out --no-hydra where you used it"
+            if isinstance(values, str)
+            else "`"
+        )
+        raise ConfigError(
+            f"{section} must be a section of keys; found {values!r} in {where}: "
+            f"run `unitmean configure{choice}"
+        )
+    return values
+
+
+def check(values: Any, where: str) -> Values:
+    """All of params.yaml, typed: every key known, present, in its range, and given where needed."""
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{where} must hold sections; found {values!r}: run `unitmean configure`")
+    for section, content in values.items():
+        require_known(str(section), where)
+        for key in check_section(section, content, where):
+            require_known(f"{section}.{key}", where)
+    checked: Values = {}
+    for section in sections():
+        content = values.get(section, {})
+        for key in keys(section):
+            if key not in content:
+                raise ConfigError(
+                    f"{where} must hold {section}.{key}; found no such key: run `unitmean configure`"
+                )
+        checked[section] = {key: check_value(section, key, content[key], where) for key in keys(section)}
+    _check_together(checked, where)
+    return checked
+
+
+def _check_together(values: Values, where: str) -> None:
+    for (section, source), needed in NEEDS.items():
+        for key in needed:
+            if values[section]["source"] == source and not values[section][key]:
+                raise ConfigError(
+                    f"{section}.{key} must be given with {section}.source={source}; found "
+                    f"{values[section][key]!r} in {where}: add {section}.{key}=…"
+                )
+    if values["rescale"]["statistic"] == "quantile" and not values["collect"]["histograms"]:
+        raise ConfigError(
+            f"collect.histograms must be true with rescale.statistic=quantile; found False in {where}: "
+            "add collect.histograms=true"
+        )
+    if values["collect"]["histograms"] and values["collect"]["correct"]:
+        raise ConfigError(
+            f"collect.correct must be false with collect.histograms=true; found True in {where}: "
+            "histograms can't be corrected, measure in float32"
+        )
+    # A shift, since 2**scales takes for ever where somebody asks for a billion.
+    smallest = values["transfer"]["size"] >> (values["transfer"]["scales"] - 1)
+    if smallest < SMALLEST:
+        raise ConfigError(
+            f"transfer.size must leave {SMALLEST} pixels at the coarsest of transfer.scales; found "
+            f"{values['transfer']['size']} and {values['transfer']['scales']}, which leave {smallest}, "
+            f"in {where}: raise the size or take fewer scales"
+        )
+    size, crop = values["preprocess"]["size"], values["preprocess"]["crop"]
+    if crop is not None and crop > size:
+        raise ConfigError(
+            f"preprocess.crop must be at most preprocess.size={size}; found {crop!r} in {where}: "
+            "raise the size or lower the crop"
+        )

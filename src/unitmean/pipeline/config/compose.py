@@ -1,0 +1,129 @@
+"""conf/ composed by Hydra, byte for byte what `dvc exp run -S` writes into params.yaml."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from unitmean.errors import ConfigError
+from unitmean.pipeline.config.check import check
+from unitmean.pipeline.config.keys import close, expected, keys, require_known, sections
+from unitmean.pipeline.config.registration import register
+
+WHERE = "the overrides"
+
+
+def compose(root: Path, overrides: Sequence[str] = ()) -> str:
+    """The YAML text of conf/ under `root` composed with Hydra overrides, checked.
+
+    Raises ConfigError for an unknown group, choice or key, a wrong type or a value out of its range.
+    """
+    conf = root / "conf"
+    overrides = [_spelt_out(text) for text in overrides]
+    for text in overrides:
+        _check_override(conf, _parse(text))
+    register(conf)
+    try:
+        with initialize_config_dir(str(conf), version_base=None):
+            config = hydra_compose("config", overrides=list(overrides))
+        OmegaConf.resolve(config)
+    # Hydra raises a bare ValueError for a group's choice of the wrong type.
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        raise ConfigError(_explain(error)) from error
+    check(OmegaConf.to_container(config, enum_to_str=True), _where(overrides))
+    return OmegaConf.to_yaml(config)
+
+
+def groups(conf: Path) -> dict[str, list[str]]:
+    """The configuration groups and their choices."""
+    folders = sorted(path for path in conf.iterdir() if path.is_dir())
+    return {folder.name: sorted(file.stem for file in folder.glob("*.yaml")) for folder in folders}
+
+
+def _spelt_out(text: str) -> str:
+    """`audit=true` as `audit.enabled=true`: Hydra takes no group's choice that is named true."""
+    name, _, value = text.partition("=")
+    switch = name in sections() and "enabled" in keys(name)
+    return f"{name}.enabled={value}" if switch else text
+
+
+def _parse(text: str) -> Override:
+    try:
+        override: Override = OverridesParser.create().parse_override(text)
+    except HydraException as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(
+            f"an override must read key=value or group=choice; found {text!r} ({reason}): "
+            "put a value with special characters in quotes of its own, key='\"value\"'"
+        ) from error
+    return override
+
+
+def _check_override(conf: Path, override: Override) -> None:
+    name, text = override.key_or_group, override.input_line
+    if override.is_sweep_override() or override.is_hydra_override():
+        raise ConfigError(
+            f"an override must set one value of this configuration; found {text!r}: "
+            "for a sweep run `dvc exp run --queue -S …`"
+        )
+    if override.is_delete() or override.package is not None:
+        raise ConfigError(
+            f"an override must set a value; found {text!r}: keys can't be removed or moved, set null instead"
+        )
+    if name in groups(conf):
+        _check_choice(groups(conf)[name], override)
+    elif "." not in name and name not in sections():
+        matches = close(name, groups(conf))
+        hint = (
+            f"did you mean {' or '.join(matches)}?"
+            if matches
+            else f"the groups are {', '.join(groups(conf))}"
+        )
+        raise ConfigError(f"a group must be one of conf/'s folders; found {name!r} in {text!r}: {hint}")
+    else:
+        require_known(name, repr(text))
+        if override.is_add():
+            raise ConfigError(f"{name} is in the schema already; found {text!r}: write it without the +")
+
+
+def _check_choice(choices: list[str], override: Override) -> None:
+    name, value, text = override.key_or_group, override.value(), override.input_line
+    if name in sections() and override.is_add():
+        raise ConfigError(f"the group {name} is chosen once; found {text!r}: write it without the +")
+    if name not in sections() and not override.is_add():
+        raise ConfigError(f"the group {name} is added to the others; found {text!r}: write +{text}")
+    if str(value) not in choices:
+        matches = close(str(value), choices)
+        hint = f"did you mean {' or '.join(matches)}?" if matches else "choose one of them"
+        known = ", ".join(choices) if len(choices) < 12 else f"the {len(choices)} in conf/{name}"
+        raise ConfigError(f"{name} must be one of {known}; found {value!r}: {hint}")
+
+
+def _explain(error: Exception) -> str:
+    cause: BaseException = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    section, _, key = (getattr(cause, "full_key", None) or "").partition(".")
+    key = key.partition("[")[0]
+    if section in sections() and key in keys(section):
+        where = str(error).splitlines()[0].removeprefix("Error merging override ")
+        return f"{section}.{key} must be {expected(section, key)}; found {where!r}: mend that value"
+    return f"conf/ must compose; found {str(cause).splitlines()[0]!r}: mend the override or the file it names"
+
+
+def _where(overrides: Sequence[str]) -> str:
+    return f"{WHERE} {' '.join(overrides)!r}" if overrides else "conf/"
+
+
+def as_values(text: str) -> Any:
+    """The composed YAML text as plain values."""
+    config = OmegaConf.create(text)
+    assert isinstance(config, DictConfig)
+    return OmegaConf.to_container(config)

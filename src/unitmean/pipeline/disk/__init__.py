@@ -1,0 +1,1 @@
+"""Downloads, folders and tables on disk."""

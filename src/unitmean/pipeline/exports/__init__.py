@@ -1,0 +1,1 @@
+"""Files for other programs, and the card that describes them."""

@@ -1,0 +1,1 @@
+"""The index of a data set, and batches of its images."""

@@ -1,0 +1,78 @@
+"""Moments as Parquet: one row a site and channel."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+
+from unitmean.statistics.moments import Moments
+
+SUMS = [field.name for field in fields(Moments) if field.name not in {"images", "histogram"}]
+
+
+def to_frame(moments: Mapping[str, Moments]) -> pd.DataFrame:
+    """Columns site, channel, images and the sums of `Moments`; histogram where they have one."""
+    return pd.concat(
+        [
+            pd.DataFrame(
+                {"site": site, "channel": range(len(m.mean)), "images": m.images}
+                | {name: getattr(m, name).numpy() for name in SUMS}
+                | _counts(m)
+            )
+            for site, m in moments.items()
+        ],
+        ignore_index=True,
+    )
+
+
+def from_frame(frame: pd.DataFrame) -> dict[str, Moments]:
+    """The inverse of `to_frame`."""
+    return {
+        str(site): Moments(
+            int(rows["images"].iloc[0]),
+            histogram=histogram(rows),
+            **{name: torch.from_numpy(rows[name].to_numpy(copy=True)) for name in SUMS},
+        )
+        for site, rows in frame.groupby("site", sort=False)
+    }
+
+
+def histogram(rows: pd.DataFrame) -> Float64[Tensor, "channels _"]:
+    """One site's histograms; without buckets where the table has none."""
+    if "histogram" not in rows:
+        return torch.empty(len(rows), 0, dtype=torch.float64)
+    return torch.from_numpy(np.stack(list(rows["histogram"]))).double()
+
+
+def _counts(moments: Moments) -> dict[str, list[Any]]:
+    # Whole numbers: Parquet packs them to a fraction of their size.
+    counts = moments.histogram.long().numpy()
+    return {"histogram": list(counts)} if counts.size else {}
+
+
+def summary(moments: Mapping[str, Moments]) -> pd.DataFrame:
+    """The statistics that people read, a row a site and channel; histogram as in `to_frame`."""
+    return pd.concat(
+        [
+            pd.DataFrame(
+                {
+                    "site": site,
+                    "channel": range(len(m.mean)),
+                    "n_images": m.images,
+                    "mean": m.expectation().numpy(),
+                    "standard_error": m.standard_error().numpy(),
+                    "std": m.deviation().numpy(),
+                    "max": m.maximum.numpy(),
+                    "active_fraction": m.active_fraction().numpy(),
+                }
+                | _counts(m)
+            )
+            for site, m in moments.items()
+        ],
+        ignore_index=True,
+    )

@@ -1,0 +1,128 @@
+"""The proof that a rescaled file computes the old function and has the means it should have."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+import torch
+from jaxtyping import Float, Float64
+from torch import Tensor
+
+from unitmean.graph.observe import OUTPUT, Observer, observe
+from unitmean.graph.plan import Plan
+from unitmean.graph.reload import reloaded
+from unitmean.layouts.networks import Stored
+from unitmean.networks.architectures import Network
+from unitmean.pipeline.proof.remeasure import largest_error, live
+from unitmean.proof.algebra import Discrepancy
+from unitmean.proof.behaviour import Behaviour
+from unitmean.proof.invariance import Comparison, Networks, State, compare, observed
+
+Inputs = Iterable[Float[Tensor, "_ 3 _ _"]]
+
+
+@dataclass(frozen=True)
+class Tolerances:
+    """What a proof allows; see `Verify` in the schema."""
+
+    max_float64_difference: float
+    max_float32_ratio: float
+    max_mean_error: float
+    min_top1_agreement: float
+
+
+class Pair:
+    """The original and the rescaled network, each in float64 and float32, compared at every rectifier."""
+
+    def __init__(
+        self,
+        original: Stored,
+        rescaled: Stored,
+        plan: Plan,
+        scales: Float64[Tensor, " _"],
+    ) -> None:
+        self._module = original.network.module
+        exact = plan.rescale(scales, original.state, dtype=torch.float64)
+        self._states = (original.state, exact, plan.rescale(scales, original.state), rescaled.state)
+        self._places = [site.name for site in plan.sites] + [OUTPUT]
+        undo = {site.name: site.along(scales[site.variables]) for site in plan.sites}
+        self._undo = undo | {OUTPUT: scales[plan.outputs[0]]}
+        self._networks: dict[int, Networks] = {}
+
+    def compare(self, inputs: Inputs, size: int) -> Comparison:
+        """On inputs of height and width `size`."""
+        if size not in self._networks:  # seconds, and the same for all kinds of input
+
+            def observer(state: State, dtype: torch.dtype) -> Observer:
+                example = torch.zeros(1, 3, size, size, dtype=dtype)
+                return observe(reloaded(self._module, state), example, self._places)
+
+            self._networks.clear()  # before the next take their room
+            self._networks[size] = observed(observer, *self._states)
+        return compare(self._networks[size], self._undo, inputs)
+
+
+def layer_table(comparisons: Mapping[str, Comparison], network: Network) -> pd.DataFrame:
+    """A row a kind of input and a place: kind, site and the three relative differences."""
+    return pd.DataFrame(
+        {
+            "input": kind,
+            "site": network.layer(place),
+            "float64": found.float64,
+            "float32": found.float32,
+            "float32_error": found.float32_error,
+        }
+        for kind, comparison in comparisons.items()
+        for place, found in comparison.deviations.items()
+    )
+
+
+def worst_by_layer(table: pd.DataFrame) -> pd.DataFrame:
+    """A row a place: the largest of each difference over all kinds of input."""
+    columns = ["float64", "float32", "float32_error"]
+    return table.groupby("site", sort=False)[columns].max().reset_index()
+
+
+def failures(
+    wrong: list[Discrepancy],
+    comparisons: Mapping[str, Comparison],
+    behaviour: Behaviour | None,
+    means: pd.DataFrame,
+    network: Network,
+    tolerances: Tolerances,
+    rounding: str,
+) -> Iterator[str]:
+    """What does not hold, each with what was found and where."""
+    for found in wrong:
+        path, _, _ = found.tensor.rpartition(".")
+        layer = f" ({network.layer(path)})" if network.layer(path) != path else ""
+        ulps = f", by up to {found.ulps:.3g} units in the last place" if found.ulps < torch.inf else ""
+        yield f"algebra: {found.tensor}{layer} {found.why}{ulps}"
+    for kind, comparison in comparisons.items():
+        for place, deviation in comparison.deviations.items():
+            where = f"{network.layer(place)}, {kind} input"
+            # `not <=` also catches NaN
+            if not deviation.float64 <= tolerances.max_float64_difference:
+                yield (
+                    f"float64 must differ by at most {tolerances.max_float64_difference:g} at {where}; "
+                    f"found {deviation.float64:.3g}"
+                )
+            if not deviation.float32 <= tolerances.max_float32_ratio * deviation.float32_error:
+                yield (
+                    f"float32 must differ by at most {tolerances.max_float32_ratio:g} times its own error of "
+                    f"{deviation.float32_error:.3g} at {where}; found {deviation.float32:.3g}"
+                )
+    if rounding == "pow2" and not all(c.bit_identical for c in comparisons.values()):
+        yield "with scales that are powers of two the float32 outputs must be equal bit for bit; they are not"
+    if behaviour is not None and not behaviour.decided >= tolerances.min_top1_agreement * behaviour.images:
+        yield (
+            f"top-1 must agree on {tolerances.min_top1_agreement:.0%} of the images; found "
+            f"{behaviour.decided / behaviour.images:.1%} at the output"
+        )
+    if not largest_error(means) <= tolerances.max_mean_error:
+        rows = live(means)
+        worst = rows.iloc[int((rows["mean_after"] / rows["target"] - 1).abs().argmax())]
+        yield (
+            f"the mean of channel {worst['channel']} of {worst['site']} must be {worst['target']:.6g} within "
+            f"{tolerances.max_mean_error:g}; found {worst['mean_after']:.6g}"
+        )

@@ -1,0 +1,34 @@
+"""What an audit says of the weights as fetched, boiled down to what is shown."""
+
+from collections.abc import Hashable
+from typing import Any
+
+import pandas as pd
+
+from unitmean.pipeline.report.gather import Audit
+
+SHOWN = 12  # channels listed
+
+
+def layers(audit: Audit) -> list[dict[Hashable, Any]]:
+    """A row a layer by the best candidate: channels, median, 5% and 95% of their means, those unexplained."""
+    by = audit.means.groupby("site", sort=False)
+    table = pd.DataFrame(
+        {
+            "channels": by.size(),
+            "median": by["mean"].median(),
+            "low": by["mean"].quantile(0.05),
+            "high": by["mean"].quantile(0.95),
+            "unexplained": by.size() - by["explained"].sum(),
+        }
+    )
+    return table.reset_index().to_dict("records")
+
+
+def unexplained(audit: Audit) -> list[dict[Hashable, Any]]:
+    """The worst channels that are off by more than sampling explains; those never active come first."""
+    off = audit.means[~audit.means["explained"]]
+    worst = off.assign(by=off["z"].abs()).sort_values(
+        "by", ascending=False, kind="stable", na_position="first"
+    )
+    return worst.head(SHOWN).to_dict("records")

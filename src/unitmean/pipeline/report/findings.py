@@ -1,0 +1,221 @@
+"""What a report says: tables boiled down to the figures that are shown."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from unitmean.pipeline.report.gather import Evidence, Transfer
+from unitmean.pipeline.report.numbers import number, ranges
+from unitmean.statistics import words
+
+LIVE = ("normalised", "tied")
+OUTPUT = "output"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One property: what it is, what was found, what is allowed, whether it holds."""
+
+    name: str
+    found: str
+    allowed: str
+    holds: bool
+
+
+@dataclass(frozen=True)
+class Group:
+    """Channels of one layer that were not simply normalised, and why."""
+
+    site: str
+    status: str
+    reason: str
+    count: int
+    channels: str  # as ranges: "3, 17-19"
+    means: tuple[float, float]  # what their means became: smallest and largest
+
+
+def sites(evidence: Evidence) -> list[str]:
+    """The rectifiers' names in the network's order."""
+    return [str(site) for site in evidence.statistics["site"].unique()]
+
+
+def checks(evidence: Evidence) -> list[Check]:
+    """The proof's properties, each against its tolerance."""
+    found, allowed = evidence.invariance, evidence.invariance["tolerances"]
+    rows = [
+        _none("Tensors that are not the original's times their factors", found["differing"]),
+        _at_most(
+            "Change of the output, float64", found["float64_difference"], allowed["max_float64_difference"]
+        ),
+        _at_most(
+            "Change of the output, float32, against float32's own rounding",
+            found["float32_ratio"],
+            allowed["max_float32_ratio"],
+            unit=" times",
+        ),
+        _at_most("Largest error of a channel's mean", found["max_mean_error"], allowed["max_mean_error"]),
+    ]
+    if found["top1_agreement"] is not None:
+        agreement, least = found["top1_agreement"], allowed["min_top1_agreement"]
+        rows.append(
+            Check(
+                "Same first choice of class", f"{agreement:.0%}", f"at least {least:.0%}", agreement >= least
+            )
+        )
+    return rows
+
+
+def _at_most(name: str, found: float | None, allowed: float, unit: str = "") -> Check:
+    holds = found is not None and found <= allowed
+    return Check(name, number(found) + unit, "at most " + number(allowed) + unit, holds)
+
+
+def _none(name: str, found: Sequence[object]) -> Check:
+    return Check(name, str(len(found)), "none, to half a unit in the last place", not found)
+
+
+def kinds(evidence: Evidence) -> pd.DataFrame:
+    """A row a kind of input: the worst layer's differences."""
+    columns = ["float64", "float32", "float32_error"]
+    return evidence.inputs.groupby("input", sort=False)[columns].max().reset_index()
+
+
+def convergence(evidence: Evidence) -> pd.DataFrame:
+    """By images measured: the relative standard error of the means (median, 5% and 95% of the live channels)
+    and the median distance from the final mean."""
+    sums = ["images", "mean", "mean_square"]
+    shards = evidence.shards.sort_values(["site", "channel", "shard"], kind="stable")
+    grown = shards.groupby(["site", "channel"], sort=False)[sums].cumsum()
+    images, mean = grown["images"], grown["mean"] / grown["images"]
+    variance = (grown["mean_square"] / images - mean.pow(2)).clip(lower=0)
+    error = (variance / (images - 1).clip(lower=1)).pow(0.5) / mean.where(mean > 0)
+    final = mean.groupby([shards["site"], shards["channel"]]).transform("last")
+    off = (mean / final.where(final > 0) - 1).abs()
+    by = error.groupby(images)
+    table = pd.DataFrame({"low": by.quantile(0.05), "error": by.median(), "high": by.quantile(0.95)})
+    table["off"] = off.where(off > 0).groupby(images).median()
+    return table.rename_axis("images").reset_index()
+
+
+def layer_table(evidence: Evidence) -> pd.DataFrame:
+    """A row a layer: its channels, their means before and after, the worst relative error after."""
+    rows = []
+    for site, means in evidence.means.groupby("site", sort=False):
+        live = means[means["status"].isin(LIVE)]
+        before = live["mean_before"]
+        rows.append(
+            {
+                "site": site,
+                "channels": len(means),
+                "live": len(live),
+                "smallest": before.min(),
+                "median": before.median(),
+                "largest": before.max(),
+                "ratio": before.max() / before.min() if len(live) else None,
+                "after": (live["mean_after"].min(), live["mean_after"].max()),
+                "error": (live["mean_after"] / live["target"] - 1).abs().max(),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def exceptions(evidence: Evidence) -> list[Group]:
+    """Channels that are dead, tied or pinned, by layer and reason."""
+    table = evidence.scales[~evidence.scales["status"].isin(["normalised", OUTPUT])]
+    table = table.assign(reason=table["reason"].astype(object).where(table["reason"].notna(), ""))
+    table = table.merge(evidence.means[["site", "channel", "mean_after"]], on=["site", "channel"], how="left")
+    return [
+        Group(
+            str(site),
+            str(status),
+            str(reason),
+            len(rows),
+            ranges(rows["channel"]),
+            (float(rows["mean_after"].min()), float(rows["mean_after"].max())),
+        )
+        for (site, status, reason), rows in table.groupby(["site", "status", "reason"], sort=False)
+    ]
+
+
+def stand_ins(evidence: Evidence) -> list[str]:
+    """What in this run is not the real thing, in words."""
+    found = []
+    if evidence.weights["source"]["kind"] == "seeded":
+        found.append("the weights are random numbers, badly scaled on purpose")
+    if evidence.dataset["source"] == "generated":
+        found.append("the images are generated, dead leaves with natural statistics")
+    return found
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The report in a headline and a sentence."""
+
+    headline: str
+    sentence: str
+
+
+def verdict(evidence: Evidence) -> Verdict:
+    """What a stranger should know after ten seconds."""
+    if not evidence.invariance["passed"]:
+        failed = evidence.invariance["failures"]
+        return Verdict(
+            "Not proved",
+            f"This {evidence.model['name']} is not shown to be the original with other scales: "
+            f"{len(failed)} {'check' if len(failed) == 1 else 'checks'} failed. Don't use the file.",
+        )
+    rescale, what = evidence.rescale, words.statistic(evidence.provenance["rescale"])
+    function = (
+        "It computes what the original computes, up to rounding"
+        if evidence.provenance["rescale"]["outputs"] == "preserve"
+        else "Its output is the original's, each channel divided by a recorded factor"
+    )
+    if tied := rescale.get("tied", 0):
+        return Verdict(
+            "Invariant, and normalised where channels are free",
+            f"{function}. The {what} of {rescale['normalised']:,} of {rescale['channels']:,} "
+            f"channels is one; {tied:,} share a factor with others, as additions demand, and only the "
+            "geometric mean over those that share it is one.",
+        )
+    share = f"{rescale['normalised']:,} of {rescale['channels']:,} channels"
+    if rescale["normalised"] == rescale["channels"]:
+        share = f"all {rescale['channels']:,} channels"
+    about = (
+        "lies within a factor √2 of one" if evidence.provenance["rescale"]["rounding"] == "pow2" else "is one"
+    )
+    return Verdict(
+        "Invariant and normalised",
+        f"{function}, and the {what} of {share} {about}, over {evidence.invariance['images']:,} images.",
+    )
+
+
+def spread(transfer: Transfer) -> dict[str, float]:
+    """How many times the loudest style layer outweighs the quietest, by network."""
+    layers = transfer.layers
+    return {name: float(layers[name].max() / layers[name].min()) for name in ("plain", "normalised")}
+
+
+def origin(evidence: Evidence) -> list[tuple[str, str]]:
+    """What was measured on what, in words."""
+    source, model, preprocess = evidence.weights["source"], evidence.model, evidence.preprocess
+    measured = evidence.provenance["statistics"]["images"]
+    return [
+        ("Network", f"{model['name']}, {model['pooling']} pooling, {model['padding']} padding"),
+        ("Weights", ", ".join(f"{key} {value}" for key, value in source.items() if value is not None)),
+        ("Licence", str(evidence.weights["licence"])),
+        ("Images", f"{measured:,} of {evidence.dataset['name']} ({evidence.dataset['source']})"),
+        ("Skipped", f"{evidence.skipped:,} that could not be decoded" if evidence.skipped else "none"),
+        ("Pixels", ", ".join(f"{key} {value}" for key, value in preprocess.items() if value is not None)),
+    ]
+
+
+def hashes(evidence: Evidence) -> list[tuple[str, str]]:
+    """What pins the run down."""
+    statistics = evidence.provenance["statistics"]
+    return [
+        ("weights, sha256", statistics["weights"]),
+        ("images, hash of the index", statistics["index"]),
+        ("unitmean", statistics["unitmean"]),
+        ("torch", statistics["torch"]),
+    ]

@@ -1,0 +1,1 @@
+"""From the table of statistics to the table of factors."""

@@ -1,0 +1,104 @@
+"""What statistics.parquet says of a plan's sites."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Bool, Float64
+from torch import Tensor
+
+from unitmean.errors import DataError, InvarianceError
+from unitmean.graph.plan import Plan
+from unitmean.networks.architectures import Network
+from unitmean.pipeline.measure.tables import histogram
+from unitmean.statistics.alive import alive
+from unitmean.statistics.histogram import quantile
+
+COLUMNS = ("mean", "standard_error", "std", "max", "active_fraction")
+"""What `living` and `measured` read of a table."""
+
+
+def column(network: Network, plan: Plan, table: pd.DataFrame, name: str) -> dict[str, Float64[Tensor, " _"]]:
+    """One column by the plan's site; DataError where the table has other sites or channels."""
+    by_site = {str(site): rows[name].to_numpy(copy=True) for site, rows in table.groupby("site", sort=False)}
+    columns = {}
+    for site in plan.sites:
+        found = by_site.get(network.layer(site.name), np.empty(0))
+        if len(found) != site.channels:
+            raise DataError(
+                f"the statistics must hold {site.channels} channels of {network.layer(site.name)}; found "
+                f"{len(found)}: they are of other weights, run collect_statistics again"
+            )
+        columns[site.name] = torch.from_numpy(found)
+    return columns
+
+
+def measured(
+    network: Network, plan: Plan, table: pd.DataFrame, statistic: str, share: float
+) -> dict[str, Float64[Tensor, " _"]]:
+    """The statistic that is to be one, of every channel: "mean", "rms", "max" or "quantile".
+
+    share: which quantile. Raises DataError where the table has no histograms for it, or what isn't finite.
+    """
+    if statistic == "rms":
+        mean, std = column(network, plan, table, "mean"), column(network, plan, table, "std")
+        found = {site: (mean[site].square() + std[site].square()).sqrt() for site in mean}
+    elif statistic == "quantile":
+        found = _quantiles(network, plan, table, share)
+    else:
+        found = column(network, plan, table, statistic)
+    for site, values in found.items():
+        if count := int((~values.isfinite()).sum()):
+            raise DataError(
+                f"a statistic that is to be one must be finite; found {count} NaN or infinite values of "
+                f"{statistic} in {network.layer(site)}: the activations overflow, or the table is damaged"
+            )
+    return found
+
+
+def _quantiles(
+    network: Network, plan: Plan, table: pd.DataFrame, share: float
+) -> dict[str, Float64[Tensor, " _"]]:
+    if "histogram" not in table:
+        raise DataError(
+            "the statistics must hold histograms for quantiles; found none: collect with "
+            "collect.histograms=true"
+        )
+    counts = {str(site): histogram(rows) for site, rows in table.groupby("site", sort=False)}
+    return {
+        site: quantile(counts[network.layer(site)], share, maximum)
+        for site, maximum in column(network, plan, table, "max").items()
+    }
+
+
+def living(
+    network: Network, plan: Plan, table: pd.DataFrame, min_active_fraction: float, max_relative_error: float
+) -> dict[str, Bool[Tensor, " _"]]:
+    """Which channels have a mean worth dividing by."""
+    mean, error, active = (
+        column(network, plan, table, name) for name in ("mean", "standard_error", "active_fraction")
+    )
+    return {
+        site: alive(
+            mean[site],
+            error[site],
+            active[site],
+            min_active_fraction=min_active_fraction,
+            max_relative_error=max_relative_error,
+        )
+        for site in mean
+    }
+
+
+def require_alive(network: Network, live: Mapping[str, Bool[Tensor, " _"]], max_dead_fraction: float) -> None:
+    """InvarianceError where more than `max_dead_fraction` of all channels are dead."""
+    total = sum(len(channels) for channels in live.values())
+    dead = {network.layer(site): int((~channels).sum()) for site, channels in live.items()}
+    if sum(dead.values()) > max_dead_fraction * total:
+        worst = max(dead, key=lambda layer: dead[layer])
+        raise InvarianceError(
+            f"at most {max_dead_fraction:.0%} of the channels may be dead; found {sum(dead.values())} of "
+            f"{total}, most of them in {worst} ({dead[worst]}): measure more images "
+            "(dataset.subset), or raise rescale.max_dead_fraction"
+        )

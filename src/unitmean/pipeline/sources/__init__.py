@@ -1,0 +1,1 @@
+"""Where weights and images come from."""

@@ -1,0 +1,38 @@
+"""Whether the fetched weights are normalised already, and by which measurement."""
+
+from unitmean.disk.atomic import write_json, write_text
+from unitmean.pipeline.stages.entry import Run, stage
+
+CANDIDATES = "candidate,pixels,input,padding,pooling,spread,distance,within"
+MEANS = "site,channel,mean,standard_error,z,explained"
+
+
+@stage
+def audit_weights(run: Run) -> str:
+    """Try the candidates on the weights; where `audit.enabled` is false, write tables without rows."""
+    settings = run.params.audit
+    if not settings.enabled:
+        write_text(run.out("audit.csv"), CANDIDATES + "\n")
+        write_text(run.out("audited.csv"), MEANS + "\n")
+        write_json(run.out("audit.json"), {})
+        return "not asked for; audit=true tries how the weights may have been normalised"
+    # torch takes seconds to import, which a run without an audit shouldn't.
+    from unitmean.pipeline.audit.candidates import Trials
+    from unitmean.pipeline.audit.measured import candidate_table, figures
+    from unitmean.pipeline.audit.published import read_fetched, try_candidates
+    from unitmean.pipeline.index.index import load_index
+
+    published = read_fetched(run.dep("weights.safetensors"), run.params.model.name)
+    every = load_index(run.dep("images") / "index.parquet")
+    index = every.head(min(settings.images, len(every)))
+    trials = Trials(settings.size, settings.pixels, settings.paddings, settings.poolings)
+    measured = try_candidates(published, index, trials)
+    best = measured[0]
+    write_text(run.out("audit.csv"), candidate_table(measured).to_csv(index=False, float_format="%.6g"))
+    write_text(run.out("audited.csv"), best.table.to_csv(index=False, float_format="%.6g"))
+    write_json(run.out("audit.json"), figures(measured, len(index)))
+    return f"{best.verdict}: over {len(index)} images {best.words}"
+
+
+if __name__ == "__main__":
+    audit_weights()

@@ -1,0 +1,114 @@
+"""How a stage starts: what dvc.yaml declares for it goes in, one line and an exit status come out."""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path, PurePosixPath
+
+from unitmean.ending import ending_in_words
+from unitmean.errors import ConfigError, DataError
+from unitmean.pipeline.config.params import Params, declared, read_params
+from unitmean.pipeline.config.pipeline import Step, read_pipeline
+from unitmean.pipeline.config.project import find_root
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of one stage: its declared parameters and files."""
+
+    stage: str
+    params: Params
+    deps: tuple[Path, ...]
+    outs: tuple[Path, ...]
+
+    def dep(self, name: str) -> Path:
+        """The declared input whose last component is `name`; DataError if nothing is there."""
+        path = self._one(self.deps, name, "deps")
+        if not path.exists():
+            raise DataError(
+                f"{self.stage} needs {str(path)!r}; found nothing there: run `dvc repro {self.stage}`, or by "
+                "itself the stage that writes it, with the same overrides"
+            )
+        return path
+
+    def out(self, name: str) -> Path:
+        """The declared output whose last component is `name`."""
+        return self._one(self.outs, name, "outs")
+
+    def _one(self, paths: tuple[Path, ...], name: str, kind: str) -> Path:
+        found = [path for path in paths if path.name == name]
+        if len(found) != 1:
+            raise ConfigError(
+                f"{self.stage} may open only what dvc.yaml declares for it; found {len(found)} {kind} named "
+                f"{name!r}: declare one in dvc.yaml"
+            )
+        return found[0]
+
+
+def prepare(name: str, overrides: Sequence[str] = ()) -> Run:
+    """The run of stage `name`: of params.yaml, or of conf/ composed with `overrides`, if there are any."""
+    root = find_root()
+    if overrides:
+        # Hydra takes time to import, and under DVC nothing is composed.
+        from unitmean.pipeline.config.compose import as_values, compose
+
+        values, where = as_values(compose(root, overrides)), "the overrides"
+    else:
+        values, where = read_params(root / "params.yaml"), "params.yaml"
+    step = _find(read_pipeline(root, values), name)
+    here = Path(os.path.relpath(root))
+    return Run(
+        stage=name,
+        params=declared(step, values, where),
+        deps=tuple(here / PurePosixPath(path) for path in step.deps),
+        outs=tuple(here / PurePosixPath(path) for path in step.outs),
+    )
+
+
+def stage(function: Callable[[Run], str | None]) -> Callable[[], None]:
+    """Make a program of a stage's function: its name is the stage's, the text it returns is its summary."""
+
+    name = function.__name__
+
+    def work() -> int:
+        started = time.monotonic()
+        if {"-h", "--help"}.intersection(sys.argv[1:]):
+            print(_help(name, function.__doc__ or ""))
+        else:
+            summary = function(prepare(name, sys.argv[1:])) or ""
+            print(f"{name}  {time.monotonic() - started:.1f} s  {summary}".rstrip(), flush=True)
+        return 0
+
+    @wraps(function)
+    def program() -> None:
+        if status := ending_in_words(name, work):
+            sys.exit(status)
+
+    return program
+
+
+def _find(steps: dict[str, Step], name: str) -> Step:
+    if name not in steps:
+        raise ConfigError(
+            f"{name} must be a stage of dvc.yaml; found {', '.join(steps)}: name the function like it"
+        )
+    return steps[name]
+
+
+def _help(name: str, doc: str) -> str:
+    step = _find(read_pipeline(find_root()), name)
+    return "\n".join(
+        [
+            f"python -m unitmean.pipeline.stages.{name} [OVERRIDES…]",
+            "",
+            doc.strip(),
+            "",
+            "Without overrides it follows params.yaml, with overrides conf/ composed with them.",
+            f"reads      {', '.join(path for path in step.deps if not path.startswith('src/'))}",
+            f"writes     {', '.join(step.outs)}",
+            f"parameters {', '.join(step.params)}",
+        ]
+    )

@@ -1,0 +1,69 @@
+"""One self-contained page of what ran and what came out."""
+
+from typing import Any
+
+from unitmean.disk.atomic import write_text, writing
+from unitmean.pipeline.disk.frames import read_parquet
+from unitmean.pipeline.report.figures import means
+from unitmean.pipeline.report.gather import (
+    Audit,
+    Evidence,
+    Transfer,
+    read_csv,
+    read_json,
+    read_pictures,
+    read_text,
+)
+from unitmean.pipeline.report.render import render
+from unitmean.pipeline.stages.entry import Run, stage
+
+
+@stage
+def report(run: Run) -> str:
+    """Gather what the other stages wrote and render it; of a proof that failed, what there is."""
+    scales, provenance = read_parquet(run.dep("scales.parquet"), ("mean", "scale"), ("site", "status"))
+    statistics, _ = read_parquet(run.dep("statistics.parquet"), ())
+    shards, _ = read_parquet(run.dep("shards.parquet"), ("shard", "images", "mean", "mean_square"))
+    proof = read_json(run.dep("proof.json"))
+    evidence = Evidence(
+        model=run.params.model,
+        dataset=run.params.dataset,
+        preprocess=run.params.preprocess,
+        weights=read_json(run.dep("weights.json")),
+        provenance=provenance,
+        invariance=proof,
+        rescale=read_json(run.dep("rescale.json")),
+        # Behind a failed proof no transfer ran, and what lies there is of another file.
+        transfer=_transfer(run) if proof["passed"] else None,
+        audit=_audit(run),
+        card=read_text(run.dep("exports") / "README.md"),
+        skipped=len(read_csv(run.dep("images") / "skipped.csv")),
+        statistics=statistics,
+        shards=shards,
+        scales=scales,
+        inputs=read_csv(run.dep("inputs.csv")),
+        layers=read_csv(run.dep("layers.csv")),
+        means=read_csv(run.dep("means.csv")),
+    )
+    page = run.out("report.html")
+    write_text(page, render(evidence))
+    with writing(run.out("means.png")) as temporary:
+        temporary.write_bytes(means(evidence.means, "png"))
+    return f"{page}{'' if proof['passed'] else '  NOT PROVED'}"
+
+
+def _transfer(run: Run) -> Transfer:
+    figures: dict[str, Any] = read_json(run.dep("transfer.json"))
+    losses, layers = read_csv(run.dep("losses.csv")), read_csv(run.dep("style.csv"))
+    return Transfer(figures, losses, layers, read_pictures(run.dep("transfer")))
+
+
+def _audit(run: Run) -> Audit | None:
+    figures = read_json(run.dep("audit.json"))
+    if not figures:  # nobody asked for one
+        return None
+    return Audit(figures, read_csv(run.dep("audit.csv")), read_csv(run.dep("audited.csv")))
+
+
+if __name__ == "__main__":
+    report()

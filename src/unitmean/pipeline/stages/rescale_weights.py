@@ -1,0 +1,70 @@
+"""Weights of the same function whose channels have mean activation one."""
+
+import math
+
+import torch
+
+import unitmean
+from unitmean.disk.atomic import write_json
+from unitmean.disk.digest import sha256
+from unitmean.graph.analysis import analyse
+from unitmean.layouts.files import save_weights
+from unitmean.layouts.networks import read_network
+from unitmean.pipeline.disk.frames import read_parquet, write_parquet
+from unitmean.pipeline.exports.write import require_exports, write_exports
+from unitmean.pipeline.index.preprocess import Preprocessing
+from unitmean.pipeline.rescale import factors as tables
+from unitmean.pipeline.rescale.statistics import COLUMNS, column, living, measured, require_alive
+from unitmean.pipeline.stages.entry import Run, stage
+from unitmean.statistics.factors import choose, status
+
+
+@stage
+def rescale_weights(run: Run) -> str:
+    """Choose the scale of every free channel from the means, and rescale the weights by them."""
+    settings = run.params.rescale
+    stored = read_network(run.dep("weights.safetensors"), **run.params.model)
+    network = stored.network
+    layouts = require_exports(settings.exports, stored)
+    outputs = settings.outputs
+    if outputs == "auto":
+        outputs = "normalise" if network.truncated else "preserve"
+    size = Preprocessing(**run.params.preprocess).output_size
+    plan = analyse(network.module, torch.zeros(1, 3, size, size), outputs=outputs)
+    table, provenance = read_parquet(run.dep("statistics.parquet"), COLUMNS)
+    mean = column(network, plan, table, "mean")
+    live = living(network, plan, table, settings.min_active_fraction, settings.max_relative_error)
+    target = measured(network, plan, table, settings.statistic, settings.quantile)
+    # A quantile may be zero where a channel is seldom active.
+    live = {site: channels & (target[site] > 0) for site, channels in live.items()}
+    require_alive(network, live, settings.max_dead_fraction)
+    scales = choose(plan, target, live, rounding=settings.rounding)
+    state = plan.rescale(scales, stored.state)
+    frame = tables.to_frame(network, plan, mean, scales, status(plan, live))
+    counts = frame["status"].value_counts()
+    # Read by no path to the output: auxiliary heads, at a size they don't take.
+    unreached = sorted({name.partition(".")[0] for name in plan.unreached})
+    rescaling = {
+        "outputs": outputs,
+        "rounding": settings.rounding,
+        "statistic": settings.statistic,
+        "quantile": settings.quantile if settings.statistic == "quantile" else None,
+        "unreached": unreached,
+        "unitmean": unitmean.__version__,
+    }
+    metadata = stored.metadata | {"statistics": provenance, "rescale": rescaling}
+    save_weights(run.out("normalised.safetensors"), state, metadata)
+    written = read_network(run.out("normalised.safetensors"), **run.params.model)
+    digest = sha256(run.out("normalised.safetensors"))
+    write_exports(run.out("exports"), layouts, written, digest, size)
+    write_parquet(run.out("scales.parquet"), [frame], metadata)
+    totals = {name: int(counts.get(name, 0)) for name in ("normalised", "tied", "dead", "pinned")}
+    orders = round(math.log10(frame["scale"].max() / frame["scale"].min()), 4)
+    write_json(run.out("rescale.json"), totals | {"channels": sum(totals.values()), "scale_orders": orders})
+    said = f"{totals['normalised']:,} of {sum(totals.values()):,} channels normalised, {totals['dead']} dead"
+    heads = f"; not reached, left as they were and of no use now: {', '.join(unreached)}"
+    return said + heads if unreached else said
+
+
+if __name__ == "__main__":
+    rescale_weights()

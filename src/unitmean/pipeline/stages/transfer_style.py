@@ -1,0 +1,89 @@
+"""Style transfer with both networks under the same loss weights: do the losses behave, and how?"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from unitmean.disk.atomic import write_json, write_text
+from unitmean.disk.progress import Bar
+from unitmean.layouts.networks import read_network
+from unitmean.networks.features import features
+from unitmean.networks.transfer_layers import transfer_layers
+from unitmean.pipeline.stages.entry import Run, stage
+from unitmean.pipeline.transfer.shares import figures, layer_table, loss_table, require_decrease
+from unitmean.style.losses import Losses, LossWeights, Picture, losses_at_start
+from unitmean.style.pictures import content_picture, style_picture, write_picture
+from unitmean.style.stylise import Descent, stylise
+
+Preview = Callable[[int, Picture], None]
+
+
+@stage
+def transfer_style(run: Run) -> str:
+    """Give the content picture the style picture's Gram matrices, once with each network."""
+    model, settings = dict(run.params.model), run.params.transfer
+    content = content_picture(_path(settings.content), settings.size)
+    style = style_picture(_path(settings.style), *content.shape[2:], seed=settings.seed)
+    example = read_network(run.dep("weights.safetensors"), **model).network
+    usual_content, usual_styles = transfer_layers(example, content)
+    content_layer = settings.content_layer or usual_content
+    style_layers = usual_styles if settings.style_layers is None else settings.style_layers
+    layers = list(dict.fromkeys([*style_layers, content_layer]))
+    alike = LossWeights(content_layer, style_layers, settings.content_weight, settings.style_weight)
+    corrected = replace(alike, by_channels=True)
+    descent = Descent(
+        **{key: settings[key] for key in ("steps", "optimiser", "init", "scales", "rate", "seed")}
+    )
+    stylised, measured = {}, {}
+    for name, file in (("plain", "weights.safetensors"), ("normalised", "normalised.safetensors")):
+        # With the pooling of the statistics, which max pooling makes another network than the one below.
+        network = read_network(run.dep(file), **model).network
+        seen = features(network, content, layers)
+        measured[name] = losses_at_start(seen, content, style, alike)
+        weights = alike
+        if name == "plain":
+            measured["plain_authors"] = losses_at_start(seen, content, style, corrected)
+            weights = corrected if settings.layer_weights == "authors" else alike
+        # Gatys et al. synthesise with average pooling; random weights hardly transfer without.
+        network = read_network(run.dep(file), **model | {"pooling": settings.pooling}).network
+        preview = partial(_preview, run.out("transfer"), name, settings.preview)
+        with Bar(f"stylising, {name} network", settings.steps * settings.scales, "steps") as bar:
+            stylised[name] = stylise(
+                features(network, content, layers),
+                content,
+                style,
+                weights=weights,
+                descent=descent,
+                on_step=partial(_advance, bar, preview),
+            )
+    require_decrease(stylised, settings.min_decrease)
+
+    pictures = {"content": content, "style": style} | {name: r.picture for name, r in stylised.items()}
+    for name, picture in pictures.items():
+        write_picture(run.out("transfer") / f"{name}.png", picture)
+    table = loss_table({name: r.losses for name, r in stylised.items()}, content_layer)
+    write_text(run.out("losses.csv"), table.to_csv(index=False, float_format="%.6g"))
+    write_text(run.out("style.csv"), layer_table(measured).to_csv(index=False, float_format="%.6g"))
+    write_json(run.out("transfer.json"), figures(stylised, measured))
+    falls = ", ".join(f"{name} {r.decrease:.1%}" for name, r in stylised.items())
+    return f"loss fell by: {falls}"
+
+
+def _advance(bar: Bar, preview: Preview, step: int, losses: Losses, picture: Picture) -> None:
+    if step:  # 0 is the start
+        bar.advance()
+        preview(step, picture)
+
+
+def _preview(folder: Path, name: str, every: int | None, step: int, picture: Picture) -> None:
+    if every and step % every == 0:
+        write_picture(folder / f"{name}_{step:05}.png", picture)
+
+
+def _path(value: str | None) -> Path | None:
+    return Path(value) if value else None
+
+
+if __name__ == "__main__":
+    transfer_style()

@@ -1,0 +1,1 @@
+"""What style transfer says of a network."""

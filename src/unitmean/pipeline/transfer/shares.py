@@ -1,0 +1,81 @@
+"""What a style transfer leaves behind: a table of losses and its figures."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from unitmean.errors import InvarianceError
+from unitmean.style.losses import Losses
+from unitmean.style.stylise import Stylised
+
+
+def loss_table(histories: Mapping[str, Sequence[Losses]], content_layer: str) -> pd.DataFrame:
+    """A row a step: `step`, every network's total under its name, then its layers' parts.
+
+    Columns of parts are `<network>_content_<layer>` and `<network>_style_<layer>`. A network that stopped
+    early leaves its last rows empty.
+    """
+    totals, parts = {}, {}
+    for name, history in histories.items():
+        totals[name] = pd.Series([losses.total for losses in history])
+        parts[f"{name}_content_{content_layer}"] = pd.Series([losses.content for losses in history])
+        for layer in history[0].style:
+            parts[f"{name}_style_{layer}"] = pd.Series([losses.style[layer] for losses in history])
+    return pd.DataFrame(totals | parts).rename_axis("step").reset_index()
+
+
+def layer_table(measured: Mapping[str, Losses]) -> pd.DataFrame:
+    """A row a style layer: its loss under each name, `<name>_share` and `<name>_retuning`.
+
+    Retuning is what the layer's weight would have to be multiplied by to be as loud as the loudest.
+    """
+    columns: dict[str, Mapping[str, float]] = {}
+    for name, losses in measured.items():
+        columns |= {name: losses.style, f"{name}_share": losses.shares, f"{name}_retuning": losses.retuning}
+    return pd.DataFrame(columns).rename_axis("layer").reset_index()
+
+
+def figures(stylised: Mapping[str, Stylised], measured: Mapping[str, Losses]) -> dict[str, float | None]:
+    """How far each loss fell, and by how many orders of magnitude the style layers' losses differ.
+
+    `measured` holds losses of the content picture with the pooling of the statistics. Infinities become None,
+    which JSON can hold.
+    """
+    found: dict[str, float | None] = {}
+    for name, result in stylised.items():
+        found[f"{name}_decrease"] = _figure(result.decrease)
+    for name, losses in measured.items():
+        found[f"{name}_orders"] = _figure(math.log10(losses.spread))
+    return found
+
+
+def require_finite(stylised: Mapping[str, Stylised]) -> None:
+    """InvarianceError unless every network's loss is a number from the first step to the last."""
+    for name, result in stylised.items():
+        first, last = result.losses[0].total, result.losses[-1].total
+        if not (math.isfinite(first) and math.isfinite(last)):
+            raise InvarianceError(
+                f"the style transfer loss must stay finite; found {first!r}, then {last!r} "
+                f"{_after(name, result)}: lower the style weight or look at the scale of the weights"
+            )
+
+
+def require_decrease(stylised: Mapping[str, Stylised], least: float) -> None:
+    """InvarianceError unless every network's loss is finite and fell by the fraction `least`."""
+    require_finite(stylised)
+    for name, result in stylised.items():
+        if not result.decrease >= least:
+            raise InvarianceError(
+                f"the style transfer loss must fall by {least:.0%}; found {result.decrease:.1%} "
+                f"{_after(name, result)}: "
+                "take more transfer.steps, another content picture, or lower transfer.min_decrease"
+            )
+
+
+def _after(name: str, result: Stylised) -> str:
+    return f"after {len(result.losses) - 1} steps with the {name} weights"
+
+
+def _figure(value: float) -> float | None:
+    return round(value, 4) if math.isfinite(value) else None

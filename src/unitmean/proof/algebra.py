@@ -1,0 +1,102 @@
+"""Every stored number of a rescaled network against the old one times its factors.
+
+The arithmetic is this module's own, so that a mistake in `Plan.rescale` shows.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float64, Int64
+from torch import Tensor
+
+from unitmean.graph.plan import Plan
+
+# Of the file's number against the exact product: rounded once, it is off by half a unit at most. The rest is
+# for the rounding of the float64 product, which is 2^-29 of a unit.
+HALF_ULP = 0.5 + 1e-6
+# Numbers looked at together: float64 copies of a fully connected layer would take gigabytes.
+CHUNK = 1 << 22
+
+
+@dataclass(frozen=True)
+class Discrepancy:
+    """A tensor that isn't the old one times its factors: what is wrong, and by how many units in the last
+    place, which is infinite where numbers can't be compared."""
+
+    tensor: str
+    why: str
+    ulps: float
+
+
+def discrepancies(
+    plan: Plan, scales: Float64[Tensor, " variables"], old: Mapping[str, Tensor], new: Mapping[str, Tensor]
+) -> list[Discrepancy]:
+    """What of `new` is not `old` times `scale[multiply] / scale[divide]`, to the nearest float.
+
+    Tensors that take up no factor, and all that aren't floating, must be equal bit for bit.
+    """
+    absorbed = {name: a for a in plan.absorptions for name in plan.aliases.get(a.name, (a.name,))}
+    found = [Discrepancy(name, "is not in the file", torch.inf) for name in old if name not in new]
+    found += [Discrepancy(name, "is not in the original", torch.inf) for name in new if name not in old]
+    for name, before in old.items():
+        if name not in new:
+            continue
+        after = new[name]
+        if after.shape != before.shape or after.dtype != before.dtype:
+            why = f"is {after.dtype} {tuple(after.shape)}, not {before.dtype} {tuple(before.shape)}"
+            found.append(Discrepancy(name, why, torch.inf))
+        elif name not in absorbed:
+            if not torch.equal(before, after):
+                found.append(Discrepancy(name, "changed, though no factor touches it", torch.inf))
+        else:
+            a = absorbed[name]
+            found += _against_factors(name, before, after, scales, a.multiply, a.divide)
+    return found
+
+
+def _against_factors(
+    name: str,
+    before: Tensor,
+    after: Tensor,
+    scales: Float64[Tensor, " _"],
+    multiply: Int64[Tensor, "..."],
+    divide: Int64[Tensor, "..."],
+) -> list[Discrepancy]:
+    wrong, worst = 0, 0.0
+    for part in _chunks(before):
+        # Divided first: another order than Plan.rescale's.
+        factor = _narrow(scales[multiply], before, part) / _narrow(scales[divide], before, part)
+        expected, found = before[part].double() * factor, after[part]
+        if torch.equal(expected.to(found.dtype), found):
+            continue
+        ulps = (found.double() - expected).abs() / _spacing(expected.to(found.dtype))
+        wrong += int((~(ulps <= HALF_ULP)).sum())  # NaN is wrong, too
+        worst = max(worst, float(ulps.nan_to_num(nan=torch.inf).max()))
+    if not wrong:
+        return []
+    why = f"{wrong:,} of its {before.numel():,} numbers are not the original's times their factors"
+    return [Discrepancy(name, why, worst)]
+
+
+def _chunks(tensor: Tensor) -> Iterator[Any]:
+    """Indices that together take the whole tensor, some rows at a time."""
+    if not tensor.ndim:
+        yield ...
+        return
+    rows = max(1, CHUNK // max(1, tensor[0].numel()))
+    for start in range(0, len(tensor), rows):
+        yield slice(start, start + rows)
+
+
+def _narrow(values: Tensor, like: Tensor, part: Any) -> Tensor:
+    """The rows of `values`, which broadcast to `like`, that belong to the rows `part` of it."""
+    whole = values.ndim < like.ndim or not like.ndim or len(values) == 1
+    return values if whole else values[part]
+
+
+def _spacing(x: Tensor) -> Tensor:
+    """The distance to the next number away from zero, in float64."""
+    size = x.abs()
+    return torch.nextafter(size, torch.full_like(size, torch.inf)).double() - size.double()

@@ -1,0 +1,129 @@
+"""How far a rescaled network is from the original, seen against float32's own error."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from unitmean.graph.observe import OUTPUT, Observer
+from unitmean.graph.reload import double, same
+from unitmean.proof.behaviour import Behaviour, together
+
+State = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Networks:
+    """The original and the rescaled network, each in float64 and float32, observed at the same places.
+
+    In float64 the rescaled weights are exact (never cast), in float32 they are those of the file; right32 has
+    the exact ones rounded to float32, and is rescaled32 itself where the file has these very numbers.
+    """
+
+    original64: Observer
+    rescaled64: Observer
+    original32: Observer
+    rescaled32: Observer
+    right32: Observer
+
+
+def observed(
+    observer: Callable[[State, torch.dtype], Observer],
+    original: State,
+    exact: State,
+    right: State,
+    file: State,
+) -> Networks:
+    """The networks of these weights; `exact` in float64, `right` the same rounded to float32."""
+    rescaled32 = observer(file, torch.float32)
+    return Networks(
+        observer(double(original), torch.float64),
+        observer(exact, torch.float64),
+        observer(original, torch.float32),
+        rescaled32,
+        rescaled32 if same(right, file) else observer(right, torch.float32),
+    )
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """Largest absolute differences at one place, relative to the largest value of the float64 original there.
+
+    float64: exact rescaled against original, both in float64. float32: the same in float32, with the file's
+    weights. float32_error: float32 against float64 of one and the same network, the original or the rightly
+    rescaled one, whichever float32 serves worse. By the triangle inequality a right file's float32 is at most
+    twice this, and float64, at any place and for any input; a wrong file's weights have no part in it.
+    """
+
+    float64: float
+    float32: float
+    float32_error: float
+
+    @property
+    def float32_ratio(self) -> float:
+        """float32 over float32_error: at most 2 for a right file; 0 where nothing differs, else infinite."""
+        if self.float32_error == 0:
+            return 0.0 if self.float32 == 0 else math.inf
+        return self.float32 / self.float32_error
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Deviations by place, and how the outputs compare.
+
+    behaviour is None where the output isn't a row of logits. bit_identical: float32 outputs are equal.
+    """
+
+    deviations: Mapping[str, Deviation]
+    behaviour: Behaviour | None
+    bit_identical: bool
+    inputs: int
+
+
+def compare(
+    networks: Networks,
+    scales: Mapping[str, Float[Tensor, "..."]],
+    inputs: Iterable[Float[Tensor, "_ ..."]],
+) -> Comparison:
+    """Run all four networks on all inputs; `scales` undo the rescaling at each place by broadcasting."""
+    peaks: dict[str, Tensor] = {}
+    outputs: list[tuple[Tensor, Tensor]] = []
+    for x in inputs:
+        with torch.inference_mode():
+            a, b = networks.original64(x.double()), networks.rescaled64(x.double())
+            c, d = networks.original32(x.float()), networks.rescaled32(x.float())
+            e = d if networks.right32 is networks.rescaled32 else networks.right32(x.float())
+            for place, scale in scales.items():
+                exact = b[place] * scale
+                error = torch.maximum(_largest(c[place] - a[place]), _largest(e[place] * scale - exact))
+                found = torch.stack(
+                    [
+                        _largest(a[place]),
+                        _largest(a[place] - exact),
+                        _largest(c[place] - d[place] * scale),
+                        error,
+                    ]
+                )
+                # maximum propagates NaN, so that a NaN can't hide behind a small difference
+                peaks[place] = torch.maximum(peaks.get(place, found), found)
+            outputs.append((c[OUTPUT], d[OUTPUT] * scales[OUTPUT].to(d[OUTPUT].dtype)))
+    deviations = {place: _deviation(found) for place, found in peaks.items()}
+    noise = 2 * deviations[OUTPUT].float32_error if outputs else 0.0  # of each of the two networks
+    return Comparison(
+        deviations,
+        together([Behaviour.of(x, y, None, noise) for x, y in outputs if x.ndim == 2]),
+        all(torch.equal(x, y) for x, y in outputs),
+        sum(len(x) for x, _ in outputs),
+    )
+
+
+def _largest(x: Tensor) -> Tensor:
+    return x.abs().amax().double()
+
+
+def _deviation(found: Tensor) -> Deviation:
+    reference, *differences = found.tolist()
+    return Deviation(*(d / reference if reference else d for d in differences))

@@ -1,0 +1,1 @@
+"""Statistics of channels, and the factors that follow from them."""

@@ -1,0 +1,61 @@
+"""The error of a fast measurement, from a precise one of the same images."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from jaxtyping import Bool, Float64
+from torch import Tensor
+
+from unitmean.statistics.moments import Moments
+
+# A control mean that rests on an image or two says nothing about other images.
+MAX_RELATIVE_ERROR = 0.5
+# Rounding doesn't halve or double a mean: a larger ratio is that of numbers too small to be trusted.
+MAX_RATIO = 2.0
+
+
+@dataclass(frozen=True)
+class Control:
+    """One site's moments over the same images, precise and fast."""
+
+    precise: Moments
+    fast: Moments
+
+    def __add__(self, other: "Control") -> "Control":
+        return Control(self.precise + other.precise, self.fast + other.fast)
+
+    @cached_property
+    def _quotient(self) -> Float64[Tensor, " channels"]:
+        return self.precise.mean / self.fast.mean
+
+    @cached_property
+    def known(self) -> Bool[Tensor, " channels"]:
+        """Channels with means large and steady enough to be compared."""
+        steady = self.precise.standard_error() <= MAX_RELATIVE_ERROR * self.precise.expectation()
+        near = (self._quotient < MAX_RATIO) & (self._quotient > 1 / MAX_RATIO)
+        return (self.precise.mean > 0) & (self.fast.mean > 0) & steady & near
+
+    @cached_property
+    def ratio(self) -> Float64[Tensor, " channels"]:
+        """Precise over fast mean: what a fast mean is to be multiplied by; one where it isn't known."""
+        return torch.where(self.known, self._quotient, 1.0)
+
+    def error(self, factor: Float64[Tensor, " channels"] | None = None) -> Float64[Tensor, " _"]:
+        """Relative errors of the known channels' fast means, once multiplied by a factor."""
+        mean = self.fast.mean if factor is None else self.fast.mean * factor
+        return (mean / self.precise.mean - 1).abs()[self.known]
+
+
+def trust(halves: Sequence[Control]) -> float:
+    """How much of a site's ratios, as logarithms, is bias and not chance, from 0 to 1; 0 for one half.
+
+    Of two halves of the images the biases agree, the chances don't. So, summed over channels, the product of
+    their logarithms is the bias squared, and the square of their mean has the chance's in it, too.
+    """
+    if len(halves) < 2:
+        return 0.0
+    first, second = (half.ratio[halves[0].known & halves[1].known].log() for half in halves)
+    both = ((first + second) / 2).square().sum()
+    return float(((first * second).sum() / both).clamp(0, 1)) if both > 0 else 0.0

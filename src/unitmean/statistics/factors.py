@@ -1,0 +1,47 @@
+"""From measured means to the scales that make them one."""
+
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Bool, Float64
+from torch import Tensor
+
+from unitmean.graph.plan import Plan
+from unitmean.graph.variables import ONE
+
+
+def choose(
+    plan: Plan,
+    means: Mapping[str, Float64[Tensor, " _"]],
+    alive: Mapping[str, Bool[Tensor, " _"]],
+    *,
+    rounding: str = "none",
+) -> Float64[Tensor, " variables"]:
+    """The geometric mean of the means of a variable's live channels; one where there are none.
+
+    rounding: "none", or "pow2" for the nearest power of two (in the logarithm).
+    """
+    if rounding not in {"none", "pow2"}:
+        raise ValueError(f'rounding must be "none" or "pow2", got {rounding!r}')
+    logarithm, count = torch.zeros(2, plan.variables, dtype=torch.float64)
+    for site in plan.sites:
+        live = alive[site.name] & (site.variables != ONE)
+        logarithm.index_add_(0, site.variables[live], means[site.name][live].log2())
+        count.index_add_(0, site.variables[live], torch.ones(int(live.sum()), dtype=torch.float64))
+    exponent = logarithm / count.clamp_min(1)
+    scales: Tensor = (exponent.round() if rounding == "pow2" else exponent).exp2()
+    return scales
+
+
+def status(plan: Plan, alive: Mapping[str, Bool[Tensor, " _"]]) -> dict[str, list[str]]:
+    """Of each site's channels: "normalised", "tied" (shares its scale), "dead", or "pinned" (scale one)."""
+    members = torch.zeros(plan.variables, dtype=torch.int64)
+    for site in plan.sites:
+        members.index_add_(0, site.variables, alive[site.name].to(torch.int64))
+    return {
+        site.name: [
+            "pinned" if v == ONE else "dead" if not live else "tied" if members[v] > 1 else "normalised"
+            for v, live in zip(site.variables.tolist(), alive[site.name].tolist(), strict=True)
+        ]
+        for site in plan.sites
+    }

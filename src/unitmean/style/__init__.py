@@ -1,0 +1,1 @@
+"""Style transfer: losses, descent, pictures."""

@@ -1,0 +1,91 @@
+"""Style transfer as in Gatys, Ecker and Bethge, CVPR 2016: change a picture until its losses are small."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from unitmean.style.descent import adam, lbfgs, objective
+from unitmean.style.losses import Features, Losses, LossWeights, Picture, parts_of
+
+OnStep = Callable[[int, Losses, Tensor], None]
+
+
+@dataclass(frozen=True)
+class Descent:
+    """How a picture is changed: `steps` at each of `scales` sizes, each twice the last, from `init`.
+
+    Adam moves a pixel by about `rate` of its range a step. `seed` makes the noise.
+    """
+
+    steps: int
+    optimiser: Literal["lbfgs", "adam"] = "lbfgs"
+    init: Literal["content", "style", "noise"] = "content"
+    scales: int = 1
+    rate: float = 0.02
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Stylised:
+    """The picture, in [0, 1], and its losses from the start (step 0) to the end, scale after scale."""
+
+    picture: Picture
+    losses: Sequence[Losses]
+
+    @property
+    def decrease(self) -> float:
+        """1 - last/first: the fraction of the loss that is gone; NaN where a loss is not finite."""
+        first, last = self.losses[0].total, self.losses[-1].total
+        return 1 - last / first if first > 0 else float("nan")
+
+
+def stylise(
+    features: Features,
+    content: Picture,
+    style: Picture,
+    *,
+    weights: LossWeights,
+    descent: Descent,
+    on_step: OnStep = lambda step, losses, picture: None,
+) -> Stylised:
+    """Change a picture until its Gram matrices are the style picture's, and its content the content's.
+
+    `features` maps a picture in [0, 1] to activations by layer. Stops early where there is no way down or a
+    loss is not finite. `on_step` counts steps from 0 over all scales.
+    """
+    history: list[Losses] = []
+    picture: Tensor | None = None
+    for octave in reversed(range(descent.scales)):
+        small_content, small_style = _halved(content, octave), _halved(style, octave)
+        start = _start(descent, small_content, small_style) if picture is None else picture
+        # The authors enlarge a result and go on from there, too: "hr" in their notebook.
+        start = _resized(start, small_content.shape[2:])
+        at = objective(parts_of(features, small_content, small_style, weights))
+        path = lbfgs(at, start) if descent.optimiser == "lbfgs" else adam(at, start, descent.rate)
+        for point in islice(path, descent.steps + 1):
+            on_step(len(history), point.losses, point.picture)
+            history.append(point.losses)
+            picture = point.picture.clamp(0, 1)
+    assert picture is not None
+    return Stylised(picture, history)
+
+
+def _start(descent: Descent, content: Tensor, style: Tensor) -> Tensor:
+    if descent.init == "noise":
+        return torch.rand(content.shape, generator=torch.Generator().manual_seed(descent.seed))
+    return style if descent.init == "style" else content
+
+
+def _halved(picture: Tensor, octave: int) -> Tensor:
+    return _resized(picture, [max(1, round(side / 2**octave)) for side in picture.shape[2:]])
+
+
+def _resized(picture: Tensor, size: Sequence[int]) -> Tensor:
+    if list(picture.shape[2:]) == list(size):
+        return picture
+    return interpolate(picture, size=list(size), mode="bicubic", antialias=True).clamp(0, 1)

@@ -1,1 +1,0 @@
-"""Style transfer's pictures and what it leaves behind."""

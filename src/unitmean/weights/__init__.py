@@ -1,1 +1,0 @@
-"""Weights files in every layout that is read, and the networks and factors they hold."""

@@ -1,0 +1,23 @@
+"""What an audit needs."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from unitmean.errors import NetworkError
+from unitmean.networks.inputs import TORCHVISION
+from unitmean.networks.seeded import seeded
+from unitmean.pipeline.audit.candidates import Trials
+from unitmean.pipeline.audit.published import Published, try_candidates
+from unitmean.pipeline.index.containers import list_images
+from unitmean.pipeline.index.index import Index, build_rows
+
+
+def test_a_network_without_rectifiers_is_refused(tmp_path: Path) -> None:
+    Image.new("RGB", (40, 40), "red").save(tmp_path / "a.png")
+    rows, _ = build_rows(tmp_path, list_images(tmp_path), str(tmp_path), seed=0, skip=False)
+    name = "mobilenet_v2"
+    published = Published(Path("w.pth"), name, seeded(name, 0, 1.0), "torchvision", TORCHVISION, [])
+    with pytest.raises(NetworkError, match="must have a rectifier.*found none, but hardtanh"):
+        try_candidates(published, Index(tuple(rows), tmp_path), Trials(32, ["warp"], ["zeros"], ["max"]))

@@ -1,0 +1,119 @@
+"""Overrides compose, or are refused in words."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from unitmean.errors import ConfigError
+from unitmean.pipeline.config.check import check
+from unitmean.pipeline.config.compose import as_values, compose, groups
+from unitmean.pipeline.config.conf_sha import conf_sha
+from unitmean.pipeline.config.params import read_params
+from unitmean.pipeline.stages.config import require_in_step
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def test_params_yaml_is_in_step_with_conf() -> None:
+    # Not that it is the default: a commit may hold a variant, which CI then runs.
+    require_in_step(read_params(ROOT / "params.yaml"), ROOT / "conf")
+
+
+def test_every_choice_of_every_group_composes() -> None:
+    given = {
+        "dataset": ["dataset.path=/x"],
+        "weights": ["weights.path=w", "weights.url=u", "weights.sha256=abc"],
+    }
+    for group, choices in groups(ROOT / "conf").items():
+        for choice in choices:
+            text = (ROOT / "conf" / group / f"{choice}.yaml").read_text()
+            if group == "model" and choice != "vgg16" and text == f"name: {choice}\n":
+                continue  # says no more than vgg16.yaml
+            plus = "+" if group in ("experiment", "exports") else ""
+            more = given.get(group, []) + (given["dataset"] if plus else [])
+            check(as_values(compose(ROOT, [f"{plus}{group}={choice}", *more])), "the test")
+
+
+def test_the_paper_is_one_preset() -> None:
+    values = as_values(compose(ROOT, ["+experiment=gatys2016", "dataset.path=/data/ILSVRC2012_img_val.tar"]))
+    assert values["model"]["name"] == "vgg19"
+    assert values["weights"]["source"] == "caffe"
+    assert values["dataset"]["source"] == "ilsvrc_val" and values["dataset"]["expected"] == 50000
+    assert values["dataset"]["path"] == "/data/ILSVRC2012_img_val.tar"
+    assert values["preprocess"] == {"resize": "warp", "size": 224, "crop": None, "antialias": True}
+
+
+def test_groups_choose_and_keys_override_them() -> None:
+    values = as_values(
+        compose(ROOT, ["dataset=folder", "dataset.path=/x", "dataset.name=mine", "model=alexnet"])
+    )
+    assert values["dataset"]["source"] == "folder" and values["dataset"]["name"] == "mine"
+    assert values["transfer"]["content_layer"] == "relu4"  # alexnet has no relu4_2
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("model=vgg99", ["model must be one of the 80 in conf/model", "'vgg99'", "did you mean vgg19"]),
+        ("modle=vgg16", ["group", "'modle'", "did you mean model?"]),
+        ("+modle=vgg16", ["group", "'modle'", "did you mean model?"]),
+        ("zzz=1", ["group", "'zzz'", "the groups are dataset, experiment, exports, model"]),
+        ("dataset=imagenet", ["folder, generated, ilsvrc_val", "'imagenet'"]),
+        ("dataset=3", ["folder, generated, ilsvrc_val", "3"]),
+        ("dataset.subst=5", ["'dataset.subst'", "did you mean dataset.subset"]),
+        ("++dataset.subst=5", ["'dataset.subst'", "did you mean dataset.subset"]),
+        ("colect.batch_size=5", ["'colect.batch_size'", "did you mean collect.batch_size"]),
+        ("dataset.subset=abc", ["dataset.subset must be a whole number or null", "abc"]),
+        ("collect.batch_size=1.5", ["collect.batch_size must be a whole number", "1.5"]),
+        ("model.pooling=mx", ["model.pooling must be one of max, avg", "mx"]),
+        ("transfer.style_layers=relu1_1", ["transfer.style_layers must be a list", "relu1_1"]),
+        ("dataset.subset=0", ["dataset.subset must be at least 1", "0"]),
+        (
+            "rescale.max_dead_fraction=2",
+            ["rescale.max_dead_fraction must be at least 0 and at most 1", "2.0"],
+        ),
+        ("verify.max_mean_error=nan", ["verify.max_mean_error must be at least 0", "nan"]),
+        ("preprocess.crop=500", ["preprocess.crop must be at most preprocess.size=224", "500"]),
+        ("dataset.name=a/b", ["dataset.name must be a name", "a/b"]),
+        ("dataset=folder", ["dataset.path must be given with dataset.source=folder", "None"]),
+        ("weights=url", ["weights.url must be given with weights.source=url", "None"]),
+        ("experiment=gatys2016", ["write +experiment=gatys2016"]),
+        ("+experiment=gatys", ["experiment must be one of gatys2016", "'gatys'", "did you mean gatys2016"]),
+        ("+model=vgg16", ["chosen once", "without the +"]),
+        ("+model.name=vgg16", ["without the +"]),
+        ("model=vgg16,vgg19", ["one value", "dvc exp run --queue"]),
+        ("hydra.verbose=true", ["one value", "hydra.verbose"]),
+        ("~transfer.seed", ["can't be removed"]),
+        ("model@foo=vgg16", ["can't be removed or moved"]),
+        ("model", ["key=value", "'model'"]),
+        ("dataset.path=/a=b", ["key=value", "'dataset.path=/a=b'", "quotes"]),
+    ],
+)
+def test_a_wrong_override_is_refused_in_words(override: str, words: list[str]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        compose(ROOT, [override])
+    message = str(caught.value)
+    assert [word for word in words if word not in message] == []
+    assert message.count("\n") == 0
+
+
+def test_quotes_hold_special_characters() -> None:
+    assert as_values(compose(ROOT, ["dataset=folder", "dataset.path='/a=b'"]))["dataset"]["path"] == "/a=b"
+
+
+def test_nothing_is_left_for_dvc_to_resolve() -> None:
+    text = compose(ROOT)
+    assert "${" not in text and "???" not in text
+    assert yaml.safe_load(text)["meta"]["conf_sha"] == conf_sha(ROOT / "conf")
+
+
+def test_conf_sha_sees_names_and_contents(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("x: 1\n")
+    first = conf_sha(tmp_path)
+    (tmp_path / "a.yaml").write_text("x: 2\n")
+    second = conf_sha(tmp_path)
+    (tmp_path / "a.yaml").rename(tmp_path / "b.yaml")
+    third = conf_sha(tmp_path)
+    (tmp_path / "notes.txt").write_text("not configuration")
+    assert len({first, second, third}) == 3 and conf_sha(tmp_path) == third

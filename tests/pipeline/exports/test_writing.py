@@ -1,0 +1,68 @@
+"""Which layouts fit, and what is written beside them."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+from exported import stored
+from heads import good
+
+from unitmean.errors import WeightsError
+from unitmean.layouts.writing import chosen
+from unitmean.networks.architectures import build
+from unitmean.networks.inputs import CAFFE, TORCHVISION, Input
+from unitmean.pipeline.exports.write import write_exports
+
+
+def test_equal_weights_give_equal_bytes_and_old_files_go(tmp_path: Path) -> None:
+    original = stored(TORCHVISION, 1)
+    digests = []
+    for layouts in (["torchvision", "adain"], ["adain"]):
+        write_exports(tmp_path, layouts, original, "0" * 64, 40)
+        content = (tmp_path / "vgg19_normalised_adain.pth").read_bytes()
+        digests.append(hashlib.sha256(content).hexdigest())
+        assert len(list(tmp_path.glob("*.pth"))) == len(layouts)
+    assert digests[0] == digests[1]
+    assert f"`{digests[0]}`" in (tmp_path / "README.md").read_text()
+
+
+def test_all_means_all_that_fit() -> None:
+    assert chosen(["all"], stored(CAFFE).network) == ["torchvision", "leongatys", "adain", "onnx"]
+    assert chosen(["all"], stored(CAFFE, 5).network) == ["torchvision", "adain", "onnx"]
+    assert chosen(["all"], stored(TORCHVISION).network) == ["torchvision", "adain", "onnx"]
+    assert chosen(["adain", "torchvision", "adain"], stored(CAFFE).network) == ["torchvision", "adain"]
+    assert chosen([], stored(CAFFE).network) == []
+
+
+@pytest.mark.parametrize(
+    ("layout", "input", "count", "words"),
+    [
+        (
+            "neural_style_pt",
+            CAFFE,
+            16,
+            "with a head.*found vgg19 with no head.*torchvision, leongatys, adain",
+        ),
+        ("leongatys", TORCHVISION, 16, "Caffe's input.*choose from torchvision, adain, onnx"),
+        ("leongatys", CAFFE, 5, "all convolutions of vgg19.*found vgg19 with 5"),
+    ],
+)
+def test_a_layout_that_does_not_fit(layout: str, input: Input, count: int, words: str) -> None:
+    with pytest.raises(WeightsError, match=rf"rescale.exports={layout} doesn't fit: .*{words}"):
+        chosen([layout], stored(input, count).network)
+
+
+def test_batch_norm_does_not_fit_adain() -> None:
+    weights = good("vgg11_bn", 1)
+    network = build("vgg11_bn", weights, input=TORCHVISION)
+    with pytest.raises(WeightsError, match="vgg without batch norm; found vgg11_bn.*torchvision, onnx"):
+        chosen(["adain"], network)
+
+
+def test_the_card_says_what_matters(tmp_path: Path) -> None:
+    write_exports(tmp_path, ["torchvision", "adain"], stored(CAFFE), "f" * 64, 40)
+    text = (tmp_path / "README.md").read_text()
+    assert "Not for LPIPS or DISTS" in text and "CC BY 4.0" in text and "f" * 64 in text
+    assert "| images | 7 of photographs |" in text and "| pooling and padding | max, zeros |" in text
+    assert "103.939" in text and "2, 5, 9, 12, 16, 19" in text and "unitmean.load(" in text
+    assert "None" not in text and "{" not in text

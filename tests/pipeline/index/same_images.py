@@ -1,0 +1,53 @@
+"""A few images, as they lie in a folder, and what an index of them must hold however they are packed."""
+
+import io
+import tarfile
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from unitmean.pipeline.index.index import build_rows_of, load_index, recorded_path, write_index
+from unitmean.pipeline.sources.datasets import find_folder
+
+COUNT = 7
+NAMES = [f"n0000000{n % 3}_{n}.JPEG" for n in range(COUNT)]
+
+
+def jpeg(n: int) -> bytes:
+    pixels = np.random.default_rng(n).integers(0, 256, (9, 8 + n, 3), dtype=np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG")
+    return file.getvalue()
+
+
+CONTENTS = [jpeg(n) for n in range(COUNT)]
+
+
+def tar_bytes(numbers) -> bytes:
+    """A web-dataset shard: each image beside its class and its metadata."""
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as tar:
+        for n in numbers:
+            for name, data in ((NAMES[n], CONTENTS[n]), (NAMES[n][:-5] + ".cls", b"3")):
+                member = tarfile.TarInfo(name)
+                member.size = len(data)
+                tar.addfile(member, io.BytesIO(data))
+    return file.getvalue()
+
+
+def indexed(parts, root: Path):
+    """Written, read again, and every image read through the index."""
+    rows, _ = build_rows_of([(c, e, recorded_path(c, root)) for c, e in parts], seed=0, skip=False)
+    write_index(root / "index.parquet", rows)
+    index = load_index(root / "index.parquet", root)
+    return [(row.sha256, row.width, index.read(row)) for row in index.rows], index
+
+
+def in_a_folder(root: Path):
+    """What `indexed` must find: the images as files in the folder `plain`."""
+    folder = root / "plain"
+    folder.mkdir()
+    for name, data in zip(NAMES, CONTENTS, strict=True):
+        (folder / name).write_bytes(data)
+    return indexed([(folder, find_folder(folder, expected=COUNT))], root)[0]

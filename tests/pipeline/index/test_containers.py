@@ -1,0 +1,166 @@
+import gzip
+import io
+import os
+import tarfile
+
+import pytest
+
+from unitmean.errors import DataError
+from unitmean.pipeline.index.containers import Entry, list_images, read_bytes
+
+
+def pack(path, members, format=tarfile.USTAR_FORMAT):
+    """A tar of (name, content) or ready TarInfo members."""
+    with tarfile.open(path, "w", format=format) as tar:
+        for member in members:
+            if isinstance(member, tarfile.TarInfo):
+                tar.addfile(member)
+                continue
+            info = tarfile.TarInfo(member[0])
+            info.size = len(member[1])
+            tar.addfile(info, io.BytesIO(member[1]))
+    return path
+
+
+def link(name, kind):
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname = kind, "a.jpg"
+    return info
+
+
+def test_folder_is_read_recursively_by_suffix_and_sorted(tmp_path):
+    for name in ("b.JPEG", "a/c.png", "a/notes.txt", "._b.JPEG", ".hidden/d.jpg", "list.csv"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(name.encode())
+    entries = list_images(tmp_path)
+    assert entries == [Entry("a/c.png", None, 7), Entry("b.JPEG", None, 6)]
+    assert [read_bytes(tmp_path, entry) for entry in entries] == [b"a/c.png", b"b.JPEG"]
+
+
+def test_linked_folders_are_followed_and_loops_refused(tmp_path):
+    images, other = tmp_path / "images", tmp_path / "other"
+    images.mkdir()
+    other.mkdir()
+    (other / "a.jpg").write_bytes(b"a")
+    (images / "linked").symlink_to(other)
+    assert [entry.name for entry in list_images(images)] == ["linked/a.jpg"]
+    (other / "back").symlink_to(images)
+    with pytest.raises(DataError, match="must not lie in themselves"):
+        list_images(images)
+
+
+def test_folder_refuses_what_is_no_file(tmp_path):
+    (tmp_path / "gone.jpg").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(DataError, match="broken link.*'gone.jpg'"):
+        list_images(tmp_path)
+    (tmp_path / "gone.jpg").unlink()
+    os.mkfifo(tmp_path / "pipe.jpg")
+    with pytest.raises(DataError, match="no regular file for 'pipe.jpg'"):
+        list_images(tmp_path)
+
+
+def test_names_that_are_not_utf8_are_refused(tmp_path):
+    try:
+        open(os.fsencode(tmp_path) + b"/\xff.jpg", "wb").close()
+    except OSError:
+        pytest.skip("this file system takes only UTF-8 names")
+    with pytest.raises(DataError, match="isn't UTF-8"):
+        list_images(tmp_path)
+
+
+@pytest.mark.parametrize("format", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+def test_tar_is_read_in_place(tmp_path, format):
+    long = "n01440764/" + "x" * 90 + ".jpg"
+    members = [("./b.JPEG", b"bb"), ("notes.txt", b"?"), (long, b"l" * 700), ("._b.JPEG", b"!")]
+    tar = pack(tmp_path / "t.tar", members, format)
+    before = sorted(tmp_path.iterdir())
+    entries = list_images(tar)
+    assert [(entry.name, entry.size) for entry in entries] == [("b.JPEG", 2), (long, 700)]
+    assert [read_bytes(tar, entry) for entry in entries] == [b"bb", b"l" * 700]
+    raw = tar.read_bytes()
+    assert all(raw[entry.offset :].startswith(read_bytes(tar, entry)) for entry in entries)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("members", "found"),
+    [
+        ([("a.jpg", b"1"), link("b.jpg", tarfile.LNKTYPE)], "a link"),
+        ([("a.jpg", b"1"), link("b.jpg", tarfile.SYMTYPE)], "a link"),
+        ([link("b.jpg", tarfile.FIFOTYPE)], "no file"),
+        ([("a.jpg", b"1"), ("./a.jpg", b"2")], "the same name twice"),
+        ([("../a.jpg", b"1")], "leads out"),
+        ([("/a.jpg", b"1")], "leads out"),
+    ],
+)
+def test_tar_refuses_members_it_can_not_read_in_place(tmp_path, members, found):
+    with pytest.raises(DataError, match=found):
+        list_images(pack(tmp_path / "t.tar", members))
+
+
+def test_tar_refuses_sparse_members(tmp_path):
+    info = tarfile.TarInfo("a.jpg")
+    info.type = tarfile.GNUTYPE_SPARSE
+    with pytest.raises(DataError, match="sparse"):
+        list_images(pack(tmp_path / "t.tar", [info], tarfile.GNU_FORMAT))
+
+
+def test_compressed_tar_is_refused_by_its_content(tmp_path):
+    plain = pack(tmp_path / "t.tar", [("a.jpg", b"1")])
+    (tmp_path / "z.tar").write_bytes(gzip.compress(plain.read_bytes()))
+    with pytest.raises(DataError, match="compressed with gzip: decompress it"):
+        list_images(tmp_path / "z.tar")
+
+
+def test_tar_cut_anywhere_is_refused(tmp_path):
+    tar = pack(tmp_path / "t.tar", [("a.jpg", b"1" * 600), ("b.jpg", b"2" * 600)])
+    raw = tar.read_bytes()
+    second = 512 + 1024  # where the second header starts
+    end = 2 * second  # where the zeros start
+    # In the first data, at the second header, within it, in its data, and before the zeros.
+    for length in (0, 100, 700, second, second + 200, end - 300, end):
+        tar.write_bytes(raw[:length])
+        with pytest.raises(DataError, match="cut or damaged"):
+            list_images(tar)
+    tar.write_bytes(raw[: end + 512])
+    assert len(list_images(tar)) == 2
+
+
+def test_tar_with_a_damaged_header_is_refused(tmp_path):
+    tar = pack(tmp_path / "t.tar", [("a.jpg", b"1"), ("b.jpg", b"2")])
+    raw = bytearray(tar.read_bytes())
+    raw[1024 + 10] ^= 0xFF  # in the second member's name, so that its checksum fails
+    tar.write_bytes(raw)
+    with pytest.raises(DataError, match="no header and no end at byte 1024"):
+        list_images(tar)
+
+
+def test_other_files_are_no_tar(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(b"\xff\xd8" * 600)
+    with pytest.raises(DataError, match="folder or a whole tar"):
+        list_images(tmp_path / "a.jpg")
+
+
+def test_without_images_the_message_says_what_there_is(tmp_path):
+    with pytest.raises(DataError, match="no file at all"):
+        list_images(tmp_path)
+    # ILSVRC's training set is a tar of tars.
+    tar = pack(tmp_path / "train.tar", [("n01440764.tar", b"1"), ("n01443537.tar", b"1")])
+    with pytest.raises(DataError, match="but 2 .tar"):
+        list_images(tar)
+
+
+def test_images_that_changed_size_or_went_are_refused(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(b"123")
+    (entry,) = list_images(tmp_path)
+    (tmp_path / "a.jpg").write_bytes(b"1234")
+    with pytest.raises(DataError, match="must have 3 bytes; found 4"):
+        read_bytes(tmp_path, entry)
+    (tmp_path / "a.jpg").unlink()
+    with pytest.raises(DataError, match="'a.jpg' must be readable"):
+        read_bytes(tmp_path, entry)
+
+
+def test_unreadable_path_is_a_data_error(tmp_path):
+    with pytest.raises(DataError, match="must be readable"):
+        list_images(tmp_path / "nowhere.tar")

@@ -1,0 +1,31 @@
+"""A small measurement: the head of a VGG-11 with seeded weights, on a few small generated images."""
+
+from pathlib import Path
+
+import torch
+from heads import conv2_1
+
+from unitmean.graph.analysis import analyse
+from unitmean.networks.architectures import build
+from unitmean.networks.inputs import TORCHVISION
+from unitmean.pipeline.index.index import Index, build_rows
+from unitmean.pipeline.index.preprocess import Preprocessing
+from unitmean.pipeline.measure.measurement import Measurement
+from unitmean.pipeline.sources.datasets import generate
+
+SIZE = 24  # pixels
+
+
+def images(folder: Path, count: int = 11) -> Index:
+    tar = folder / "images.tar"
+    entries = generate(tar, count=count, size=32, seed=0, expected=None)
+    rows, _ = build_rows(tar, entries, tar.name, seed=0, skip=False)
+    return Index(tuple(rows), folder)
+
+
+def measurement(**changes: object) -> Measurement:
+    state = conv2_1()
+    network = build("vgg11", state, input=TORCHVISION)
+    plan = analyse(network.module, torch.zeros(1, 3, SIZE, SIZE), outputs="normalise")
+    settings = {"batch_size": 3, "identity": {"weights": "seeded"}} | changes
+    return Measurement(network, plan.sites, Preprocessing("warp", SIZE), **settings)

@@ -1,0 +1,75 @@
+"""Shards on a local Ray: the bits of this process, though a worker dies."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from collecting_project import measurement
+
+from unitmean.errors import ConfigError
+from unitmean.pipeline.measure.cluster import by_ray
+
+# In a process of its own: Ray warns of things that are errors here, and leaves threads behind.
+PROGRAM = """
+import os, signal, sys, tempfile, threading, time
+from pathlib import Path
+from collecting_project import images, measurement
+import torch
+import unitmean.pipeline.measure.cluster as cluster
+from unitmean.pipeline.measure.collecting import collect
+
+kill = sys.argv[1] == "kill"
+folder = Path(tempfile.mkdtemp())
+index, small = images(folder, 12), measurement()
+made, original = [], cluster._workers
+
+def watched(ray, *rest):
+    made.extend(original(ray, *rest))
+    made.append(ray.get(made[0].process.remote()))
+    return made[:-1]
+
+cluster._workers = watched
+killed = []
+
+def advance_and_kill(measurement, shards, advance):
+    for i, sums in enumerate(cluster.by_ray(measurement, shards, advance)):
+        if kill and i == 1:
+            os.kill(made[-1], signal.SIGKILL)
+            killed.append(made[-1])
+        yield sums
+
+here = collect(small, index, 2, folder / "local").sums
+there = collect(small, index, 2, folder / "ray", engine=advance_and_kill).sums
+names = ("mean", "mean_square", "square", "maximum", "active")
+assert list(here) == list(there)
+assert all(torch.equal(getattr(here[s], n), getattr(there[s], n)) for s in here for n in names)
+print("equal", there["relu1_1"].images, "killed", len(killed))
+"""
+
+
+def program(tmp_path: Path, mode: str) -> str:
+    (tmp_path / "program.py").write_text(PROGRAM)
+    path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    result = subprocess.run(
+        [sys.executable, str(tmp_path / "program.py"), mode],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+    return result.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["calm", "kill"])
+def test_ray_gives_the_same_bits_though_a_worker_dies(tmp_path, mode):
+    pytest.importorskip("ray")
+    assert f"equal 12 killed {int(mode == 'kill')}" in program(tmp_path, mode)
+
+
+def test_without_ray_the_message_says_how_to_get_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ConfigError, match=r"collect.engine=ray needs Ray.*pip install 'unitmean\[ray\]'"):
+        list(by_ray(measurement(), [], print))

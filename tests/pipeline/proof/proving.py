@@ -1,0 +1,128 @@
+"""A proof of a small network, in memory."""
+
+import dataclasses
+from collections.abc import Callable
+
+import pandas as pd
+import torch
+from chains import chain, randomised
+from torch import Tensor, nn
+
+from unitmean.graph.analysis import analyse
+from unitmean.graph.plan import Plan
+from unitmean.graph.reload import reloaded
+from unitmean.layouts.networks import Stored
+from unitmean.networks.architectures import Network
+from unitmean.networks.inputs import TORCHVISION
+from unitmean.pipeline.proof.compared import Tolerances, failures
+from unitmean.pipeline.proof.prove import Proof, Shown, prove
+from unitmean.pipeline.proof.remeasure import mean_table
+from unitmean.pipeline.rescale.factors import from_frame, to_frame
+from unitmean.proof.algebra import discrepancies
+from unitmean.statistics.factors import choose, status
+from unitmean.statistics.mean import measure_means
+
+SIZE = 16  # of which there is no smaller one to try: exporting a network takes a second
+TOLERANCES = Tolerances(1e-12, 3.0, 1e-3, 1.0)
+State = dict[str, Tensor]
+
+
+class Residual(nn.Module):
+    """Two blocks whose channels are tied through additions, batch norm, a head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU())
+        self.a = nn.Sequential(nn.Conv2d(6, 6, 3, padding=1), nn.ReLU(), nn.Conv2d(6, 6, 1))
+        self.b = nn.Sequential(nn.Conv2d(6, 9, 3, padding=1), nn.ReLU(), nn.Conv2d(9, 6, 1))
+        self.relu_a, self.relu_b = nn.ReLU(), nn.ReLU()
+        self.head = nn.Linear(6, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        x = self.relu_a(x + self.a(x))
+        x = self.relu_b(x + self.b(x))
+        return self.head(x.mean((2, 3)))
+
+
+def deep(depth: int = 6) -> nn.Module:
+    """More layers, for rounding to add up."""
+    layers: list[nn.Module] = []
+    for i in range(depth):
+        layers += [nn.Conv2d(3 if i == 0 else 12, 12, 3, padding=1), nn.ReLU()]
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(12, 20))
+
+
+NETWORKS: dict[str, Callable[[], nn.Module]] = {
+    "chain": chain,
+    "batch norm": lambda: chain(norm=True),
+    "features": lambda: chain(head=False),
+    "residual": Residual,
+    "deep": deep,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """What a proof is of: both networks, the plan, scales.parquet, the images behind it and others."""
+
+    original: Stored
+    rescaled: Stored
+    plan: Plan
+    table: pd.DataFrame
+    images: Tensor
+    held: Tensor
+
+    def with_state(self, state: State) -> "Case":
+        """The same with another rescaled file."""
+        module = reloaded(self.rescaled.network.module, state)
+        network = dataclasses.replace(self.rescaled.network, module=module)
+        return dataclasses.replace(self, rescaled=Stored(network, state, self.rescaled.metadata))
+
+    def algebra(self) -> list[str]:
+        """What a proof says of the file's numbers alone, which takes no time."""
+        scales = from_frame(self.original.network, self.plan, self.table)
+        wrong = discrepancies(self.plan, scales, self.original.state, self.rescaled.state)
+        unseen = mean_table(self.table.head(0), {}, {})
+        return list(failures(wrong, {}, None, unseen, self.original.network, TOLERANCES, "none"))
+
+    def prove(self) -> Proof:
+        shown = Shown(
+            images=self.images[:3].split(1),
+            random=1,
+            measured=self.images.split(8),
+            held_out=[(self.held, [None] * len(self.held))],
+            numbering=lambda count: None,
+        )
+        size = self.images.shape[-1]
+        return prove(self.original, self.rescaled, self.plan, self.table, shown, size, 0, TOLERANCES)
+
+
+def case(name: str, seed: int = 0, rounding: str = "none") -> Case:
+    """A network normalised rightly; its first live channel of the first layer is made dead."""
+    module = randomised(NETWORKS[name](), seed)
+    state = {key: tensor.clone() for key, tensor in module.state_dict().items()}
+    if name == "chain":
+        state["0.weight"][1], state["0.bias"][1] = 0.0, -1.0
+        module = reloaded(module, state)
+    network = Network(module, name, TORCHVISION, name == "features", {})
+    return normalised(network, state, SIZE, seed, rounding)
+
+
+def normalised(network: Network, state: State, size: int, seed: int = 0, rounding: str = "none") -> Case:
+    """Of a network, the right file, by the means over 16 images of noise; 8 more are held out."""
+    outputs = "normalise" if network.truncated else "preserve"
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.rand(24, 3, size, size, generator=generator)
+    plan = analyse(network.module, images[:1], outputs=outputs)
+    x = network.input.apply(images[:16])
+    found = measure_means(network.module, images[:1], plan.sites, x.split(8))
+    mean = {site: means.mean for site, means in found.items()}
+    # As `rescale.max_relative_error` has it: the mean of a channel active in one image is not known.
+    alive = {site: (m.mean > 0) & (m.standard_error <= 0.9 * m.mean) for site, m in found.items()}
+    scales = choose(plan, mean, alive, rounding=rounding)
+    table = to_frame(network, plan, mean, scales, status(plan, alive))
+    original = Stored(network, state, {})
+    file = Stored(network, state, {"rescale": {"outputs": outputs, "rounding": rounding}})
+    made = Case(original, file, plan, table, images[:16], images[16:])
+    return made.with_state({k: t.clone() for k, t in plan.rescale(scales, state).items()})

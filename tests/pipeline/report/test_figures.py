@@ -1,0 +1,49 @@
+"""Figures hold what they are given."""
+
+import xml.etree.ElementTree as xml
+
+import pytest
+from made_up import SITES, evidence
+
+from unitmean.pipeline.report import figures
+
+DRAWN = {
+    "means": lambda e: figures.means(e.means),
+    "invariance": lambda e: figures.invariance(e.layers),
+    "style_layers": lambda e: figures.style_layers(e.transfer.layers),
+}
+
+
+def words(svg: bytes) -> str:
+    return " ".join(xml.fromstring(svg).itertext())
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_every_layer_is_named(name):
+    text = words(DRAWN[name](evidence()))
+    assert all(site in text for site in SITES)
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_equal_numbers_give_equal_bytes(name):
+    assert DRAWN[name](evidence()) == DRAWN[name](evidence())
+
+
+def test_differences_of_zero_are_shown_as_zero():
+    layers = evidence().layers
+    assert "exactly 0" not in words(figures.invariance(layers))
+    layers.loc[0, "float32"] = 0.0
+    assert "exactly 0" in words(figures.invariance(layers))
+    layers[["float64", "float32", "float32_error"]] = 0.0
+    assert "exactly 0" in words(figures.invariance(layers))
+
+
+def test_dead_channels_are_left_out():
+    made = evidence()
+    means = made.means.assign(status=made.means["status"].where(made.means["site"] != "relu1_1", "dead"))
+    assert "relu1_1" not in words(figures.means(means))
+
+
+def test_the_descent_names_both_networks():
+    text = words(figures.descent(evidence().transfer.losses))
+    assert "plain" in text and "normalised" in text

@@ -1,0 +1,111 @@
+"""What a report says."""
+
+import dataclasses
+
+import pytest
+from made_up import SITES, evidence, failed
+
+from unitmean.pipeline.report.findings import (
+    checks,
+    exceptions,
+    layer_table,
+    sites,
+    stand_ins,
+    verdict,
+)
+from unitmean.pipeline.report.numbers import number, ranges
+from unitmean.pipeline.report.render import render
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "–"),
+        (float("nan"), "–"),
+        (0.0, "0"),
+        (0.57213, "0.572"),
+        (999.7, "1,000"),
+        (102623.0, "102,623"),
+        (9.01e-14, "9.0 × 10<sup>−14</sup>"),
+        (6.99e41, "7.0 × 10<sup>41</sup>"),
+    ],
+)
+def test_numbers_are_readable(value, text):
+    assert number(value) == text
+
+
+def test_ranges_join_neighbours():
+    assert ranges([19, 3, 17, 18]) == "3, 17–19"
+    assert ranges([]) == ""
+
+
+def test_verdict_counts_what_was_normalised():
+    assert "all 14 channels is one" in verdict(evidence()).sentence
+    some = evidence(rescale={"channels": 14, "normalised": 11})
+    assert "11 of 14 channels is one" in verdict(some).sentence
+
+
+def test_verdict_does_not_claim_more_than_was_done():
+    assert "each channel divided by a recorded factor" in verdict(rescaled(outputs="normalise")).sentence
+    assert "factor √2" in verdict(rescaled(rounding="pow2")).sentence
+    assert "and the root mean square of all 14" in verdict(rescaled(statistic="rms")).sentence
+    by_quantile = rescaled(statistic="quantile", quantile=0.999)
+    assert "and the 99.9% quantile of all 14" in verdict(by_quantile).sentence
+    assert "divided by its 99.9% quantile" in render(by_quantile)
+
+
+def test_a_head_that_was_not_reached_is_named():
+    page = render(rescaled(unreached=["AuxLogits"]))
+    assert "<strong>AuxLogits</strong>: not reached" in page and "not reached" not in render(evidence())
+
+
+def rescaled(**changes):
+    provenance = dict(evidence().provenance)
+    return evidence(provenance=provenance | {"rescale": provenance["rescale"] | changes})
+
+
+def test_a_failed_proof_is_not_praised():
+    found = verdict(failed())
+    assert found.headline == "Not proved"
+    assert "1 check failed" in found.sentence
+    assert [check.holds for check in checks(failed())] == [True, False, True, True, True]
+
+
+def test_no_class_no_check():
+    proof = dict(evidence().invariance) | {"top1_agreement": None}
+    assert len(checks(evidence(invariance=proof))) == len(checks(evidence())) - 1
+
+
+def test_layers_are_summed_up():
+    table = layer_table(evidence())
+    assert table["site"].tolist() == sites(evidence()) == list(SITES)
+    assert table["channels"].tolist() == list(SITES.values())
+    assert table["error"].max() == pytest.approx(1e-6)
+    assert (table["ratio"] == table["largest"] / table["smallest"]).all()
+
+
+def test_a_layer_without_live_channels_has_no_figures():
+    made = evidence()
+    means = made.means.assign(status=made.means["status"].where(made.means["site"] != "relu1_1", "dead"))
+    first = layer_table(dataclasses.replace(made, means=means)).iloc[0]
+    assert first["live"] == 0 and number(first["error"]) == number(first["ratio"]) == "–"
+
+
+def test_exceptions_are_grouped_with_their_reasons():
+    scales = evidence().scales
+    scales.loc[[1, 2, 3], "status"] = "dead"
+    scales.loc[[8, 10], ["status", "reason"]] = ["pinned", "read by sigmoid"]
+    groups = exceptions(evidence(scales=scales))
+    assert [(g.site, g.status, g.reason, g.count, g.channels) for g in groups] == [
+        ("relu1_1", "dead", "", 3, "1–3"),
+        ("relu2_1", "pinned", "read by sigmoid", 2, "2, 4"),
+    ]
+
+
+def test_stand_ins_are_named_and_real_things_are_not():
+    assert len(stand_ins(evidence())) == 2
+    real = evidence(
+        weights={"source": {"kind": "caffe"}, "licence": "CC BY"},
+        dataset={"name": "val", "source": "ilsvrc_val"},
+    )
+    assert stand_ins(real) == []

@@ -1,0 +1,165 @@
+"""Web-dataset shards, Parquet and addresses give the rows that a plain folder gives."""
+
+import io
+import uuid
+from pathlib import Path
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from same_images import CONTENTS, COUNT, NAMES, in_a_folder, indexed, tar_bytes
+
+from unitmean.errors import DataError
+from unitmean.pipeline.disk.remote import Remote, is_remote
+from unitmean.pipeline.index.containers import list_images, read_bytes
+from unitmean.pipeline.index.index import load_index, place
+from unitmean.pipeline.sources.datasets import find_folder, find_shards, resolve
+from unitmean.pipeline.sources.wildcards import containers, expand
+
+
+def parquet(
+    numbers, path: Path | None = None, *, column: str = "image", compression: str = "snappy"
+) -> bytes:
+    """As the hub writes it: image is a struct of bytes and path, in small row groups."""
+    if column == "image":
+        cells = pa.array([{"bytes": CONTENTS[n], "path": NAMES[n]} for n in numbers])
+    else:
+        cells = pa.array([CONTENTS[n] for n in numbers])
+    file = io.BytesIO()
+    table = pa.table({"label": pa.array([n % 3 for n in numbers]), column: cells})
+    pq.write_table(table, file, row_group_size=2, compression=compression)
+    return file.getvalue()
+
+
+@pytest.fixture
+def expected(tmp_path):
+    return in_a_folder(tmp_path)
+
+
+@pytest.fixture
+def memory():
+    """An address in memory, in a bucket of its own."""
+    return f"memory://{uuid.uuid4().hex}"
+
+
+def put(url: str, data: bytes) -> None:
+    with fsspec.open(url, "wb") as file:
+        file.write(data)
+
+
+@pytest.mark.parametrize("path", ["shards", "shards/train-*.tar", "shards/train-{000..001}.tar"])
+def test_web_dataset_shards(tmp_path, expected, path):
+    (tmp_path / "shards").mkdir()
+    (tmp_path / "shards" / "train-000.tar").write_bytes(tar_bytes(range(4)))
+    (tmp_path / "shards" / "train-001.tar").write_bytes(tar_bytes(range(4, COUNT)))
+    parts = find_shards(path, tmp_path, "webdataset", expected=COUNT)
+    found, index = indexed(parts, tmp_path)
+    assert found == expected
+    assert {row.container for row in index.rows} == {"shards/train-000.tar", "shards/train-001.tar"}
+    assert {row.label for row in index.rows} == {"n00000000", "n00000001", "n00000002"}
+    with pytest.raises(DataError, match="asks for 9 images; found 7"):
+        find_shards(path, tmp_path, "webdataset", expected=9)
+
+
+@pytest.mark.parametrize("column", ["image", "bytes"])
+@pytest.mark.parametrize("compression", ["snappy", "none"])
+def test_parquet(tmp_path, expected, column, compression):
+    (tmp_path / "data").mkdir()
+    for name, numbers in (("val-0.parquet", range(5)), ("val-1.parquet", range(5, COUNT))):
+        (tmp_path / "data" / name).write_bytes(parquet(numbers, column=column, compression=compression))
+    found, index = indexed(find_shards("data", tmp_path, "parquet", expected=None), tmp_path)
+    assert found == expected
+    if column == "image":
+        assert {row.label for row in index.rows} == {"n00000000", "n00000001", "n00000002"}
+
+
+def test_parquet_that_changed_is_noticed(tmp_path):
+    path = tmp_path / "a.parquet"
+    path.write_bytes(parquet(range(4)))
+    _, index = indexed(find_shards(str(path), tmp_path, "parquet", expected=None), tmp_path)
+    other = tmp_path / "b.parquet"
+    other.write_bytes(parquet(range(3, COUNT)))
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    (moved / "a.parquet").write_bytes(other.read_bytes())
+    elsewhere = load_index(tmp_path / "index.parquet", moved)
+    with pytest.raises(DataError, match="changed"):
+        [elsewhere.read(row) for row in elsewhere.rows]
+
+
+def test_parquet_without_images_says_which_columns_it_has(tmp_path):
+    pq.write_table(pa.table({"label": [1], "text": ["a"]}), tmp_path / "a.parquet")
+    with pytest.raises(DataError, match="column of encoded bytes.*found label, text"):
+        find_shards("a.parquet", tmp_path, "parquet", expected=None)
+    (tmp_path / "a.parquet").write_bytes(b"PAR1 no")
+    with pytest.raises(DataError, match="whole Parquet files"):
+        find_shards("a.parquet", tmp_path, "parquet", expected=None)
+
+
+def test_addresses_of_folders_tars_and_parquet(tmp_path, expected, memory):
+    for n in range(COUNT):
+        put(f"{memory}/folder/sub/{NAMES[n]}", CONTENTS[n])
+    put(f"{memory}/folder/notes.txt", b"?")
+    put(f"{memory}/all.tar", tar_bytes(range(COUNT)))
+    for name, numbers in (("0", range(3)), ("1", range(3, COUNT))):
+        put(f"{memory}/shards/{name}.tar", tar_bytes(numbers))
+        put(f"{memory}/tables/{name}.parquet", parquet(numbers))
+    for name in ("folder", "all.tar"):
+        container = resolve(f"{memory}/{name}", tmp_path, "folder")
+        found, index = indexed([(container, find_folder(container, expected=None))], tmp_path)
+        assert found == expected and index.rows[0].container == f"{memory}/{name}"
+    for source, path in (
+        ("webdataset", "shards"),
+        ("webdataset", "shards/*.tar"),
+        ("webdataset", "shards/{0..1}.tar"),
+        ("parquet", "tables"),
+    ):
+        assert indexed(find_shards(f"{memory}/{path}", tmp_path, source, expected=7), tmp_path)[0] == expected
+
+
+def test_files_by_address_are_files(tmp_path, expected):
+    container = Remote((tmp_path / "plain").as_uri())
+    assert indexed([(container, list_images(container))], tmp_path)[0] == expected
+
+
+def test_an_image_at_an_address_is_read_in_one_range(tmp_path, memory, monkeypatch):
+    put(f"{memory}/all.tar", tar_bytes(range(COUNT)))
+    container = Remote(f"{memory}/all.tar")
+    entry = list_images(container)[3]
+    asked = []
+    system = fsspec.filesystem("memory")
+    original = type(system).cat_file
+
+    def recorded(self, path, start=None, end=None, **kwargs):
+        asked.append((start, end))
+        return original(self, path, start, end, **kwargs)
+
+    monkeypatch.setattr(type(system), "cat_file", recorded)
+    assert len(read_bytes(container, entry)) == entry.size
+    assert asked == [(entry.offset, entry.offset + entry.size)]
+
+
+def test_wrong_addresses_say_what_is_wrong(tmp_path, memory):
+    with pytest.raises(DataError, match="found nothing"):
+        resolve(f"{memory}/nowhere", tmp_path, "folder")
+    with pytest.raises(DataError, match="nonsense://a.*Protocol not known: nonsense"):
+        resolve("nonsense://a", tmp_path, "folder")
+    with pytest.raises(DataError, match="found nothing at 'memory.*2.tar'"):
+        find_shards(f"{memory}/{{2..3}}.tar", tmp_path, "webdataset", expected=None)
+    with pytest.raises(DataError, match="needs a folder or a tar"):
+        find_shards(None, tmp_path, "webdataset", expected=None)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="found none for 'empty'"):
+        find_shards("empty", tmp_path, "parquet", expected=None)
+
+
+def test_braces_and_places(tmp_path):
+    assert expand("a-{08..11}.tar") == [f"a-{n}.tar" for n in ("08", "09", "10", "11")]
+    assert expand("{a,b}/{0..1}") == ["a/0", "a/1", "b/0", "b/1"]
+    assert expand("plain") == ["plain"]
+    assert is_remote("s3://a/b") and not is_remote("/a/b")
+    assert place("s3://a/b", tmp_path) == Remote("s3://a/b") and place("x", tmp_path) == tmp_path / "x"
+    for name in ("a.tar", "b.tar"):
+        (tmp_path / name).touch()
+    assert containers("*.tar", tmp_path, ".tar") == [tmp_path / "a.tar", tmp_path / "b.tar"]

@@ -1,0 +1,102 @@
+"""A normalised file is known from one as trained, in any layout, and compared with its original."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from heads import conv2_1
+from PIL import Image
+from safetensors.torch import save_file
+
+from unitmean.cli import main
+from unitmean.graph.analysis import analyse
+from unitmean.networks.architectures import build
+from unitmean.networks.inputs import TORCHVISION
+from unitmean.pipeline.index.batches import batches
+from unitmean.pipeline.index.containers import list_images
+from unitmean.pipeline.index.index import Index, build_rows
+from unitmean.pipeline.index.preprocess import Preprocessing
+from unitmean.statistics.factors import choose
+from unitmean.statistics.mean import channel_means
+
+PREPROCESSING = Preprocessing("warp", 32)
+MODEL = "vgg11"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight images, the first two layers of a network as made, and normalised on them."""
+    folder = tmp_path_factory.mktemp("audit")
+    (folder / "images").mkdir()
+    generator = torch.Generator().manual_seed(0)
+    for i in range(8):
+        pixels = torch.randint(0, 256, (6, 6, 3), generator=generator, dtype=torch.uint8).numpy()
+        Image.fromarray(pixels).resize((60, 40)).save(folder / "images" / f"{i}.png")
+    path = folder / "images"
+    rows, _ = build_rows(path, list_images(path), str(path), seed=0, skip=False)
+    index = Index(tuple(rows), path)
+    kept = conv2_1()
+    module = build(MODEL, kept, input=TORCHVISION).module
+    plan = analyse(module, torch.zeros(1, 3, 32, 32), outputs="normalise")
+    shown = [TORCHVISION.apply(x) for x in batches(index, PREPROCESSING, 8)]
+    mean = channel_means(module, torch.zeros(1, 3, 32, 32), plan.sites, shown)
+    scales = choose(plan, mean, {site: m > 0 for site, m in mean.items()})
+    new = plan.rescale(scales, kept)
+    save_file(kept, folder / "original.safetensors")
+    save_file(new, folder / "normalised.safetensors")
+    wrong = {key: value.clone() for key, value in new.items()}
+    wrong["features.3.weight"][5, 3] *= 1.01
+    save_file(wrong, folder / "wrong.safetensors")
+    return folder
+
+
+def run(patch: pytest.MonkeyPatch, folder: Path, *arguments: str) -> int:
+    patch.chdir(folder)
+    return main(["audit", "--images", "images", "--model", MODEL, "--size", "32", *arguments])
+
+
+def test_the_measurement_it_was_made_by_comes_first(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = run(monkeypatch, folder, "normalised.safetensors", "--original", "original.safetensors")
+    words = capsys.readouterr().out
+    first = words.splitlines()[3].split()
+    assert status == 0, words
+    assert first[:5] == ["warp", "32", "torchvision", "zeros", "max"] and float(first[5]) < 1e-3
+    assert "\nnormalised:" in words and "same function as original.safetensors" in words
+
+
+def test_a_file_as_trained_is_not_normalised(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, folder, "original.safetensors") == 1
+    assert "NOT normalised" in capsys.readouterr().out
+
+
+def test_another_function_is_told_by_its_tensor(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = run(monkeypatch, folder, "wrong.safetensors", "--original", "original.safetensors")
+    words = capsys.readouterr().out
+    assert status == 1
+    assert "NOT the function of original.safetensors" in words and "features.3.weight: 9 numbers off" in words
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nothing.pth"], "a weights file must exist"),
+        (["normalised.safetensors", "--limit", "1"], "--limit must be at least 2"),
+        (["normalised.safetensors", "--size", "0"], "--size must be at least 1 pixel"),
+        (["normalised.safetensors", "--original", "images/0.png"], "must be a PyTorch or safetensors file"),
+    ],
+)
+def test_mistakes_are_told(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    words: str,
+) -> None:
+    assert run(monkeypatch, folder, *arguments) == 1
+    assert words in capsys.readouterr().err

@@ -1,0 +1,95 @@
+"""dvc.yaml's deps of a stage are the folders of all modules of unitmean that the stage imports, and no other.
+
+`python tests/pipeline/test_pipeline_deps.py` writes them again.
+"""
+
+import re
+from pathlib import Path
+
+import pytest
+from source_imports import imported_by
+
+from unitmean.pipeline.config.pipeline import read_pipeline
+
+ROOT = Path(__file__).resolve().parents[2]
+STEPS = read_pipeline(ROOT)
+HOW = "run `PYTHONPATH=tests python tests/pipeline/test_pipeline_deps.py` to write dvc.yaml again"
+
+
+def sources(name: str) -> list[str]:
+    """The deps that a stage needs: the rooms that it imports from, and its own and other lone files."""
+    return sorted({_room(Path(file)) for file in imported_by(f"unitmean.pipeline.stages.{name}")})
+
+
+def _room(file: Path) -> str:
+    """A module's folder; the module itself where it stands beside the rooms, or is a stage."""
+    alone = file.parent.name in {"unitmean", "pipeline", "stages"}
+    return (file if alone else file.parent).as_posix()
+
+
+def with_sources(text: str) -> str:
+    """The text of dvc.yaml with every stage's `- src/…` lines as they must be."""
+    for name in STEPS:
+        head, body, tail = re.split(
+            rf"(?s)(^  {name}:\n.*?^    outs:\n)", text, maxsplit=1, flags=re.MULTILINE
+        )
+        body = re.sub(r"^      - src/.*\n", "", body, flags=re.MULTILINE)
+        lines = "".join(f"      - {path}\n" for path in sources(name))
+        text = head + body.replace("    outs:\n", f"{lines}    outs:\n") + tail
+    return text
+
+
+def test_each_stage_has_a_module_and_a_command() -> None:
+    text = (ROOT / "dvc.yaml").read_text()
+    for name in STEPS:
+        assert (ROOT / "src/unitmean/pipeline/stages" / f"{name}.py").is_file()
+        assert f"cmd: python -m unitmean.pipeline.stages.{name}\n" in text
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_every_imported_module_is_a_dependency(name: str) -> None:
+    listed = [dep for dep in STEPS[name].deps if dep.startswith("src/")]
+    missing = [
+        path
+        for path in sorted(imported_by(f"unitmean.pipeline.stages.{name}"))
+        if not any(Path(path).is_relative_to(dep) for dep in listed)
+    ]
+    assert missing == [], HOW
+
+
+def test_no_other_module_is_a_dependency() -> None:
+    text = (ROOT / "dvc.yaml").read_text()
+    assert text == with_sources(text), HOW
+
+
+@pytest.mark.parametrize("name", [name for name in STEPS if name != "config"])
+def test_a_stage_reads_and_writes_what_it_declares(name: str) -> None:
+    text = (ROOT / "src/unitmean/pipeline/stages" / f"{name}.py").read_text()
+    step = STEPS[name]
+    files = {Path(path).name for path in (*step.deps, *step.outs) if path.startswith("data/")}
+    # The mark only makes `config` run first.
+    assert [file for file in files - {"config.ok"} if f'"{file}"' not in text] == []
+    sections = {param.partition(".")[0] for param in step.params}
+    assert [section for section in sections if f"params.{section}" not in text] == []
+
+
+def test_a_change_of_the_report_measures_nothing_again() -> None:
+    for name in ("collect_statistics", "rescale_weights", "verify_invariance", "transfer_style"):
+        assert not [path for path in imported_by(f"unitmean.pipeline.stages.{name}") if "/report" in path]
+
+
+def test_the_walk_follows_imports_of_imports_and_packages() -> None:
+    found = imported_by("unitmean.pipeline.stages.config")
+    assert {
+        "src/unitmean/pipeline/stages/config.py",
+        "src/unitmean/pipeline/stages/entry.py",  # imported
+        "src/unitmean/pipeline/config/pipeline.py",  # imported by entry
+        "src/unitmean/pipeline/config/compose.py",  # imported inside a function
+        "src/unitmean/pipeline/config/__init__.py",  # executed on the way
+    } <= found
+    assert "src/unitmean/cli.py" not in found
+
+
+if __name__ == "__main__":
+    path = ROOT / "dvc.yaml"
+    path.write_text(with_sources(path.read_text()))

@@ -1,0 +1,105 @@
+"""All stages on networks of other kinds: one that ends early, a residual one, one that is free in part."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from heads import conv2_1
+from pipeline_stages import SMALL, STAGES, run
+from safetensors.torch import save_file
+from scratch_project import copy_settings
+
+from unitmean.layouts.files import load_weights
+from unitmean.pipeline.stages.collect_statistics import collect_statistics
+from unitmean.pipeline.stages.fetch_weights import fetch_weights
+from unitmean.pipeline.stages.index_images import index_images
+
+ON_A_NETWORK = [stage for stage in STAGES if stage is not index_images]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project in which the images are indexed."""
+    folder = copy_settings(tmp_path_factory.mktemp("project"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        run(patch, index_images, *SMALL)
+    return folder
+
+
+def test_a_network_without_a_head_is_normalised_to_its_end(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Published files often end at a feature map; its factors are recorded, and undone in the proof."""
+    monkeypatch.chdir(folder)
+    save_file(conv2_1(), tmp_path / "vgg11_conv2_1.safetensors")
+    overrides = [
+        "model=vgg11",
+        "weights=file",
+        f"weights.path={tmp_path}/vgg11_conv2_1.safetensors",
+        "weights.input=torchvision",
+        "transfer.content_layer=relu2_1",
+        "transfer.style_layers=[relu1_1,relu2_1]",
+        "rescale.exports=[adain,torchvision]",
+    ]
+    for program in ON_A_NETWORK:
+        run(monkeypatch, program, *SMALL, *overrides)
+    found = json.loads((folder / "data/vgg11/proof.json").read_text())
+    assert found["passed"] and found["top1_agreement"] is None and found["float64_difference"] < 1e-12
+    means = pd.read_csv(folder / "data/vgg11/means.csv")
+    assert list(means["site"].unique()) == ["relu1_1", "relu2_1"]
+    live = means[means["status"] == "normalised"]
+    assert len(live) > 150 and (live["mean_after"] - 1).abs().max() < 1e-3
+    exports = folder / "data/vgg11/exports"
+    assert sorted(path.name for path in exports.iterdir()) == [
+        "README.md", "vgg11_normalised_adain.pth", "vgg11_normalised_torchvision.pth",
+    ]  # fmt: skip
+    normalised, metadata = load_weights(folder / "data/vgg11/normalised.safetensors")
+    assert metadata["rescale"]["outputs"] == "normalise"
+    written = torch.load(exports / "vgg11_normalised_adain.pth", weights_only=True)
+    assert torch.equal(written["6.weight"], normalised["features.3.weight"])
+    assert "6 of generated" not in (exports / "README.md").read_text()
+    assert "4 of generated" in (exports / "README.md").read_text()
+
+
+def test_a_residual_network_shares_factors_along_its_stream(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder)
+    for program in ON_A_NETWORK:
+        run(monkeypatch, program, *SMALL, "model=resnet18")
+    found = json.loads((folder / "data/resnet18/rescale.json").read_text())
+    assert found["channels"] == 3904 and found["tied"] > 1000 and found["pinned"] == 0
+    assert json.loads((folder / "data/resnet18/proof.json").read_text())["passed"]
+    assert "tied" in (folder / "data/resnet18/report.html").read_text()
+
+
+def test_a_network_free_in_part_is_refused_before_it_is_measured(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder)
+    run(monkeypatch, fetch_weights, *SMALL, "model=mobilenet_v3_small")
+    with pytest.raises(SystemExit):
+        run(monkeypatch, collect_statistics, *SMALL, "model=mobilenet_v3_small")
+    words = capsys.readouterr().err
+    assert words.startswith(
+        "error: a network must be normalised as a whole; hardswish in features.0.2 forbids"
+    )
+    assert (
+        "rescale.strict=false" in words
+        and not (folder / "data/mobilenet_v3_small/statistics.parquet").exists()
+    )
+
+
+def test_a_network_without_rectifiers_is_refused_strict_or_not(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder)
+    settings = [*SMALL, "model=mobilenet_v2", "rescale.strict=false"]
+    run(monkeypatch, fetch_weights, *settings)
+    with pytest.raises(SystemExit):
+        run(monkeypatch, collect_statistics, *settings)
+    words = capsys.readouterr().err
+    assert words.startswith("error: a network must have a rectifier") and "found none, but hardtanh" in words

@@ -1,0 +1,199 @@
+"""All stages on AlexNet: what they write, what they refuse."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+import yaml
+from pipeline_stages import SMALL, STAGES, run
+from scratch_project import ROOT, copy_settings
+from torch import Tensor
+
+from unitmean.layouts.files import load_weights, save_weights
+from unitmean.pipeline.stages.rescale_weights import rescale_weights
+from unitmean.pipeline.stages.transfer_style import transfer_style
+from unitmean.pipeline.stages.verify_invariance import verify_invariance
+
+State = dict[str, Tensor]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project in which all stages ran for alexnet."""
+    folder = copy_settings(tmp_path_factory.mktemp("project"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for program in STAGES:
+            run(patch, program, "model=alexnet", *SMALL)
+    return folder
+
+
+@pytest.fixture
+def data(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(folder)
+    return folder / "data" / "alexnet"
+
+
+def verdict(
+    patch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *overrides: str
+) -> tuple[int, str]:
+    """verify_invariance's exit status and what it says."""
+    try:
+        run(patch, verify_invariance, "model=alexnet", *SMALL, *overrides)
+    except SystemExit as end:
+        return int(str(end.code)), capsys.readouterr().err
+    return 0, capsys.readouterr().out
+
+
+def test_the_proof_holds_and_the_report_says_so(data: Path) -> None:
+    found = json.loads((data / "proof.json").read_text())
+    assert found["passed"] and found["float64_difference"] < 1e-12 and found["max_mean_error"] < 1e-3
+    assert found["top1_agreement"] == 1.0 and found["compared_images"] == 1 and found["heldout_images"] == 2
+    means = pd.read_csv(data / "means.csv")
+    live = means[means["status"] == "normalised"]
+    assert len(live) > 5000 and (live["mean_after"] - 1).abs().max() < 1e-3
+    assert live["mean_before"].max() / live["mean_before"].min() > 1e3
+    page = (data / "report.html").read_text()
+    assert "Invariant and normalised" in page and 'src="http' not in page
+
+
+def test_every_plot_of_dvc_yaml_has_its_columns_and_its_template(data: Path) -> None:
+    pipeline = yaml.safe_load((ROOT / "dvc.yaml").read_text())
+    plots = {Path(path).name: plot for entry in pipeline["plots"] if isinstance(entry, dict)
+             for path, plot in entry.items()}  # fmt: skip
+    assert {"means.csv", "layers.csv", "losses.csv", "convergence.csv", "audit.csv"} == set(plots)
+    for name, plot in plots.items():
+        y = plot["y"] if isinstance(plot["y"], list) else [plot["y"]]
+        assert {plot["x"], *y} <= set(pd.read_csv(data / name).columns)
+        template = ROOT / ".dvc" / "plots" / f"{plot['template']}.json"
+        if plot["template"].startswith("log_"):
+            assert json.loads(template.read_text())["encoding"]["y"]["scale"] == {"type": "log"}
+        else:
+            assert plot["template"] == "bar_horizontal_sorted"
+
+
+def test_sites_have_the_papers_names(data: Path) -> None:
+    table = pd.read_parquet(data / "statistics.parquet")
+    assert list(table["site"].unique()) == [f"relu{i}" for i in range(1, 8)]
+    assert list(table.columns) == [
+        "site", "channel", "n_images", "mean", "standard_error", "std", "max", "active_fraction",
+    ]  # fmt: skip
+    assert set(table["n_images"]) == {4}
+
+
+def test_provenance_travels_with_the_file(data: Path) -> None:
+    _, metadata = load_weights(data / "normalised.safetensors")
+    assert metadata["source"] == {"kind": "seeded", "seed": 0, "spread": 3.0}
+    statistics = metadata["statistics"]
+    assert statistics["images"] == 4 and len(statistics["index"]) == 64 and len(statistics["weights"]) == 64
+    assert statistics["preprocess"]["size"] == 96 and metadata["rescale"]["outputs"] == "preserve"
+    assert statistics["torch"] == torch.__version__
+
+
+def divided_only(old: State, new: State, scale: State) -> State:
+    """Each layer divided by its means, and nothing multiplied back: what short answers on the web do."""
+    for layer, site in CONVOLUTIONS.items():
+        for kind in ("weight", "bias"):
+            tensor = old[f"{layer}.{kind}"]
+            new[f"{layer}.{kind}"] = tensor / scale[site].view(-1, *[1] * (tensor.ndim - 1))
+    return new
+
+
+def head_forgotten(old: State, new: State, _: object) -> State:
+    return new | {key: value for key, value in old.items() if key.startswith("classifier")}
+
+
+def factor_dropped(_: object, new: State, scale: State) -> State:
+    new["features.3.weight"][:, 5] /= scale["relu1"][5]
+    return new
+
+
+def weight_flipped(_: object, new: State, __: object) -> State:
+    new["features.6.weight"][3, 2, 1, 1] *= -1
+    return new
+
+
+CONVOLUTIONS = {f"features.{i}": f"relu{n}" for n, i in enumerate((0, 3, 6, 8, 10), start=1)}
+
+
+@pytest.mark.parametrize(
+    ("fault", "layer"),
+    [
+        (divided_only, "features.0.weight"),
+        (head_forgotten, "classifier.1.weight"),
+        (factor_dropped, "features.3.weight"),
+        (weight_flipped, "features.6.weight"),
+    ],
+)
+def test_a_wrong_file_fails_the_stage(
+    data: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    fault: Callable[..., State],
+    layer: str,
+) -> None:
+    path = data / "normalised.safetensors"
+    right = path.read_bytes()
+    new, metadata = load_weights(path)
+    table = pd.read_parquet(data / "scales.parquet")
+    scale = {site: torch.tensor(rows["scale"].to_numpy()).float() for site, rows in table.groupby("site")}
+    try:
+        save_weights(path, fault(load_weights(data / "weights.safetensors")[0], new, scale), metadata)
+        status, words = verdict(monkeypatch, capsys)
+    finally:
+        path.write_bytes(right)
+    assert status == 1 and words.startswith("error: the rescaled network is not proved")
+    assert layer in words and "Traceback" not in words
+    assert "float32 must differ by at most" in words
+
+
+def test_powers_of_two_leave_every_bit_of_the_output(
+    data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = {path: path.read_bytes() for path in data.iterdir() if path.is_file()}
+    try:
+        run(monkeypatch, rescale_weights, "model=alexnet", *SMALL, "rescale.rounding=pow2")
+        status, words = verdict(monkeypatch, capsys, "rescale.rounding=pow2")
+        found = json.loads((data / "proof.json").read_text())
+        scales = torch.tensor(pd.read_parquet(data / "scales.parquet")["scale"].to_numpy())
+    finally:
+        for path, content in files.items():
+            path.write_bytes(content)
+    assert status == 0, words
+    assert found["bit_identical"] and found["float64_difference"] == found["float32_difference"] == 0
+    assert torch.equal(scales.log2(), scales.log2().round()) and len(scales.unique()) > 5
+
+
+def test_style_transfer_says_how_layers_share_the_loss(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    more = ["transfer.init=noise", "transfer.optimiser=adam", "transfer.layer_weights=authors"]
+    more += ["transfer.preview=1", "transfer.min_decrease=0"]
+    run(monkeypatch, transfer_style, "model=alexnet", *SMALL, *more)
+    found, layers = json.loads((data / "transfer.json").read_text()), pd.read_csv(data / "style.csv")
+    assert list(layers["layer"]) == [f"relu{i}" for i in range(1, 6)]
+    for name in ("plain", "normalised", "plain_authors"):
+        losses = layers[name]
+        assert layers[f"{name}_share"].sum() == pytest.approx(1, rel=1e-4)
+        assert 10 ** found[f"{name}_orders"] == pytest.approx(losses.max() / losses.min(), rel=1e-3)
+        loud = losses * layers[f"{name}_retuning"]
+        assert list(loud) == pytest.approx([losses.max()] * 5, rel=1e-4)
+    assert found["normalised_orders"] < found["plain_orders"]
+    assert {"plain_00001.png", "normalised_00002.png"} <= {p.name for p in (data / "transfer").iterdir()}
+
+
+def test_without_exports_only_the_card_is_written(data: Path) -> None:
+    assert [path.name for path in (data / "exports").iterdir()] == ["README.md"]
+    assert "random numbers: no licence needed" in (data / "exports" / "README.md").read_text()
+
+
+def test_an_export_that_does_not_fit_stops_the_stage(
+    data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = (data / "normalised.safetensors").read_bytes()
+    with pytest.raises(SystemExit):
+        run(monkeypatch, rescale_weights, "model=alexnet", *SMALL, "rescale.exports=[adain]")
+    words = capsys.readouterr().err
+    assert "rescale.exports=adain doesn't fit" in words and "choose from torchvision, onnx" in words
+    assert (data / "normalised.safetensors").read_bytes() == before

@@ -1,0 +1,60 @@
+"""What a style transfer leaves behind."""
+
+import math
+
+import pandas as pd
+import pytest
+import torch
+
+from unitmean.errors import InvarianceError
+from unitmean.pipeline.transfer.shares import figures, layer_table, loss_table, require_decrease
+from unitmean.style.losses import Losses
+from unitmean.style.stylise import Stylised
+
+PICTURE = torch.zeros(1, 3, 2, 2)
+LONG = [
+    Losses(0.0, {"a": 60.0, "b": 40.0}),
+    Losses(5.0, {"a": 10.0, "b": 10.0}),
+    Losses(5.0, {"a": 3.0, "b": 2.0}),
+]
+SHORT = [Losses(0.0, {"a": 1.0, "b": 1.0}), Losses(0.5, {"a": 0.5, "b": 0.25})]
+
+
+def test_a_row_a_step_and_parts_add_up():
+    table = loss_table({"plain": LONG, "normalised": SHORT}, "c")
+    assert table.columns[:3].tolist() == ["step", "plain", "normalised"]
+    assert table["step"].tolist() == [0, 1, 2]
+    for name in ("plain", "normalised"):
+        parts = table[[column for column in table.columns if column.startswith(f"{name}_")]]
+        pd.testing.assert_series_equal(parts.sum(axis=1, min_count=1), table[name], check_names=False)
+    assert math.isnan(table["normalised"][2])  # it stopped early
+
+
+def test_figures_can_be_json():
+    found = figures({"plain": Stylised(PICTURE, LONG)}, {"plain": Losses(0.0, {"a": 6.0, "b": 0.0})})
+    assert found["plain_decrease"] == pytest.approx(0.9)
+    assert found["plain_orders"] is None  # infinite
+    assert set(found) == {"plain_decrease", "plain_orders"}
+
+
+def test_layers_shares_and_what_would_make_them_alike():
+    table = layer_table({"plain": Losses(1.0, {"a": 6.0, "b": 2.0})})
+    assert table.to_dict("list") == {
+        "layer": ["a", "b"],
+        "plain": [6, 2],
+        "plain_share": [0.75, 0.25],
+        "plain_retuning": [1, 3],
+    }
+
+
+def test_enough_decrease_passes_and_less_does_not():
+    require_decrease({"plain": Stylised(PICTURE, LONG)}, 0.9)
+    with pytest.raises(InvarianceError, match=r"fall by 95%; found 90.0% after 2 steps with the plain"):
+        require_decrease({"plain": Stylised(PICTURE, LONG)}, 0.95)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_loss_must_stay_finite(bad):
+    result = Stylised(PICTURE, [LONG[0], Losses(bad, {"a": 1.0, "b": 1.0})])
+    with pytest.raises(InvarianceError, match="must stay finite"):
+        require_decrease({"plain": Stylised(PICTURE, LONG), "normalised": result}, 0.1)

@@ -1,0 +1,104 @@
+"""The comparison accepts the right network and notices each wrong one."""
+
+from collections.abc import Mapping
+
+import pytest
+import torch
+from chains import chain
+from torch import Tensor
+
+from unitmean.graph.analysis import analyse
+from unitmean.graph.observe import OUTPUT, Observer, observe
+from unitmean.proof.invariance import Comparison, compare, observed
+from unitmean.statistics.factors import choose
+from unitmean.statistics.mean import channel_means
+
+MODULE = chain()
+X = torch.rand(6, 3, 12, 12, generator=torch.Generator().manual_seed(0))
+PLAN = analyse(MODULE, X)
+RIGHT = 2 + 1e-6  # times float32's own error, by the triangle inequality
+SITES = [site.name for site in PLAN.sites]
+MEANS = channel_means(MODULE, X, PLAN.sites, [X])
+SCALES = choose(PLAN, MEANS, {name: mean > 0 for name, mean in MEANS.items()})
+
+
+def observer(state: Mapping[str, Tensor], dtype: torch.dtype) -> Observer:
+    module = chain().to(dtype)
+    module.load_state_dict(state)
+    return observe(module, torch.zeros(1, 3, 12, 12, dtype=dtype), [*SITES, OUTPUT])
+
+
+def comparison(file: dict[str, Tensor], exact: dict[str, Tensor] | None = None) -> Comparison:
+    state = MODULE.state_dict()
+    exact = exact or PLAN.rescale(SCALES, state, dtype=torch.float64)
+    networks = observed(observer, state, exact, right(), file)
+    undo = {site.name: site.along(SCALES[site.variables]) for site in PLAN.sites}
+    return compare(networks, undo | {OUTPUT: SCALES[PLAN.outputs[0]]}, X.split(1))
+
+
+def right() -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in PLAN.rescale(SCALES).items()}
+
+
+def test_the_right_network_passes() -> None:
+    found = comparison(right())
+    for deviation in found.deviations.values():
+        assert deviation.float64 < 1e-13
+        assert deviation.float32 <= RIGHT * deviation.float32_error < 1e-4
+    assert found.behaviour is not None and found.behaviour.top1 == found.behaviour.images == 6
+
+
+def uncompensated() -> dict[str, Tensor]:
+    """W and b divided by the means, the next layer left as it was."""
+    state = dict(MODULE.state_dict())
+    for site, layer in zip(PLAN.sites, ("0", "3", "8"), strict=True):
+        scale = SCALES[site.variables].float()
+        weight = state[f"{layer}.weight"]
+        state[f"{layer}.weight"] = weight / scale.view(-1, *[1] * (weight.ndim - 1))
+        state[f"{layer}.bias"] = state[f"{layer}.bias"] / scale
+    return state
+
+
+def headless() -> dict[str, Tensor]:
+    """The last linear layer forgotten."""
+    return right() | {name: t for name, t in MODULE.state_dict().items() if name.startswith("11.")}
+
+
+def one_factor_dropped() -> dict[str, Tensor]:
+    state = right()
+    state["3.weight"][:, 2] /= SCALES[PLAN.sites[0].variables[2]].float()
+    return state
+
+
+def one_weight_flipped() -> dict[str, Tensor]:
+    state = right()
+    state["3.weight"][1, 2, 0, 1] *= -1
+    return state
+
+
+@pytest.mark.parametrize(
+    ("wrong", "place"),
+    [
+        (uncompensated, SITES[1]),
+        (headless, OUTPUT),
+        (one_factor_dropped, SITES[1]),
+        (one_weight_flipped, SITES[1]),
+    ],
+)
+def test_wrong_networks_are_noticed_at_the_place(wrong, place: str) -> None:
+    found = comparison(wrong()).deviations
+    assert found[place].float32 > 10 * found[place].float32_error
+    before = [*SITES, OUTPUT][: [*SITES, OUTPUT].index(place)]
+    assert all(found[name].float32_ratio <= RIGHT for name in before)
+
+
+def test_a_wrong_plan_is_noticed_in_float64() -> None:
+    exact = PLAN.rescale(SCALES, dtype=torch.float64)
+    exact["8.weight"] = exact["8.weight"] * (1 + 1e-9)
+    assert comparison(right(), exact).deviations[OUTPUT].float64 > 1e-11
+
+
+def test_nan_is_not_small() -> None:
+    state = right()
+    state["3.bias"][0] = torch.nan
+    assert not comparison(state).deviations[OUTPUT].float32 <= 1e9

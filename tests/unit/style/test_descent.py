@@ -1,0 +1,124 @@
+"""Ways down, on losses whose lowest point is known."""
+
+from itertools import islice, pairwise
+
+import pytest
+import torch
+
+from unitmean.style.descent import HALVINGS, Point, _newton_step, adam, lbfgs, objective
+from unitmean.style.losses import Losses
+
+SCALES = torch.logspace(-2, 2, 12).view(1, 3, 2, 2)
+
+
+class Counted:
+    """A loss as an objective that counts how often it is asked."""
+
+    def __init__(self, loss):
+        self.asked = 0
+        self._at = objective(lambda x: (loss(x), {}))
+
+    def __call__(self, picture):
+        self.asked += 1
+        return self._at(picture)
+
+
+def bowl(x):
+    """Ten thousand times as steep one way as another, lowest at 0.5."""
+    return (SCALES * (x - 0.5).square()).sum()
+
+
+def banana(x):
+    """Rosenbrock's, of twelve numbers: a bent valley, lowest at one."""
+    x = x.flatten()
+    return (100 * (x[1:] - x[:-1].square()).square() + (1 - x[:-1]).square()).sum()
+
+
+@pytest.fixture
+def start():
+    return torch.rand(1, 3, 2, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+
+@pytest.mark.parametrize(("loss", "lowest"), [(bowl, 0.5), (banana, 1.0)])
+def test_lbfgs_finds_the_lowest_point_in_little_more_than_an_evaluation_each(start, loss, lowest):
+    at = Counted(loss)
+    points = list(islice(lbfgs(at, start), 121))
+    torch.testing.assert_close(points[-1].picture, torch.full_like(start, lowest), rtol=0, atol=1e-6)
+    assert all(after.value < before.value for before, after in pairwise(points))
+    taken = next(i for i, point in enumerate(points) if point.value < 1e-8)
+    at = Counted(loss)
+    list(islice(lbfgs(at, start), taken + 1))
+    assert at.asked < 1.2 * taken
+
+
+def test_full_steps_alone_run_off_where_halved_ones_arrive(start):
+    """The usual loop's way, torch's L-BFGS without line search, as a negative control."""
+
+    def narrow(x):
+        return (1 + 1e4 * (x - 0.5).square()).sqrt().mean()  # steep, and straight but for the bottom
+
+    picture = start.clone().requires_grad_()
+    optimiser = torch.optim.LBFGS([picture], max_iter=60, tolerance_change=0, tolerance_grad=0)
+
+    def closure():
+        optimiser.zero_grad()
+        narrow(picture).backward()
+        return narrow(picture)
+
+    optimiser.step(closure)
+    assert not narrow(picture) < narrow(start)
+    assert list(islice(lbfgs(objective(lambda x: (narrow(x), {})), start), 61))[-1].losses.total < 1.01
+
+
+def test_a_step_into_what_is_no_number_is_halved(start):
+    def walled(x):
+        return (-(x.sqrt() + (1 - x).sqrt()).log()).sum() + 20  # NaN outside [0, 1]
+
+    points = list(islice(lbfgs(objective(lambda x: (walled(x), {})), start), 40))
+    assert all(point.steep for point in points[:-1])
+    torch.testing.assert_close(points[-1].picture, torch.full_like(start, 0.5), rtol=0, atol=1e-4)
+
+
+def test_no_way_down_ends_it(start):
+    asked = []
+
+    def lies(picture):
+        asked.append(1)
+        return Point(picture, Losses(0.0, {}), picture.sum().item(), -torch.ones_like(picture))
+
+    assert len(list(lbfgs(lies, start))) == 1
+    assert len(asked) == 1 + HALVINGS
+
+
+def test_what_bends_down_is_not_remembered(start):
+    """Over a hilltop's slope the Hessian is negative; a memory of it would lead up."""
+    points = list(islice(lbfgs(objective(lambda x: (2 + x.cos().sum() / 12, {})), start + 0.1), 1000))
+    assert all(after.value < before.value for before, after in pairwise(points))
+    assert points[-1].losses.total == pytest.approx(1)
+
+
+def test_the_step_fits_the_last_bend(start):
+    """The secant equation: the inverse Hessian takes the gradient's last change to the last step."""
+    generator = torch.Generator().manual_seed(1)
+    memory = []
+    while len(memory) < 5:
+        moved, bent = torch.rand(2, *start.shape, generator=generator, dtype=torch.float64)
+        memory.append((moved, bent, (moved * bent).sum().item()))
+    torch.testing.assert_close(_newton_step(memory[-1][1], memory), -memory[-1][0])
+    gradient = torch.rand(start.shape, generator=generator, dtype=torch.float64)
+    assert (_newton_step(gradient, memory) * gradient).sum() < 0
+
+
+def test_the_objective_is_relative_to_its_first_value(start):
+    for scale in (1e-30, 1.0, 1e30):
+        at = objective(lambda x, scale=scale: (scale * bowl(x), {}))
+        assert at(start).value == pytest.approx(1)
+        torch.testing.assert_close(at(start).gradient, objective(lambda x: (bowl(x), {}))(start).gradient)
+        assert at(start).losses.total == pytest.approx(scale * bowl(start).item())
+
+
+def test_adam_stays_between_black_and_white(start):
+    points = list(islice(adam(objective(lambda x: ((x - 2).square().sum(), {})), start, 0.1), 50))
+    assert all(0 <= point.picture.min() and point.picture.max() <= 1 for point in points)
+    assert torch.equal(points[-1].picture, torch.ones_like(start))
+    assert len(points) < 50  # nothing changes any more

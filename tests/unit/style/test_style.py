@@ -1,0 +1,216 @@
+"""Style transfer on a network of two layers."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from unitmean.errors import ConfigError
+from unitmean.style.gram import gram
+from unitmean.style.losses import Losses, LossWeights, content_loss, losses_at_start, style_loss
+from unitmean.style.stylise import Descent, stylise
+
+WEIGHTS = LossWeights("b", ["a", "b"], content=1.0, style=1000.0)
+
+
+def network(scale=1.0):
+    generator = torch.Generator().manual_seed(0)
+    first, second = nn.Conv2d(3, 6, 3, padding=1), nn.Conv2d(6, 5, 3, padding=1)
+    for layer in (first, second):
+        layer.requires_grad_(False)
+        layer.weight.normal_(0, 0.3, generator=generator)
+        layer.bias.normal_(0, 0.1, generator=generator)
+    first.weight.mul_(scale)
+
+    def features(x):
+        a = first(x).relu()
+        b = second(nn.functional.avg_pool2d(a, 2)).relu()
+        return {"a": a, "b": b}
+
+    return features
+
+
+@pytest.fixture
+def pictures():
+    generator = torch.Generator().manual_seed(1)
+    return torch.rand(1, 3, 12, 10, generator=generator), torch.rand(1, 3, 12, 10, generator=generator) ** 2
+
+
+def test_gram_is_the_sum_of_products_over_positions():
+    x = torch.rand(1, 3, 4, 5)
+    expected = sum(torch.outer(x[0, :, i, j], x[0, :, i, j]) for i in range(4) for j in range(5))
+    torch.testing.assert_close(gram(x), expected)
+
+
+def test_gram_does_not_see_where():
+    x = torch.rand(1, 3, 4, 5)
+    torch.testing.assert_close(gram(x), gram(x.flatten(2)[..., torch.randperm(20)].view_as(x)))
+
+
+def test_gram_has_the_gradient_that_it_must():
+    x = torch.rand(1, 3, 4, 5, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(gram, (x,))
+
+
+def test_losses_are_the_papers():
+    f, p = torch.rand(1, 2, 3, 4, dtype=torch.float64), torch.rand(1, 2, 3, 4, dtype=torch.float64)
+    assert content_loss(f, p).item() == pytest.approx(0.5 * ((f - p) ** 2).sum().item() / (2 * 12))
+    difference = ((gram(f) - gram(p)) ** 2).sum().item()
+    assert style_loss(f, gram(p)).item() == pytest.approx(difference / (4 * 2**2 * 12**2))
+
+
+def test_style_loss_grows_with_the_fourth_power_of_the_scale():
+    f, p = torch.rand(1, 2, 3, 4), torch.rand(1, 2, 3, 4)
+    assert style_loss(10 * f, gram(10 * p)).item() == pytest.approx(
+        1e4 * style_loss(f, gram(p)).item(), rel=1e-4
+    )
+
+
+def test_transfers_towards_the_style(pictures):
+    content, style = pictures
+    before = content.clone()
+    seen = []
+    result = stylise(
+        network(),
+        content,
+        style,
+        weights=WEIGHTS,
+        descent=Descent(30),
+        on_step=lambda i, loss, picture: seen.append(i),
+    )
+    assert result.decrease > 0.9
+    assert torch.equal(content, before)
+    assert result.picture.min() >= 0 and result.picture.max() <= 1
+    assert seen == list(range(len(result.losses)))
+    totals = [losses.total for losses in result.losses]
+    assert totals == sorted(totals, reverse=True)
+    assert result.losses[0].content == 0  # it starts from the content picture
+
+
+def test_losses_are_those_of_the_picture_returned(pictures):
+    content, style = pictures
+    features = network()
+    result = stylise(features, content, style, weights=WEIGHTS, descent=Descent(10))
+    found = features(result.picture)
+    grams = {layer: gram(activation) for layer, activation in features(style).items()}
+    last = result.losses[-1]
+    assert last.content == pytest.approx(content_loss(found["b"], features(content)["b"]).item(), rel=1e-4)
+    for layer in ("a", "b"):
+        assert last.style[layer] == pytest.approx(
+            500 * style_loss(found[layer], grams[layer]).item(), rel=1e-4
+        )
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e6])
+def test_works_at_any_scale_of_the_weights(pictures, scale):
+    """Where the tolerances of L-BFGS were absolute, small scales would stop at once."""
+    weights = LossWeights("a", ["a"], content=0.0, style=1.0)
+    assert stylise(network(scale), *pictures, weights=weights, descent=Descent(15)).decrease > 0.8
+
+
+def test_is_deterministic(pictures):
+    results = [stylise(network(), *pictures, weights=WEIGHTS, descent=Descent(8)) for _ in range(2)]
+    assert torch.equal(results[0].picture, results[1].picture)
+    assert results[0].losses == results[1].losses
+
+
+def test_a_loss_that_is_not_finite_ends_it(pictures):
+    content, style = pictures
+    result = stylise(
+        lambda x: {"b": x * float("nan"), "a": x}, content, style, weights=WEIGHTS, descent=Descent(5)
+    )
+    assert len(result.losses) == 1
+    assert math.isnan(result.losses[-1].total)
+    assert math.isnan(result.decrease)
+
+
+def test_nothing_to_do_ends_it(pictures):
+    content, _ = pictures
+    result = stylise(network(), content, content, weights=WEIGHTS, descent=Descent(5))
+    assert len(result.losses) == 1
+    assert torch.equal(result.picture, content)
+
+
+def test_losses_at_start_are_the_first(pictures):
+    first = stylise(network(), *pictures, weights=WEIGHTS, descent=Descent(1)).losses[0]
+    assert losses_at_start(network(), *pictures, WEIGHTS) == first
+
+
+def test_spread_compares_the_loudest_layer_with_the_quietest():
+    assert Losses(1.0, {"a": 6.0, "b": 3.0, "c": 2.0}).spread == 3
+    assert Losses(1.0, {"a": 6.0, "b": 0.0}).spread == math.inf
+
+
+def test_a_style_layer_is_needed():
+    with pytest.raises(ConfigError, match=r"style_layers .* found \[\]: name one"):
+        LossWeights("a", [], 1.0, 1.0)
+
+
+def test_the_authors_correction_is_by_channels(pictures):
+    alike = losses_at_start(network(), *pictures, WEIGHTS)
+    corrected = losses_at_start(
+        network(), *pictures, LossWeights("b", ["a", "b"], 1.0, 1000.0, by_channels=True)
+    )
+    for layer, channels in (("a", 6), ("b", 5)):
+        assert corrected.style[layer] == pytest.approx(alike.style[layer] * 2 / channels**2)
+
+
+def test_presets_weights_are_the_authors():
+    """1e9/5 a layer against content 1e6, in losses that are means over N^2 and over N M."""
+    f, p = torch.rand(1, 6, 3, 4, dtype=torch.float64), torch.rand(1, 6, 3, 4, dtype=torch.float64)
+    mse = nn.functional.mse_loss
+    style = 1e9 / 5 * mse(gram(f) / 12, gram(p) / 12) / (1e6 * mse(f, p))
+    assert 2000 / 5 * style_loss(f, gram(p)) / content_loss(f, p) == pytest.approx(style.item())
+    style = 1e3 / 6**2 * mse(gram(f) / 12, gram(p) / 12) / mse(f, p)  # the original network's
+    assert 2000 / 6**2 * style_loss(f, gram(p)) / content_loss(f, p) == pytest.approx(style.item())
+
+
+def test_shares_and_retuning():
+    losses = Losses(1.0, {"a": 6.0, "b": 3.0, "c": 1.0})
+    assert losses.shares == {"a": 0.6, "b": 0.3, "c": 0.1}
+    assert losses.retuning == {"a": 1.0, "b": 2.0, "c": 6.0}
+
+
+@pytest.mark.parametrize("optimiser", ["lbfgs", "adam"])
+@pytest.mark.parametrize("init", ["content", "style", "noise"])
+def test_from_any_start_by_either_optimiser(pictures, init, optimiser):
+    descent = Descent(25, optimiser=optimiser, init=init, rate=0.05)
+    results = [stylise(network(), *pictures, weights=WEIGHTS, descent=descent) for _ in range(2)]
+    assert torch.equal(results[0].picture, results[1].picture)
+    content_only = losses_at_start(network(), *pictures, WEIGHTS).total
+    last = results[0].losses[-1].total
+    assert last < 0.6 * content_only and last <= results[0].losses[0].total
+    assert results[0].picture.min() >= 0 and results[0].picture.max() <= 1
+
+
+def test_starts_are_what_they_say(pictures):
+    content, style = pictures
+    seen = {}
+    for init in ("content", "style", "noise"):
+        descent = Descent(1, init=init)
+        on_step = lambda i, losses, picture, init=init: seen.setdefault(init, picture.clone())  # noqa: E731
+        stylise(network(), content, style, weights=WEIGHTS, descent=descent, on_step=on_step)
+    assert torch.equal(seen["content"], content) and torch.equal(seen["style"], style)
+    assert not torch.equal(seen["noise"], content)
+    again = Descent(1, init="noise", seed=1)
+    on_step = lambda i, losses, picture: seen.setdefault("other", picture.clone())  # noqa: E731
+    stylise(network(), content, style, weights=WEIGHTS, descent=again, on_step=on_step)
+    assert not torch.equal(seen["noise"], seen["other"])
+
+
+def test_coarse_to_fine(pictures):
+    content, style = (nn.functional.interpolate(picture, scale_factor=4) for picture in pictures)
+    sizes, steps = [], []
+
+    def on_step(step, losses, picture):
+        sizes.append(tuple(picture.shape[2:]))
+        steps.append(step)
+
+    result = stylise(
+        network(), content, style, weights=WEIGHTS, descent=Descent(3, scales=3), on_step=on_step
+    )
+    assert result.picture.shape == content.shape
+    assert list(dict.fromkeys(sizes)) == [(12, 10), (24, 20), (48, 40)]
+    assert steps == list(range(len(result.losses))) and len(steps) == 12
+    assert result.losses[-1].total < result.losses[0].total

@@ -1,0 +1,159 @@
+"""A weights file as a module ready to use: by unitmean.load, by torch.hub, in the examples."""
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+from heads import good
+from safetensors.torch import save_file
+from torch import nn
+
+import unitmean
+from unitmean.errors import NetworkError, WeightsError
+from unitmean.layouts.files import save_weights
+from unitmean.layouts.networks import Stored
+from unitmean.networks.architectures import build
+from unitmean.networks.inputs import CAFFE
+from unitmean.pipeline.exports.write import write_exports
+from unitmean.style.pictures import write_picture
+
+ROOT = Path(__file__).resolve().parents[2]
+METADATA = {"model": "vgg11", "input": CAFFE.to_dict(), "truncated": True}
+
+
+@pytest.fixture(scope="module")
+def weights() -> dict[str, torch.Tensor]:
+    """VGG-11 up to relu3_1."""
+    return good("vgg11", 6)
+
+
+@pytest.fixture
+def path(weights: dict[str, torch.Tensor], tmp_path: Path) -> Path:
+    save_weights(tmp_path / "normalised.safetensors", weights, METADATA)
+    return tmp_path / "normalised.safetensors"
+
+
+@pytest.fixture
+def picture() -> torch.Tensor:
+    return torch.rand(2, 3, 32, 40, generator=torch.Generator().manual_seed(0))
+
+
+def by_hand(weights: dict[str, torch.Tensor], x: torch.Tensor) -> list[torch.Tensor]:
+    x = x.flip(1) * 255 - torch.tensor([103.939, 116.779, 123.68]).view(1, 3, 1, 1)
+    found = []
+    for i in (0, 3, 6):
+        x = nn.functional.max_pool2d(x, 2) if i else x
+        x = nn.functional.conv2d(x, weights[f"features.{i}.weight"], weights[f"features.{i}.bias"], padding=1)
+        found.append(x.relu())
+        x = found[-1]
+    return found
+
+
+def test_it_is_ready(path: Path, weights: dict[str, torch.Tensor], picture: torch.Tensor) -> None:
+    network = unitmean.load(str(path))
+    assert network.names == ["relu1_1", "relu2_1", "relu3_1"] and not network.training
+    expected = by_hand(weights, picture)
+    torch.testing.assert_close(network(picture), expected[2])
+    found = network.activations(picture, ["relu2_1", "relu1_1", "output"])
+    assert list(found) == ["relu2_1", "relu1_1", "output"]
+    torch.testing.assert_close(found["relu1_1"], expected[0])
+    torch.testing.assert_close(found["output"], expected[2])
+
+
+def test_it_stops_behind_the_last_layer_asked_for(path: Path, picture: torch.Tensor) -> None:
+    network = unitmean.load(path)
+    seen = []
+    network.network.features[3].register_forward_hook(lambda *_: seen.append(3))
+    assert list(network.activations(picture, ["relu1_1"])) == ["relu1_1"]
+    assert seen == []
+    network(picture)
+    assert seen == [3]  # nothing of the last call was left behind
+
+
+def test_gradients_reach_the_picture_only(path: Path, picture: torch.Tensor) -> None:
+    network = unitmean.load(path)
+    picture.requires_grad_()
+    network.activations(picture, ["relu2_1"])["relu2_1"].sum().backward()
+    assert picture.grad is not None and picture.grad.abs().sum() > 0
+    assert all(parameter.grad is None for parameter in network.parameters())
+
+
+def test_measured_pooling_and_padding_unless_given(weights: dict[str, torch.Tensor], tmp_path: Path) -> None:
+    measured = {"statistics": {"model": {"name": "vgg11", "pooling": "avg", "padding": "reflect"}}}
+    save_weights(tmp_path / "w.safetensors", weights, METADATA | measured)
+    features = unitmean.load(tmp_path / "w.safetensors").network.features
+    assert isinstance(features[2], nn.AvgPool2d) and features[0].padding_mode == "reflect"
+    features = unitmean.load(tmp_path / "w.safetensors", pooling="max", padding="zeros").network.features
+    assert isinstance(features[2], nn.MaxPool2d) and features[0].padding_mode == "zeros"
+
+
+def test_what_cannot_be_loaded(path: Path, picture: torch.Tensor, tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="must exist"):
+        unitmean.load(tmp_path / "none.safetensors")
+    save_file({"a": torch.zeros(1)}, tmp_path / "foreign.safetensors")
+    with pytest.raises(WeightsError, match="unitmean's metadata"):
+        unitmean.load(tmp_path / "foreign.safetensors")
+    with pytest.raises(NetworkError, match=r"relu1_1, relu2_1, relu3_1; found \['relu4_2'\]"):
+        unitmean.load(path).activations(picture, ["relu4_2"])
+
+
+def test_importing_the_package_does_not_import_torch() -> None:
+    code = "import sys, unitmean; print('torch' in sys.modules, 'load' in dir(unitmean))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.split() == ["False", "True"]
+    with pytest.raises(AttributeError, match="no attribute 'laod'"):
+        unitmean.laod  # noqa: B018
+
+
+def test_torch_hub_loads_from_a_checkout(path: Path, picture: torch.Tensor) -> None:
+    network = torch.hub.load(str(ROOT), "normalised", path=path, source="local")
+    torch.testing.assert_close(network(picture), unitmean.load(path)(picture), rtol=0, atol=0)
+
+
+def example(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"example_{name}", ROOT / "examples" / f"{name}.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_perceptual_loss_falls(path: Path) -> None:
+    arguments = [str(path), "--layers", "relu1_1", "relu2_1", "--steps", "12", "--size", "32"]
+    losses = example("perceptual_loss").main(arguments)
+    assert len(losses) == 12 and losses[-1] < 0.9 * losses[0]
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[str]:
+    generator = torch.Generator().manual_seed(1)
+    for name in ("a", "b"):
+        write_picture(
+            tmp_path / f"{name}.png", torch.rand(1, 3, 32, 32, generator=generator) ** (1 + (name == "b"))
+        )
+    return [str(tmp_path / "a.png"), str(tmp_path / "b.png")]
+
+
+def test_gram_features_differ_between_styles(path: Path, files: list[str]) -> None:
+    main = example("gram_features").main
+    apart = main([str(path), *files, "--layers", "relu1_1", "relu2_1", "--size", "32"])
+    same = main([str(path), files[0], files[0], "--layers", "relu1_1", "--size", "32"])
+    assert min(apart.values()) > 0 and same == {"relu1_1": 0.0}
+
+
+def test_the_adain_file_in_an_adain_encoder(
+    weights: dict[str, torch.Tensor], files: list[str], tmp_path: Path
+) -> None:
+    stored = Stored(build("vgg11", weights, input=CAFFE), weights, METADATA)
+    write_exports(tmp_path / "x", ["adain"], stored, "0" * 64, 32)
+    module = example("adain_encoder")
+    file = str(tmp_path / "x" / "vgg11_normalised_adain.pth")
+    features = module.main([file, *files, "--size", "32"])
+    style = module.encoder(torch.load(file, weights_only=True))(module.read(files[1], 32))
+    for found, expected in zip(torch.std_mean(features, (2, 3)), torch.std_mean(style, (2, 3)), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-2)
+    assert "unitmean" not in vars(module)  # it needs nothing of the package
