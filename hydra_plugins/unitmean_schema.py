@@ -1,7 +1,12 @@
 """Loaded by DVC before it composes conf/ for `dvc exp run -S`, so that it composes what `unitmean` does."""
 
+import sys
 from pathlib import Path
 
-from unitmean.pipeline.config.registration import register
+root = Path(__file__).resolve().parent.parent
+if (root / "src").is_dir():  # this project's schema, whichever checkout was installed
+    sys.path.insert(0, str(root / "src"))
 
-register(Path(__file__).resolve().parent.parent / "conf")
+from unitmean.pipeline.config.registration import register  # noqa: E402
+
+register(root / "conf")

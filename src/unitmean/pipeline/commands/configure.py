@@ -7,6 +7,7 @@ from pathlib import Path
 from unitmean.disk.atomic import write_text
 from unitmean.errors import ConfigError
 from unitmean.pipeline.config.check import Values, check
+from unitmean.pipeline.config.own_code import require_own_code
 from unitmean.pipeline.config.params import read_params
 from unitmean.pipeline.config.project import find_root
 
@@ -26,6 +27,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     root = find_root()
+    require_own_code(root)
     if options.check:
         require_composed(root, options.overrides)
     else:

@@ -14,6 +14,7 @@ from unitmean.console import console
 from unitmean.disk.leftovers import claimed
 from unitmean.errors import ConfigError
 from unitmean.pipeline.commands.configure import EPILOG, configure
+from unitmean.pipeline.config.own_code import require_own_code
 from unitmean.pipeline.config.params import read_params
 from unitmean.pipeline.config.project import find_root
 
@@ -51,6 +52,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Write params.yaml, run `dvc repro`, show the figures; DVC's exit status."""
     root = find_root()
+    require_own_code(root)
     # DVC's own lock stops the second of two runs too late: params.yaml, which both read, is then changed.
     lock = root / ".partial" / "repro.lock"
     lock.parent.mkdir(exist_ok=True)

@@ -5,6 +5,7 @@ import sys
 from types import TracebackType
 
 from unitmean.ending import INTERRUPTED, interrupted, note_interruptions
+from unitmean.pipeline.config.own_code import run_own_code
 
 
 def _briefly(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
@@ -20,3 +21,4 @@ def _briefly(kind: type[BaseException], error: BaseException, trace: TracebackTy
 if sys.argv[:1] == ["-m"]:
     note_interruptions()
     sys.excepthook = _briefly
+    run_own_code()

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from unitmean.ending import ending_in_words
 from unitmean.errors import ConfigError, DataError
+from unitmean.pipeline.config.own_code import require_own_code
 from unitmean.pipeline.config.params import Params, declared, read_params
 from unitmean.pipeline.config.pipeline import Step, read_pipeline
 from unitmean.pipeline.config.project import find_root
@@ -51,6 +52,7 @@ class Run:
 def prepare(name: str, overrides: Sequence[str] = ()) -> Run:
     """The run of stage `name`: of params.yaml, or of conf/ composed with `overrides`, if there are any."""
     root = find_root()
+    require_own_code(root)
     if overrides:
         # Hydra takes time to import, and under DVC nothing is composed.
         from unitmean.pipeline.config.compose import as_values, compose
