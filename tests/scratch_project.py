@@ -60,10 +60,13 @@ def replace_commands(folder: Path) -> None:
     pipeline = yaml.safe_load(path.read_text())
     for name, stage in pipeline["stages"].items():
         if name != "config":
-            outs = [*stage.get("outs", []), *stage.get("metrics", [])]
+            metrics = [path for metric in stage.get("metrics", []) for path in metric]
+            outs = [*stage.get("outs", []), *metrics]
             files = [out if Path(out).suffix else f"{out}/file" for out in outs]
             parents = sorted({str(Path(file).parent) for file in files})
-            stage["cmd"] = f"mkdir -p {' '.join(parents)} && date +%s%N | tee {' '.join(files)}"
+            # Each file holds a figure, as a metric must; no two runs write the same.
+            figure = """echo '{"value": '$(date +%s%N)'}'"""
+            stage["cmd"] = f"mkdir -p {' '.join(parents)} && {figure} | tee {' '.join(files)}"
             # The real modules' files may be listed before they exist; here only the graph counts.
             stage["deps"] = [dep for dep in stage["deps"] if not dep.startswith("src/")]
     path.write_text(yaml.safe_dump(pipeline, sort_keys=False))

@@ -10,6 +10,8 @@ from test_pipeline_reruns import reruns
 from unitmean.pipeline.commands.configure import configure
 from unitmean.pipeline.config.pipeline import read_pipeline
 
+METRICS = [f"data/vgg19/{name}.json" for name in ("audit", "rescale", "invariance", "transfer")]
+
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -45,8 +47,9 @@ def test_there_and_back_comes_from_the_cache(project: Path) -> None:
     configure(project, [])
     assert ran(run(project, "dvc", "repro").stdout) == []
     assert outputs(project) == first
-    # All that was written is ignored by git, and DVC wrote no .gitignore.
-    assert run(project, "git", "status", "--porcelain").stdout.split() == ["??", "dvc.lock"]
+    # What was written is ignored by git, but for the figures that it keeps; DVC wrote no .gitignore.
+    written = run(project, "git", "status", "--porcelain", "--untracked-files=all").stdout.split()[1::2]
+    assert written == [*sorted(METRICS), "dvc.lock"]
 
 
 def test_both_ways_to_run_a_variant_write_the_same_bytes(project: Path) -> None:
@@ -79,3 +82,34 @@ def test_what_hydra_lets_through_stops_at_the_first_stage(project: Path) -> None
     assert result.returncode != 0
     assert "found 'dataset.subst' in params.yaml: did you mean dataset.subset" in result.stderr
     assert ran(result.stdout) == ["config"] and "Traceback" not in result.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("with_remote", [False, True])
+def test_figures_of_two_revisions_are_compared(project: Path, tmp_path: Path, with_remote: bool) -> None:
+    """What .github/workflows/metrics.yml does, in a clone whose cache is empty."""
+    base = copy_project(tmp_path / "base")
+    replace_commands(base)
+    if with_remote:
+        run(base, "dvc", "remote", "add", "--default", "storage", str(tmp_path / "storage"))
+    run(base, "dvc", "repro")
+    commit(base)
+    if with_remote:
+        run(base, "dvc", "push")
+    run(tmp_path, "git", "clone", "--quiet", str(base), "clone")
+    clone = tmp_path / "clone"
+    configure(clone, ["transfer.steps=5"])
+    options = ["--pull", "--allow-missing"] if with_remote else []
+    again = ran(run(clone, "dvc", "repro", *options).stdout)
+    unchanged = {"fetch_weights", "index_images", "collect_statistics", "rescale_weights"}
+    assert "transfer_style" in again and (
+        unchanged.isdisjoint(again) if with_remote else unchanged < set(again)
+    )
+    branch = run(clone, "git", "rev-parse", "--abbrev-ref", "origin/HEAD").stdout.strip()
+    table = run(clone, "dvc", "metrics", "diff", branch, "--md").stdout
+    rows = [[cell.strip() for cell in line.split("|")] for line in table.splitlines() if ".json" in line]
+    assert "data/vgg19/transfer.json" in [row[1] for row in rows]
+    for row in rows:  # a dash would stand where a revision has no figure
+        assert all(float(cell) for cell in row[3:6]), table
+    # (Without a remote every stage ran again, to other times: all four files differ.)
+    assert len(rows) == (1 if with_remote else 4), table
