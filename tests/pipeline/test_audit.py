@@ -40,8 +40,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     plan = analyse(module, torch.zeros(1, 3, 32, 32), outputs="normalise")
     shown = [TORCHVISION.apply(x) for x in batches(index, PREPROCESSING, 8)]
     mean = channel_means(module, torch.zeros(1, 3, 32, 32), plan.sites, shown)
-    scales = choose(plan, mean, {site: m > 0 for site, m in mean.items()})
-    new = plan.rescale(scales, kept)
+    factors = choose(plan, mean, {site: m > 0 for site, m in mean.items()})
+    new = plan.rescale(factors, kept)
     save_file(kept, folder / "original.safetensors")
     save_file(new, folder / "normalised.safetensors")
     wrong = {key: value.clone() for key, value in new.items()}

@@ -72,7 +72,7 @@ def test_without_an_audit_there_are_tables_without_rows_and_no_word_in_the_repor
     words = audit("made.safetensors")
     assert "audit=true" in words
     assert json.loads((DATA / "audit.json").read_text()) == {}
-    assert [len(pd.read_csv(DATA / name)) for name in ("audit.csv", "audited.csv")] == [0, 0]
+    assert [len(pd.read_csv(DATA / name)) for name in ("audit_candidates.csv", "audit_means.csv")] == [0, 0]
     assert "normalised before" not in page()
 
 
@@ -91,8 +91,8 @@ def test_normalised_weights_are_known_and_by_which_measurement(
     words = audit("normalised.safetensors", *ASKED)
     found, table, channels = (
         json.loads((DATA / "audit.json").read_text()),
-        pd.read_csv(DATA / "audit.csv"),
-        pd.read_csv(DATA / "audited.csv"),
+        pd.read_csv(DATA / "audit_candidates.csv"),
+        pd.read_csv(DATA / "audit_means.csv"),
     )
     assert found["audit_normalised"] and found["audit_images"] == 6
     assert found["audit_best"] == "warp 96, zeros, max"
@@ -114,7 +114,7 @@ def test_weights_as_made_are_not_normalised(audit: Callable[..., str]) -> None:
     words = audit("made.safetensors", *ASKED, "audit.pixels=[warp]", "audit.paddings=[zeros]")
     found = json.loads((DATA / "audit.json").read_text())
     assert not found["audit_normalised"] and found["audit_distance"] > 0.2
-    assert len(pd.read_csv(DATA / "audit.csv")) == 2
+    assert len(pd.read_csv(DATA / "audit_candidates.csv")) == 2
     assert "NOT normalised: over 6 images" in words
     assert "<strong>No.</strong>" in page()
 

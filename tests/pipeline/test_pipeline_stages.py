@@ -64,7 +64,7 @@ def test_every_plot_of_dvc_yaml_has_its_columns_and_its_template(data: Path) -> 
     pipeline = yaml.safe_load((ROOT / "dvc.yaml").read_text())
     plots = {Path(path).name: plot for entry in pipeline["plots"] if isinstance(entry, dict)
              for path, plot in entry.items()}  # fmt: skip
-    assert {"means.csv", "layers.csv", "losses.csv", "convergence.csv", "audit.csv"} == set(plots)
+    assert {"means.csv", "layers.csv", "losses.csv", "convergence.csv", "audit_candidates.csv"} == set(plots)
     for name, plot in plots.items():
         y = plot["y"] if isinstance(plot["y"], list) else [plot["y"]]
         assert {plot["x"], *y} <= set(pd.read_csv(data / name).columns)
@@ -93,12 +93,12 @@ def test_provenance_travels_with_the_file(data: Path) -> None:
     assert statistics["torch"] == torch.__version__
 
 
-def divided_only(old: State, new: State, scale: State) -> State:
+def divided_only(old: State, new: State, factor: State) -> State:
     """Each layer divided by its means, and nothing multiplied back: what short answers on the web do."""
     for layer, site in CONVOLUTIONS.items():
         for kind in ("weight", "bias"):
             tensor = old[f"{layer}.{kind}"]
-            new[f"{layer}.{kind}"] = tensor / scale[site].view(-1, *[1] * (tensor.ndim - 1))
+            new[f"{layer}.{kind}"] = tensor / factor[site].view(-1, *[1] * (tensor.ndim - 1))
     return new
 
 
@@ -106,8 +106,8 @@ def head_forgotten(old: State, new: State, _: object) -> State:
     return new | {key: value for key, value in old.items() if key.startswith("classifier")}
 
 
-def factor_dropped(_: object, new: State, scale: State) -> State:
-    new["features.3.weight"][:, 5] /= scale["relu1"][5]
+def factor_dropped(_: object, new: State, factor: State) -> State:
+    new["features.3.weight"][:, 5] /= factor["relu1"][5]
     return new
 
 
@@ -138,10 +138,10 @@ def test_a_wrong_file_fails_the_stage(
     path = data / "normalised.safetensors"
     right = path.read_bytes()
     new, metadata = load_weights(path)
-    table = pd.read_parquet(data / "scales.parquet")
-    scale = {site: torch.tensor(rows["scale"].to_numpy()).float() for site, rows in table.groupby("site")}
+    table = pd.read_parquet(data / "factors.parquet")
+    factor = {site: torch.tensor(rows["factor"].to_numpy()).float() for site, rows in table.groupby("site")}
     try:
-        save_weights(path, fault(load_weights(data / "weights.safetensors")[0], new, scale), metadata)
+        save_weights(path, fault(load_weights(data / "weights.safetensors")[0], new, factor), metadata)
         status, words = verdict(monkeypatch, capsys)
     finally:
         path.write_bytes(right)
@@ -158,13 +158,13 @@ def test_powers_of_two_leave_every_bit_of_the_output(
         run(monkeypatch, rescale_weights, "model=alexnet", *SMALL, "rescale.rounding=pow2")
         status, words = verdict(monkeypatch, capsys, "rescale.rounding=pow2")
         found = json.loads((data / "proof.json").read_text())
-        scales = torch.tensor(pd.read_parquet(data / "scales.parquet")["scale"].to_numpy())
+        factors = torch.tensor(pd.read_parquet(data / "factors.parquet")["factor"].to_numpy())
     finally:
         for path, content in files.items():
             path.write_bytes(content)
     assert status == 0, words
     assert found["bit_identical"] and found["float64_difference"] == found["float32_difference"] == 0
-    assert torch.equal(scales.log2(), scales.log2().round()) and len(scales.unique()) > 5
+    assert torch.equal(factors.log2(), factors.log2().round()) and len(factors.unique()) > 5
 
 
 def test_style_transfer_says_how_layers_share_the_loss(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""From a module to a plan: walk its graph and relate the scales of all channels."""
+"""From a module to a plan: walk its graph and relate the factors of all channels."""
 
 from collections import defaultdict
 from dataclasses import replace
@@ -20,7 +20,7 @@ from unitmean.graph.variables import Variables
 def analyse(module: nn.Module, example: Float[Tensor, "n ..."], *, outputs: str = "preserve") -> Plan:
     """Which channels of the module may be rescaled, for inputs shaped like the example.
 
-    outputs: "preserve" pins them to the scale one; "normalise" leaves them free.
+    outputs: "preserve" pins them to the factor one; "normalise" leaves them free.
 
     Raises:
         NetworkError: torch.export can't trace the module.
@@ -106,7 +106,7 @@ class _Walk:
 
 
 def _invariant(call: Call) -> set[str]:
-    """Stored tensors that an operator reads without caring for scales: a variance, a slope, a factor."""
+    """Stored tensors that an operator reads without caring for factors: a variance, a slope, a multiplier."""
     names = {"batch_norm": ["running_var"], "prelu": ["weight"], "mul": ["self", "other"], "div": ["other"]}
     return {p for name in names.get(call.name, []) if (p := call.parameter(name))}
 

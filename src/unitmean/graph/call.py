@@ -16,7 +16,7 @@ from unitmean.graph.variables import ONE, Variables
 
 @dataclass(frozen=True)
 class Absorption:
-    """A stored tensor takes up scales: `tensor * scale[multiply] / scale[divide]`, ids broadcast to it."""
+    """A stored tensor takes up factors: `tensor * factor[multiply] / factor[divide]`, ids broadcast to it."""
 
     name: str
     multiply: Int64[Tensor, "..."]
@@ -85,7 +85,7 @@ class Call:
     def absorb(
         self, name: str, *, multiply: Int64[Tensor, "..."] | None = None, divide: Int64[Tensor, "..."]
     ) -> None:
-        """Let the stored tensor take up scales."""
+        """Let the stored tensor take up factors."""
         if multiply is None:
             multiply = torch.full_like(divide, ONE)
         self.absorptions.append(Absorption(name, multiply, divide))
@@ -103,7 +103,7 @@ class Call:
             self.obstacles.append(Obstacle(self.name, path(self.node), because, channels))
 
     def ones(self, output: int = 0) -> Int64[Tensor, "..."]:
-        """Ids of an output with the scale one."""
+        """Ids of an output with the factor one."""
         value = self.node.meta["val"]
         return constants((value[output] if isinstance(value, tuple | list) else value).shape)
 

@@ -39,5 +39,5 @@ def reduced(
 
 
 def constants(shape: torch.Size | tuple[int, ...]) -> Int64[Tensor, "..."]:
-    """Ids of a tensor whose scale is one."""
+    """Ids of a tensor whose factor is one."""
     return torch.zeros((1,) * len(shape), dtype=torch.int64).expand(shape)

@@ -38,9 +38,9 @@ class Site:
 class Plan:
     """The variables of a network, where they are seen (sites) and what takes them up (absorptions).
 
-    Variable 0 is one; every other may have any positive scale, and the network with
-    `W * scale[multiply] / scale[divide]` in place of each absorbing tensor W has the old
-    activations divided by their scales, and so the same output (where it is free: divided by its scale).
+    Variable 0 is one; every other may have any positive factor, and the network with
+    `W * factor[multiply] / factor[divide]` in place of each absorbing tensor W has the old
+    activations divided by their factors, and so the same output (where it is free: divided by its factor).
     `state` gives the analysed module's tensors. `obstacles` are the operators that forbade more, in order;
     outputs and gates are none. `unreached` are stored tensors that no traced path reads and that stay.
     """
@@ -61,22 +61,26 @@ class Plan:
 
     def rescale(
         self,
-        scales: Float64[Tensor, " variables"],
+        factors: Float64[Tensor, " variables"],
         state: Mapping[str, Tensor] | None = None,
         *,
         dtype: torch.dtype | None = None,
     ) -> dict[str, Tensor]:
-        """A new state dict whose activations are the old ones divided by `scales`.
+        """A new state dict whose activations are the old ones divided by `factors`.
 
         Of the analysed module as it is now, or of `state`, other weights for it. Computed in float64 and cast
         once, to `dtype` or each tensor's own. The old state is left alone.
 
         Raises:
-            ValueError: a scale is not positive and finite, or variable 0 has another scale than one.
+            ValueError: a factor is not positive and finite, or variable 0 has another factor than one.
         """
-        if len(scales) != self.variables or not (scales.isfinite() & (scales > 0)).all() or scales[ONE] != 1:
+        if (
+            len(factors) != self.variables
+            or not (factors.isfinite() & (factors > 0)).all()
+            or factors[ONE] != 1
+        ):
             raise ValueError(
-                f"scales must be {self.variables} positive finite numbers, the first 1; got {scales!r}"
+                f"factors must be {self.variables} positive finite numbers, the first 1; got {factors!r}"
             )
         state = self.state() if state is None else state
         new = OrderedDict(
@@ -86,8 +90,8 @@ class Plan:
         if hasattr(state, "_metadata"):  # load_state_dict of some modules asks for its version
             new._metadata = state._metadata  # type: ignore[attr-defined]
         for a in self.absorptions:
-            tensor = state[a.name].double() * scales[a.multiply].to(state[a.name].device)
-            tensor = tensor.div_(scales[a.divide].to(tensor.device)).to(dtype or state[a.name].dtype)
+            tensor = state[a.name].double() * factors[a.multiply].to(state[a.name].device)
+            tensor = tensor.div_(factors[a.divide].to(tensor.device)).to(dtype or state[a.name].dtype)
             for name in self.aliases.get(a.name, (a.name,)):
                 new[name] = tensor
         return new

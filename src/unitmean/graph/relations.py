@@ -1,6 +1,6 @@
-"""How each ATen operator relates the scales of its inputs and outputs.
+"""How each ATen operator relates the factors of its inputs and outputs.
 
-RELATIONS, at the end, is the table. What it does not list has scale one on all sides, so that an unknown
+RELATIONS, at the end, is the table. What it does not list has factor one on all sides, so that an unknown
 operator costs normalisation and never correctness.
 """
 
@@ -21,7 +21,7 @@ Relation = Callable[[Call], Any]
 
 
 def weighted(call: Call) -> Ids:
-    """A weighted sum: the weights absorb a free scale on either side."""
+    """A weighted sum: the weights absorb a free factor on either side."""
     linear = call.name == "linear"
     ids, spatial = call.ids("input"), 0 if linear else len(call.shape("weight")) - 2
     dim = ids.ndim - 1 - spatial
@@ -66,7 +66,7 @@ def batch_norm(call: Call) -> Ids | tuple[Ids, ...]:
 
 
 def normalised(call: Call) -> Ids:
-    """Layer and group norm: the input's scale would meet eps; weight and bias absorb the output's."""
+    """Layer and group norm: the input's factor would meet eps; weight and bias absorb the output's."""
     call.pin(call.ids("input"), f"{call.name} divides by a statistic of it")
     weight, bias = call.parameter("weight"), call.parameter("bias")
     if weight is None or bias is None:
@@ -93,7 +93,7 @@ def pooled(call: Call) -> Ids | tuple[Ids, Ids]:
 
 
 def added(call: Call) -> Ids:
-    """A sum makes its terms' scales equal."""
+    """A sum makes its terms' factors equal."""
     other = call.value("other")
     if isinstance(other, int | float):
         if other != 0:
@@ -106,7 +106,7 @@ def added(call: Call) -> Ids:
 
 
 def multiplied(call: Call) -> Ids:
-    """A product's scale is the product of scales: one factor must have the scale one."""
+    """A product has the product of the factors: one of the two must have the factor one."""
     ids = call.ids(call.first)
     if isinstance(call.value("other"), int | float):
         return ids
@@ -120,7 +120,7 @@ def multiplied(call: Call) -> Ids:
 
 
 def divided(call: Call) -> Ids:
-    """A quotient keeps the numerator's scale; a denominator must have the scale one."""
+    """A quotient keeps the numerator's factor; a denominator must have the factor one."""
     ids = call.ids(call.first)
     if isinstance(call.value("other"), int | float):
         return ids
@@ -168,7 +168,7 @@ def averaged(call: Call) -> Ids:
 
 
 def padded(call: Call) -> Ids:
-    """Zeros have any scale; mirrored and repeated borders travel; another constant has the scale one."""
+    """Zeros have any factor; mirrored and repeated borders travel; another constant has the factor one."""
     ids, pad = call.ids(call.first), list(call.value("pad"))
     mode = call.value("mode") if call.has("mode") else "constant"
     value = call.value("value") if call.has("value") else None

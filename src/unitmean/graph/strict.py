@@ -22,7 +22,7 @@ def require_rectifier(plan: Plan) -> None:
 def require_whole(plan: Plan, switch: str, names: Mapping[str, str] | None = None) -> None:
     """NetworkError unless every rectifier's channels are free or the network's output.
 
-    An operator that no scale passes (relu6, silu, layer norm) is an obstacle even where it is itself the
+    An operator that no factor passes (relu6, silu, layer norm) is an obstacle even where it is itself the
     network's nonlinearity. `switch` is what allows such a network, `names` what its sites are called.
     """
     if plan.obstacles:

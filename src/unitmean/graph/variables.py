@@ -1,11 +1,11 @@
-"""One variable per channel of a tensor: what scale it may have."""
+"""One variable per channel of a tensor: what factor it may have."""
 
 import torch
 from jaxtyping import Bool, Int64
 from torch import Tensor
 
 ONE = 0
-"""The variable whose scale is one: of network inputs and of constants."""
+"""The variable whose factor is one: of network inputs and of constants."""
 
 
 def stored(ids: Int64[Tensor, "..."]) -> Int64[Tensor, "..."]:
@@ -19,7 +19,7 @@ def stored(ids: Int64[Tensor, "..."]) -> Int64[Tensor, "..."]:
 class Variables:
     """Union-find over channel variables; a class is free, or pinned to one for a reason.
 
-    Ids are int64 tensors of any shape; equal ids have equal scales.
+    Ids are int64 tensors of any shape; equal ids have equal factors.
     """
 
     def __init__(self) -> None:
@@ -74,14 +74,14 @@ class Variables:
         return newly
 
     def pin(self, ids: Int64[Tensor, "..."], because: str) -> int:
-        """Give the ids the scale one; how many were free. The first reason is kept."""
+        """Give the ids the factor one; how many were free. The first reason is kept."""
         before = len(self._reason)
         for variable in stored(ids).unique().tolist():
             self._reason.setdefault(self.find(variable), because)
         return len(self._reason) - before
 
     def pinned(self, ids: Int64[Tensor, "*shape"]) -> Bool[Tensor, "*shape"]:
-        """Which ids have the scale one."""
+        """Which ids have the factor one."""
         distinct, inverse = stored(ids).unique(return_inverse=True)
         found = torch.tensor([self.find(i) in self._reason for i in distinct.tolist()])[inverse]
         return found.expand(ids.shape)

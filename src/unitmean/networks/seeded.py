@@ -77,8 +77,8 @@ def badly_scaled(
     plan = analyse(module, torch.zeros(1, 3, 224, 224))
     sigma = spread * math.log(10) / (2 * NORMAL_99)
     normal = torch.randn(plan.variables, dtype=torch.float64, generator=_generator(seed, "gains"))
-    scales = torch.where(plan.free, (sigma * normal).exp(), 1.0)
-    return plan.rescale(scales, state_dict)
+    factors = torch.where(plan.free, (sigma * normal).exp(), 1.0)
+    return plan.rescale(factors, state_dict)
 
 
 def _filters(value: Float[Tensor, "out ..."], gain: float, *, centred: bool) -> Float[Tensor, "out ..."]:

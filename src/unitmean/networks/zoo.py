@@ -84,8 +84,8 @@ def difference(name: str, plan: Plan, size: int, seed: int) -> float:
     x = torch.randn(1, 3, size, size, generator=generator, dtype=torch.float64)
     normal = torch.randn(plan.variables, generator=generator, dtype=torch.float64)
     before = _outputs(module, x)
-    scales = torch.where(plan.free, (SIGMA * normal).exp(), 1.0)
-    load(module, plan.rescale(scales, module.state_dict()))
+    factors = torch.where(plan.free, (SIGMA * normal).exp(), 1.0)
+    load(module, plan.rescale(factors, module.state_dict()))
     after = _outputs(module, x)
     return max(float((b - a).abs().max() / a.abs().max()) for a, b in zip(before, after, strict=True))
 

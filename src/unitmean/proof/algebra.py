@@ -31,9 +31,9 @@ class Discrepancy:
 
 
 def discrepancies(
-    plan: Plan, scales: Float64[Tensor, " variables"], old: Mapping[str, Tensor], new: Mapping[str, Tensor]
+    plan: Plan, factors: Float64[Tensor, " variables"], old: Mapping[str, Tensor], new: Mapping[str, Tensor]
 ) -> list[Discrepancy]:
-    """What of `new` is not `old` times `scale[multiply] / scale[divide]`, to the nearest float.
+    """What of `new` is not `old` times `factor[multiply] / factor[divide]`, to the nearest float.
 
     Tensors that take up no factor, and all that aren't floating, must be equal bit for bit.
     """
@@ -52,7 +52,7 @@ def discrepancies(
                 found.append(Discrepancy(name, "changed, though no factor touches it", torch.inf))
         else:
             a = absorbed[name]
-            found += _against_factors(name, before, after, scales, a.multiply, a.divide)
+            found += _against_factors(name, before, after, factors, a.multiply, a.divide)
     return found
 
 
@@ -60,15 +60,15 @@ def _against_factors(
     name: str,
     before: Tensor,
     after: Tensor,
-    scales: Float64[Tensor, " _"],
+    factors: Float64[Tensor, " _"],
     multiply: Int64[Tensor, "..."],
     divide: Int64[Tensor, "..."],
 ) -> list[Discrepancy]:
     wrong, worst = 0, 0.0
     for part in _chunks(before):
         # Divided first: another order than Plan.rescale's.
-        factor = _narrow(scales[multiply], before, part) / _narrow(scales[divide], before, part)
-        expected, found = before[part].double() * factor, after[part]
+        change = _narrow(factors[multiply], before, part) / _narrow(factors[divide], before, part)
+        expected, found = before[part].double() * change, after[part]
         if torch.equal(expected.to(found.dtype), found):
             continue
         ulps = (found.double() - expected).abs() / _spacing(expected.to(found.dtype))

@@ -17,10 +17,10 @@ SAMPLE = 4096
 
 @dataclass(frozen=True)
 class Recovered:
-    """scales: of every variable, one where no weight tells. off: by tensor, the largest relative difference
+    """factors: of every variable, one where no weight tells. off: by tensor, the largest relative difference
     of a number from the original's times its factors, and at how many it exceeds the tolerance."""
 
-    scales: Float64[Tensor, " variables"]
+    factors: Float64[Tensor, " variables"]
     off: Mapping[str, tuple[float, int]]
 
     @property
@@ -34,26 +34,26 @@ def recover(plan: Plan, old: Mapping[str, Tensor], new: Mapping[str, Tensor], to
 
     `tolerance`: the relative difference allowed to a weight. Both dicts hold the plan's tensors.
     """
-    scales = torch.full((plan.variables,), torch.nan, dtype=torch.float64)
-    scales[ONE] = 1
+    factors = torch.full((plan.variables,), torch.nan, dtype=torch.float64)
+    factors[ONE] = 1
     for _ in range(len(plan.absorptions)):
-        before = int(scales.isnan().sum())
+        before = int(factors.isnan().sum())
         for absorption in plan.absorptions:
-            _estimate(absorption, old[absorption.name], new[absorption.name], scales)
-        if int(scales.isnan().sum()) == before:
+            _estimate(absorption, old[absorption.name], new[absorption.name], factors)
+        if int(factors.isnan().sum()) == before:
             break
-    scales = torch.where(scales.isnan(), 1.0, scales)
+    factors = torch.where(factors.isnan(), 1.0, factors)
     absorbed = {a.name: a for a in plan.absorptions}
-    off = {name: _off(absorbed.get(name), old[name], new[name], scales, tolerance) for name in old}
-    return Recovered(scales, off)
+    off = {name: _off(absorbed.get(name), old[name], new[name], factors, tolerance) for name in old}
+    return Recovered(factors, off)
 
 
-def _estimate(a: Absorption, old: Tensor, new: Tensor, scales: Tensor) -> None:
-    if not bool(scales[a.divide].isnan().any()):
+def _estimate(a: Absorption, old: Tensor, new: Tensor, factors: Tensor) -> None:
+    if not bool(factors[a.divide].isnan().any()):
         return
     ids = a.divide.expand(old.shape).reshape(len(old), -1)
     step = max(1, ids.shape[1] // SAMPLE)
-    ratio = (scales[a.multiply] * old.double() / new.double()).reshape(len(old), -1)[:, ::step]
+    ratio = (factors[a.multiply] * old.double() / new.double()).reshape(len(old), -1)[:, ::step]
     ids = ids[:, ::step]
     ratio[~(ratio.isfinite() & (ratio > 0))] = torch.nan
     if bool((ids == ids[:, :1]).all()):
@@ -61,18 +61,18 @@ def _estimate(a: Absorption, old: Tensor, new: Tensor, scales: Tensor) -> None:
     else:
         variables = ids.unique()
         found = torch.stack([ratio[ids == variable].nanmedian() for variable in variables])
-    unknown = scales[variables].isnan()
-    scales[variables[unknown]] = found[unknown]
+    unknown = factors[variables].isnan()
+    factors[variables[unknown]] = found[unknown]
 
 
 def _off(
-    a: Absorption | None, old: Tensor, new: Tensor, scales: Tensor, tolerance: float
+    a: Absorption | None, old: Tensor, new: Tensor, factors: Tensor, tolerance: float
 ) -> tuple[float, int]:
     if not old.is_floating_point():
         return 0.0, 0  # counters, which inference never reads
     expected = old.double()
     if a is not None:
-        expected = expected * scales[a.multiply] / scales[a.divide]
+        expected = expected * factors[a.multiply] / factors[a.divide]
     size = expected.abs()
     difference = (new.double() - expected).abs() / torch.where(size > 0, size, 1.0)
     return float(difference.amax()), int((~(difference <= tolerance)).sum())

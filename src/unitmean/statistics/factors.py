@@ -1,4 +1,4 @@
-"""From measured means to the scales that make them one."""
+"""From measured means to the factors that make them one."""
 
 from collections.abc import Mapping
 
@@ -29,12 +29,12 @@ def choose(
         logarithm.index_add_(0, site.variables[live], means[site.name][live].log2())
         count.index_add_(0, site.variables[live], torch.ones(int(live.sum()), dtype=torch.float64))
     exponent = logarithm / count.clamp_min(1)
-    scales: Tensor = (exponent.round() if rounding == "pow2" else exponent).exp2()
-    return scales
+    factors: Tensor = (exponent.round() if rounding == "pow2" else exponent).exp2()
+    return factors
 
 
 def status(plan: Plan, alive: Mapping[str, Bool[Tensor, " _"]]) -> dict[str, list[str]]:
-    """Of each site's channels: "normalised", "tied" (shares its scale), "dead", or "pinned" (scale one)."""
+    """Of each site's channels: "normalised", "tied" (shares its factor), "dead", or "pinned" (factor one)."""
     members = torch.zeros(plan.variables, dtype=torch.int64)
     for site in plan.sites:
         members.index_add_(0, site.variables, alive[site.name].to(torch.int64))

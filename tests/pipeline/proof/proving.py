@@ -64,7 +64,7 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """What a proof is of: both networks, the plan, scales.parquet, the images behind it and others."""
+    """What a proof is of: both networks, the plan, factors.parquet, the images behind it and others."""
 
     original: Stored
     rescaled: Stored
@@ -81,8 +81,8 @@ class Case:
 
     def algebra(self) -> list[str]:
         """What a proof says of the file's numbers alone, which takes no time."""
-        scales = from_frame(self.original.network, self.plan, self.table)
-        wrong = discrepancies(self.plan, scales, self.original.state, self.rescaled.state)
+        factors = from_frame(self.original.network, self.plan, self.table)
+        wrong = discrepancies(self.plan, factors, self.original.state, self.rescaled.state)
         unseen = mean_table(self.table.head(0), {}, {})
         return list(failures(wrong, {}, None, unseen, self.original.network, TOLERANCES, "none"))
 
@@ -120,9 +120,9 @@ def normalised(network: Network, state: State, size: int, seed: int = 0, roundin
     mean = {site: means.mean for site, means in found.items()}
     # As `rescale.max_relative_error` has it: the mean of a channel active in one image is not known.
     alive = {site: (m.mean > 0) & (m.standard_error <= 0.9 * m.mean) for site, m in found.items()}
-    scales = choose(plan, mean, alive, rounding=rounding)
-    table = to_frame(network, plan, mean, scales, status(plan, alive))
+    factors = choose(plan, mean, alive, rounding=rounding)
+    table = to_frame(network, plan, mean, factors, status(plan, alive))
     original = Stored(network, state, {})
     file = Stored(network, state, {"rescale": {"outputs": outputs, "rounding": rounding}})
     made = Case(original, file, plan, table, images[:16], images[16:])
-    return made.with_state({k: t.clone() for k, t in plan.rescale(scales, state).items()})
+    return made.with_state({k: t.clone() for k, t in plan.rescale(factors, state).items()})

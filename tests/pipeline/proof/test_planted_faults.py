@@ -27,9 +27,9 @@ def edit(change: Callable[[State, State], object]) -> Fault:
     return fault
 
 
-def scale(right: Case, site: str) -> Tensor:
+def factor(right: Case, site: str) -> Tensor:
     rows = right.table[right.table["site"] == site]
-    return torch.tensor(rows["scale"].to_numpy()).float()
+    return torch.tensor(rows["factor"].to_numpy()).float()
 
 
 def put(name: str, change: Callable[[Tensor, Tensor], Tensor]) -> Fault:
@@ -51,9 +51,9 @@ def swapped(dim: int) -> Callable[[Tensor, Tensor], Tensor]:
     return lambda new, old: new.index_select(dim, torch.tensor([1, 0, *range(2, new.shape[dim])]))
 
 
-def with_scale(name: str, site: str, change: Callable[[Tensor, Tensor], Tensor]) -> Fault:
-    """The tensor `name` becomes `change(it, the site's scales)`."""
-    return lambda right: put(name, lambda new, old: change(new, scale(right, site)))(right)
+def with_factor(name: str, site: str, change: Callable[[Tensor, Tensor], Tensor]) -> Fault:
+    """The tensor `name` becomes `change(it, the site's factors)`."""
+    return lambda right: put(name, lambda new, old: change(new, factor(right, site)))(right)
 
 
 def original_file(right: Case) -> Case:
@@ -132,7 +132,7 @@ FAULTS: dict[str, tuple[str, Fault, str]] = {
     ),
     "a factor dropped": (
         "chain",
-        with_scale(
+        with_factor(
             "3.weight",
             "1",
             lambda w, s: w.index_put((torch.arange(7)[:, None], torch.tensor([2])), w[:, [2]] / s[2]),
@@ -141,25 +141,25 @@ FAULTS: dict[str, tuple[str, Fault, str]] = {
     ),
     "a layer's factors dropped": (
         "chain",
-        with_scale("3.weight", "1", lambda w, s: w / s[:, None, None]),
+        with_factor("3.weight", "1", lambda w, s: w / s[:, None, None]),
         "3.weight",
     ),
     "divided and never multiplied back": (
         "chain",
-        with_scale("3.weight", "4", lambda w, s: w * s[:, None, None, None] ** 2),
+        with_factor("3.weight", "4", lambda w, s: w * s[:, None, None, None] ** 2),
         "3.weight",
     ),
     "head forgotten": ("chain", put("11.weight", lambda new, old: old), "11.weight"),
-    "head divided": ("chain", with_scale("11.weight", "9", lambda w, s: w / s**2), "11.weight"),
+    "head divided": ("chain", with_factor("11.weight", "9", lambda w, s: w / s**2), "11.weight"),
     "head's bias scaled": ("chain", put("11.bias", lambda new, old: new * 2), "11.bias"),
     "positions laid out wrongly": (
         "chain",
-        with_scale("8.weight", "4", lambda w, s: w / s.repeat_interleave(9) * s.repeat(9)),
+        with_factor("8.weight", "4", lambda w, s: w / s.repeat_interleave(9) * s.repeat(9)),
         "8.weight",
     ),
     "bias not scaled": ("chain", put("3.bias", lambda new, old: old), "3.bias"),
-    "bias scaled twice": ("chain", with_scale("3.bias", "4", lambda b, s: b / s), "3.bias"),
-    "bias multiplied": ("chain", with_scale("3.bias", "4", lambda b, s: b * s**2), "3.bias"),
+    "bias scaled twice": ("chain", with_factor("3.bias", "4", lambda b, s: b / s), "3.bias"),
+    "bias multiplied": ("chain", with_factor("3.bias", "4", lambda b, s: b * s**2), "3.bias"),
     "a layer left as it was": ("chain", put("0.weight", lambda new, old: old), "0.weight"),
     "dead channel scaled": ("chain", dead_channel_scaled, "0.bias"),
     "the original's file": ("chain", original_file, "0.weight"),
@@ -185,7 +185,7 @@ FAULTS: dict[str, tuple[str, Fault, str]] = {
     "engine forgets the head": ("chain", plan_forgets("11.weight"), "output"),
     "engine forgets a bias": ("chain", plan_forgets("3.bias"), "at 4"),
     "engine forgets a residual branch": ("residual", plan_forgets("b.2.weight"), "at relu_b"),
-    "scales.parquet of another run": ("chain", table_cell("scale", 7, 1.5), "3.weight"),
+    "factors.parquet of another run": ("chain", table_cell("factor", 7, 1.5), "3.weight"),
     "a mean falsified": ("chain", table_cell("mean", 7, 1.01), "channel 2 of 4"),
     "means of other images": ("chain", other_images, "the mean of channel"),
     "another input recorded": ("chain", input_recorded_wrongly, "the mean of channel"),

@@ -56,13 +56,13 @@ def channels() -> pd.DataFrame:
 
 def evidence(**changes: Any) -> Evidence:
     frame = channels()
-    scales = frame.assign(scale=frame["mean"], status="normalised", reason=None)
+    factors = frame.assign(factor=frame["mean"], status="normalised", reason=None)
     means = pd.DataFrame(
         {
             "site": frame["site"],
             "channel": frame["channel"],
             "mean_before": frame["mean"],
-            "scale": frame["mean"],
+            "factor": frame["mean"],
             "status": "normalised",
             "mean_after": 1 + np.linspace(-1e-6, 1e-6, len(frame)),
             "target": 1.0,
@@ -138,7 +138,7 @@ def evidence(**changes: Any) -> Evidence:
         shards=shards,
         inputs=inputs,
         statistics=frame,
-        scales=scales,
+        factors=factors,
         layers=layers,
         means=means,
     )

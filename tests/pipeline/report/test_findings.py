@@ -92,10 +92,10 @@ def test_a_layer_without_live_channels_has_no_figures():
 
 
 def test_exceptions_are_grouped_with_their_reasons():
-    scales = evidence().scales
-    scales.loc[[1, 2, 3], "status"] = "dead"
-    scales.loc[[8, 10], ["status", "reason"]] = ["pinned", "read by sigmoid"]
-    groups = exceptions(evidence(scales=scales))
+    factors = evidence().factors
+    factors.loc[[1, 2, 3], "status"] = "dead"
+    factors.loc[[8, 10], ["status", "reason"]] = ["pinned", "read by sigmoid"]
+    groups = exceptions(evidence(factors=factors))
     assert [(g.site, g.status, g.reason, g.count, g.channels) for g in groups] == [
         ("relu1_1", "dead", "", 3, "1–3"),
         ("relu2_1", "pinned", "read by sigmoid", 2, "2, 4"),

@@ -103,9 +103,9 @@ def test_stand_ins_are_told():
 
 
 def test_dead_channels_are_listed_with_their_reason():
-    scales = evidence().scales
-    scales.loc[[1, 2, 3], ["status", "reason"]] = ["dead", "active nowhere"]
-    text = " ".join(Page(render(evidence(scales=scales))).text.split())
+    factors = evidence().factors
+    factors.loc[[1, 2, 3], ["status", "reason"]] = ["dead", "active nowhere"]
+    text = " ".join(Page(render(evidence(factors=factors))).text.split())
     assert "relu1_1, 3 dead: 1–3 active nowhere" in text
 
 

@@ -11,19 +11,19 @@ from unitmean.graph.analysis import analyse
 from unitmean.graph.plan import Plan
 
 
-def random_scales(plan: Plan, seed: int = 1) -> Tensor:
+def random_factors(plan: Plan, seed: int = 1) -> Tensor:
     normal = torch.randn(plan.variables, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
     return torch.where(plan.free, (0.7 * normal).exp(), 1.0)
 
 
 def change(module: nn.Module, x: Tensor, plan: Plan | None = None) -> float:
-    """The relative change of the float64 output under random scales of all that is free."""
+    """The relative change of the float64 output under random factors of all that is free."""
     module, x = module.double(), x.double()
     plan = plan or analyse(module, x)
     with torch.no_grad():
         before = module(x)
         old = {name: tensor.clone() for name, tensor in module.state_dict().items()}
-        new = plan.rescale(random_scales(plan), old)
+        new = plan.rescale(random_factors(plan), old)
         assert all(torch.equal(old[name], tensor) for name, tensor in module.state_dict().items())
         module.load_state_dict(new)
         after = module(x)
@@ -50,10 +50,10 @@ def test_powers_of_two_change_no_bit_in_float32() -> None:
     module, x = chain(norm=True), image()
     plan = analyse(module, x)
     exponents = torch.randint(-6, 7, (plan.variables,), generator=torch.Generator().manual_seed(3))
-    scales = torch.where(plan.free, exponents.double().exp2(), 1.0)
+    factors = torch.where(plan.free, exponents.double().exp2(), 1.0)
     with torch.no_grad():
         before = module(x)
-        module.load_state_dict(plan.rescale(scales))
+        module.load_state_dict(plan.rescale(factors))
         assert torch.equal(module(x), before)
 
 
@@ -64,20 +64,20 @@ def test_a_networks_output_is_pinned_or_free_as_asked() -> None:
     assert set(preserved.sites[-1].reasons) == {"it is the network's output"}
     assert preserved.sites[0].variables.ne(0).all()
     assert normalised.sites[-1].variables.ne(0).all()
-    scales = random_scales(normalised)
+    factors = random_factors(normalised)
     with torch.no_grad():
         before = module.double()(image().double())
-        module.load_state_dict(normalised.rescale(scales))
-        after = module(image().double()) * scales[normalised.outputs[0]]
+        module.load_state_dict(normalised.rescale(factors))
+        after = module(image().double()) * factors[normalised.outputs[0]]
     assert torch.allclose(before, after, rtol=1e-13, atol=0)
 
 
 def test_rescaling_back_restores_the_weights() -> None:
     module = chain(norm=True).double()
     plan = analyse(module, image().double())
-    scales = random_scales(plan)
-    there = plan.rescale(scales)
-    back = plan.rescale(1 / scales, there)
+    factors = random_factors(plan)
+    there = plan.rescale(factors)
+    back = plan.rescale(1 / factors, there)
     for name, tensor in module.state_dict().items():
         assert torch.allclose(back[name], tensor, rtol=1e-14, atol=0)
         assert torch.equal(there[name], tensor) == (name.endswith(("running_var", "tracked", "13.bias")))
@@ -86,9 +86,9 @@ def test_rescaling_back_restores_the_weights() -> None:
 def test_scales_must_be_positive_and_one_at_zero() -> None:
     module = chain()
     plan = analyse(module, image())
-    scales = torch.ones(plan.variables, dtype=torch.float64)
+    factors = torch.ones(plan.variables, dtype=torch.float64)
     for index, value in ((0, 2.0), (1, 0.0), (2, -1.0), (3, float("nan"))):
-        wrong = scales.clone()
+        wrong = factors.clone()
         wrong[index] = value
         with pytest.raises(ValueError, match="positive finite"):
             plan.rescale(wrong)

@@ -19,7 +19,7 @@ PLAN = analyse(MODULE, X)
 RIGHT = 2 + 1e-6  # times float32's own error, by the triangle inequality
 SITES = [site.name for site in PLAN.sites]
 MEANS = channel_means(MODULE, X, PLAN.sites, [X])
-SCALES = choose(PLAN, MEANS, {name: mean > 0 for name, mean in MEANS.items()})
+FACTORS = choose(PLAN, MEANS, {name: mean > 0 for name, mean in MEANS.items()})
 
 
 def observer(state: Mapping[str, Tensor], dtype: torch.dtype) -> Observer:
@@ -30,14 +30,14 @@ def observer(state: Mapping[str, Tensor], dtype: torch.dtype) -> Observer:
 
 def comparison(file: dict[str, Tensor], exact: dict[str, Tensor] | None = None) -> Comparison:
     state = MODULE.state_dict()
-    exact = exact or PLAN.rescale(SCALES, state, dtype=torch.float64)
+    exact = exact or PLAN.rescale(FACTORS, state, dtype=torch.float64)
     networks = observed(observer, state, exact, right(), file)
-    undo = {site.name: site.along(SCALES[site.variables]) for site in PLAN.sites}
-    return compare(networks, undo | {OUTPUT: SCALES[PLAN.outputs[0]]}, X.split(1))
+    undo = {site.name: site.along(FACTORS[site.variables]) for site in PLAN.sites}
+    return compare(networks, undo | {OUTPUT: FACTORS[PLAN.outputs[0]]}, X.split(1))
 
 
 def right() -> dict[str, Tensor]:
-    return {name: tensor.clone() for name, tensor in PLAN.rescale(SCALES).items()}
+    return {name: tensor.clone() for name, tensor in PLAN.rescale(FACTORS).items()}
 
 
 def test_the_right_network_passes() -> None:
@@ -52,10 +52,10 @@ def uncompensated() -> dict[str, Tensor]:
     """W and b divided by the means, the next layer left as it was."""
     state = dict(MODULE.state_dict())
     for site, layer in zip(PLAN.sites, ("0", "3", "8"), strict=True):
-        scale = SCALES[site.variables].float()
+        factor = FACTORS[site.variables].float()
         weight = state[f"{layer}.weight"]
-        state[f"{layer}.weight"] = weight / scale.view(-1, *[1] * (weight.ndim - 1))
-        state[f"{layer}.bias"] = state[f"{layer}.bias"] / scale
+        state[f"{layer}.weight"] = weight / factor.view(-1, *[1] * (weight.ndim - 1))
+        state[f"{layer}.bias"] = state[f"{layer}.bias"] / factor
     return state
 
 
@@ -66,7 +66,7 @@ def headless() -> dict[str, Tensor]:
 
 def one_factor_dropped() -> dict[str, Tensor]:
     state = right()
-    state["3.weight"][:, 2] /= SCALES[PLAN.sites[0].variables[2]].float()
+    state["3.weight"][:, 2] /= FACTORS[PLAN.sites[0].variables[2]].float()
     return state
 
 
@@ -93,7 +93,7 @@ def test_wrong_networks_are_noticed_at_the_place(wrong, place: str) -> None:
 
 
 def test_a_wrong_plan_is_noticed_in_float64() -> None:
-    exact = PLAN.rescale(SCALES, dtype=torch.float64)
+    exact = PLAN.rescale(FACTORS, dtype=torch.float64)
     exact["8.weight"] = exact["8.weight"] * (1 + 1e-9)
     assert comparison(right(), exact).deviations[OUTPUT].float64 > 1e-11
 

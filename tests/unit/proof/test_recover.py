@@ -15,13 +15,13 @@ def test_random_factors_are_recovered(norm: bool) -> None:
     module = chain(norm=norm)
     plan = analyse(module, torch.rand(1, 3, 12, 12))
     generator = torch.Generator().manual_seed(0)
-    scales = torch.rand(plan.variables, dtype=torch.float64, generator=generator) + 0.1
-    scales[0] = 1
+    factors = torch.rand(plan.variables, dtype=torch.float64, generator=generator) + 0.1
+    factors[0] = 1
     old = dict(module.state_dict())
-    new = plan.rescale(scales, old)
+    new = plan.rescale(factors, old)
     found = recover(plan, old, new, TOLERANCE)
     assert found.same
-    torch.testing.assert_close(found.scales, scales, rtol=1e-6, atol=0)
+    torch.testing.assert_close(found.factors, factors, rtol=1e-6, atol=0)
 
     wrong = {name: tensor.clone() for name, tensor in new.items()}
     name = next(name for name in reversed(wrong) if name.endswith("weight"))

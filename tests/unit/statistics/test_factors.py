@@ -1,4 +1,4 @@
-"""From means to scales."""
+"""From means to factors."""
 
 import pytest
 import torch
@@ -34,8 +34,8 @@ def test_scales_are_the_means_and_make_them_one() -> None:
     plan = analyse(module, x)
     means = channel_means(module, x, plan.sites, x.split(3))
     live = {name: mean > 0 for name, mean in means.items()}
-    scales = choose(plan, means, live)
-    module.load_state_dict(plan.rescale(scales))
+    factors = choose(plan, means, live)
+    module.load_state_dict(plan.rescale(factors))
     for name, mean in channel_means(module, x, plan.sites, [x]).items():
         torch.testing.assert_close(mean[live[name]], torch.ones(int(live[name].sum()), dtype=torch.float64))
         assert (mean[~live[name]] == 0).all()
@@ -52,8 +52,8 @@ def test_a_stream_takes_the_geometric_mean_of_its_rectifiers() -> None:
     }
     live = everything(plan)
     live[second.name][3] = False
-    scales = choose(plan, means, live)
-    torch.testing.assert_close(scales[first.variables], torch.tensor([2.0, 4, 3, 2]).double())
+    factors = choose(plan, means, live)
+    torch.testing.assert_close(factors[first.variables], torch.tensor([2.0, 4, 3, 2]).double())
     assert status(plan, live) == {
         first.name: ["tied"] * 3 + ["normalised"],
         second.name: ["tied"] * 3 + ["dead"],
@@ -64,8 +64,8 @@ def test_powers_of_two_are_nearest_in_the_logarithm() -> None:
     module, x = chain(), torch.rand(2, 3, 12, 12)
     plan = analyse(module, x)
     means = {site.name: torch.full((site.channels,), 0.36).double() for site in plan.sites}
-    scales = choose(plan, means, everything(plan), rounding="pow2")
-    assert set(scales.tolist()) == {1.0, 0.5 if 0.36 > 2**-1.5 else 0.25}
+    factors = choose(plan, means, everything(plan), rounding="pow2")
+    assert set(factors.tolist()) == {1.0, 0.5 if 0.36 > 2**-1.5 else 0.25}
     with pytest.raises(ValueError, match="pow2"):
         choose(plan, means, everything(plan), rounding="nearest")
 
@@ -76,8 +76,8 @@ def test_dead_and_pinned_channels_keep_the_scale_one() -> None:
     means = {site.name: torch.full((site.channels,), 5.0).double() for site in plan.sites}
     live = everything(plan)
     live[plan.sites[0].name][2] = False
-    scales = choose(plan, means, live)
-    assert scales[plan.sites[0].variables].tolist() == pytest.approx([5, 5, 1, 5, 5])
+    factors = choose(plan, means, live)
+    assert factors[plan.sites[0].variables].tolist() == pytest.approx([5, 5, 1, 5, 5])
     states = status(plan, live)
     assert states[plan.sites[0].name][2] == "dead" and set(states[plan.sites[1].name]) == {"pinned"}
 

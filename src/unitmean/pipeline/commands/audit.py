@@ -129,7 +129,7 @@ def _show(out: "Console", published: "Published", measured: "list[Measured]", im
 
 def _show_function(out: "Console", original: "Published", recovered: "Recovered") -> None:
     if recovered.same:
-        low, high = recovered.scales.min(), recovered.scales.max()
+        low, high = recovered.factors.min(), recovered.factors.max()
         worst = max(error for error, _ in recovered.off.values())
         out.print(
             f"same function as {original.path.name}: every filter is the original's times its factors "

@@ -97,7 +97,7 @@ def _what(network: Network, metadata: Mapping[str, Any]) -> str:
     function = (
         "It computes what the original computes: later layers take up what earlier ones were divided by."
         if outputs == "preserve"
-        else "Its output is the original's, each channel divided by its factor (scales.parquet)."
+        else "Its output is the original's, each channel divided by its factor (factors.parquet)."
     )
     rescale = metadata.get("rescale", {})
     rounding, what = rescale.get("rounding", "none"), words.statistic(rescale)

@@ -39,14 +39,14 @@ class Pair:
         original: Stored,
         rescaled: Stored,
         plan: Plan,
-        scales: Float64[Tensor, " _"],
+        factors: Float64[Tensor, " _"],
     ) -> None:
         self._module = original.network.module
-        exact = plan.rescale(scales, original.state, dtype=torch.float64)
-        self._states = (original.state, exact, plan.rescale(scales, original.state), rescaled.state)
+        exact = plan.rescale(factors, original.state, dtype=torch.float64)
+        self._states = (original.state, exact, plan.rescale(factors, original.state), rescaled.state)
         self._places = [site.name for site in plan.sites] + [OUTPUT]
-        undo = {site.name: site.along(scales[site.variables]) for site in plan.sites}
-        self._undo = undo | {OUTPUT: scales[plan.outputs[0]]}
+        undo = {site.name: site.along(factors[site.variables]) for site in plan.sites}
+        self._undo = undo | {OUTPUT: factors[plan.outputs[0]]}
         self._networks: dict[int, Networks] = {}
 
     def compare(self, inputs: Inputs, size: int) -> Comparison:
@@ -113,7 +113,7 @@ def failures(
                     f"{deviation.float32_error:.3g} at {where}; found {deviation.float32:.3g}"
                 )
     if rounding == "pow2" and not all(c.bit_identical for c in comparisons.values()):
-        yield "with scales that are powers of two the float32 outputs must be equal bit for bit; they are not"
+        yield "with factors that are powers of two the float32 outputs must be equal bit for bit; they are not"
     if behaviour is not None and not behaviour.decided >= tolerances.min_top1_agreement * behaviour.images:
         yield (
             f"top-1 must agree on {tolerances.min_top1_agreement:.0%} of the images; found "

@@ -25,7 +25,7 @@ Images = Iterable[Float[Tensor, "_ 3 h w"]]
 @dataclass(frozen=True)
 class Shown:
     """What both networks are shown, RGB in [0, 1]: images one by one, so many random inputs, the batches
-    that the scales come from, others with their labels, and the classes of so many labels (or None)."""
+    that the factors come from, others with their labels, and the classes of so many labels (or None)."""
 
     images: Images
     random: int
@@ -57,10 +57,10 @@ def prove(
     seed: int,
     tolerances: Tolerances,
 ) -> Proof:
-    """Algebra, numerics, statistics, behaviour; `table` is scales.parquet, `size` the images' in pixels."""
-    scales = from_frame(original.network, plan, table)
-    wrong = discrepancies(plan, scales, original.state, rescaled.state)
-    comparisons = _compare(Pair(original, rescaled, plan, scales), original, shown, size, seed)
+    """Algebra, numerics, statistics, behaviour; `table` is factors.parquet, `size` the images' in pixels."""
+    factors = from_frame(original.network, plan, table)
+    wrong = discrepancies(plan, factors, original.state, rescaled.state)
+    comparisons = _compare(Pair(original, rescaled, plan, factors), original, shown, size, seed)
     measured = again(rescaled.network, plan, shown.measured, size)
     noise = 2 * comparisons["image"].deviations[OUTPUT].float32_error  # either network's
     held = held_out(original.network, rescaled.network, plan, shown.held_out, shown.numbering, size, noise)

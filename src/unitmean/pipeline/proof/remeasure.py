@@ -20,7 +20,7 @@ Batches = Iterable[Float[Tensor, "_ 3 _ _"]]
 
 
 def again(rescaled: Network, plan: Plan, batches: Batches, size: int) -> dict[str, Means]:
-    """The sums by the layers' names, on the images that the scales come from."""
+    """The sums by the layers' names, on the images that the factors come from."""
     module, shown = _channels_last(rescaled, batches)
     found = measure_means(module, torch.zeros(1, 3, size, size), plan.sites, shown)
     return {rescaled.layer(site): means for site, means in found.items()}
@@ -28,7 +28,7 @@ def again(rescaled: Network, plan: Plan, batches: Batches, size: int) -> dict[st
 
 @dataclass(frozen=True)
 class HeldOut:
-    """On images that no scale has seen: the sums by layer, and how both networks choose, if they classify."""
+    """On images that no factor has seen: the sums by layer, and how both networks choose, if they classify."""
 
     means: Mapping[str, Means]
     behaviour: Behaviour | None
@@ -70,18 +70,18 @@ def held_out(
 
 
 def mean_table(
-    scales: pd.DataFrame, measured: Mapping[str, Means], held: Mapping[str, Means]
+    factors: pd.DataFrame, measured: Mapping[str, Means], held: Mapping[str, Means]
 ) -> pd.DataFrame:
-    """scales.parquet with each channel's means measured again, and what they must be.
+    """factors.parquet with each channel's means measured again, and what they must be.
 
-    Columns site, channel, status, mean_before, scale, target (the old mean over the scale), mean_after,
+    Columns site, channel, status, mean_before, factor, target (the old mean over the factor), mean_after,
     error_after (its standard error), mean_heldout, error_heldout, and z: the held-out mean's distance from
     the one on the same images, in standard errors of their difference; empty where nothing was held out.
     """
-    rows = scales[scales["site"] != OUTPUT].drop(columns="reason").rename(columns={"mean": "mean_before"})
+    rows = factors[factors["site"] != OUTPUT].drop(columns="reason").rename(columns={"mean": "mean_before"})
     table = rows.assign(
         mean_after=_column(rows, measured, "mean"),
-        target=rows["mean_before"] / rows["scale"],
+        target=rows["mean_before"] / rows["factor"],
         error_after=_column(rows, measured, "standard_error"),
         mean_heldout=_column(rows, held, "mean"),
         error_heldout=_column(rows, held, "standard_error"),

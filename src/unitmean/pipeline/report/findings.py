@@ -122,7 +122,7 @@ def layer_table(evidence: Evidence) -> pd.DataFrame:
 
 def exceptions(evidence: Evidence) -> list[Group]:
     """Channels that are dead, tied or pinned, by layer and reason."""
-    table = evidence.scales[~evidence.scales["status"].isin(["normalised", OUTPUT])]
+    table = evidence.factors[~evidence.factors["status"].isin(["normalised", OUTPUT])]
     table = table.assign(reason=table["reason"].astype(object).where(table["reason"].notna(), ""))
     table = table.merge(evidence.means[["site", "channel", "mean_after"]], on=["site", "channel"], how="left")
     return [
@@ -162,7 +162,7 @@ def verdict(evidence: Evidence) -> Verdict:
         failed = evidence.invariance["failures"]
         return Verdict(
             "Not proved",
-            f"This {evidence.model['name']} is not shown to be the original with other scales: "
+            f"This {evidence.model['name']} is not shown to be the original with other factors: "
             f"{len(failed)} {'check' if len(failed) == 1 else 'checks'} failed. Don't use the file.",
         )
     rescale, what = evidence.rescale, words.statistic(evidence.provenance["rescale"])

@@ -50,7 +50,7 @@ class Evidence:
     skipped: int  # images that could not be decoded
     statistics: pd.DataFrame
     shards: pd.DataFrame
-    scales: pd.DataFrame
+    factors: pd.DataFrame
     inputs: pd.DataFrame
     layers: pd.DataFrame
     means: pd.DataFrame

@@ -12,8 +12,8 @@ def audit_weights(run: Run) -> str:
     """Try the candidates on the weights; where `audit.enabled` is false, write tables without rows."""
     settings = run.params.audit
     if not settings.enabled:
-        write_text(run.out("audit.csv"), CANDIDATES + "\n")
-        write_text(run.out("audited.csv"), MEANS + "\n")
+        write_text(run.out("audit_candidates.csv"), CANDIDATES + "\n")
+        write_text(run.out("audit_means.csv"), MEANS + "\n")
         write_json(run.out("audit.json"), {})
         return "not asked for; audit=true tries how the weights may have been normalised"
     # torch takes seconds to import, which a run without an audit shouldn't.
@@ -28,8 +28,10 @@ def audit_weights(run: Run) -> str:
     trials = Trials(settings.size, settings.pixels, settings.paddings, settings.poolings)
     measured = try_candidates(published, index, trials)
     best = measured[0]
-    write_text(run.out("audit.csv"), candidate_table(measured).to_csv(index=False, float_format="%.6g"))
-    write_text(run.out("audited.csv"), best.table.to_csv(index=False, float_format="%.6g"))
+    write_text(
+        run.out("audit_candidates.csv"), candidate_table(measured).to_csv(index=False, float_format="%.6g")
+    )
+    write_text(run.out("audit_means.csv"), best.table.to_csv(index=False, float_format="%.6g"))
     write_json(run.out("audit.json"), figures(measured, len(index)))
     return f"{best.verdict}: over {len(index)} images {best.words}"
 

@@ -21,7 +21,7 @@ from unitmean.pipeline.stages.entry import Run, stage
 @stage
 def report(run: Run) -> str:
     """Gather what the other stages wrote and render it; of a proof that failed, what there is."""
-    scales, provenance = read_parquet(run.dep("scales.parquet"), ("mean", "scale"), ("site", "status"))
+    factors, provenance = read_parquet(run.dep("factors.parquet"), ("mean", "factor"), ("site", "status"))
     statistics, _ = read_parquet(run.dep("statistics.parquet"), ())
     shards, _ = read_parquet(run.dep("shards.parquet"), ("shard", "images", "mean", "mean_square"))
     proof = read_json(run.dep("proof.json"))
@@ -40,7 +40,7 @@ def report(run: Run) -> str:
         skipped=len(read_csv(run.dep("images") / "skipped.csv")),
         statistics=statistics,
         shards=shards,
-        scales=scales,
+        factors=factors,
         inputs=read_csv(run.dep("inputs.csv")),
         layers=read_csv(run.dep("layers.csv")),
         means=read_csv(run.dep("means.csv")),
@@ -62,7 +62,7 @@ def _audit(run: Run) -> Audit | None:
     figures = read_json(run.dep("audit.json"))
     if not figures:  # nobody asked for one
         return None
-    return Audit(figures, read_csv(run.dep("audit.csv")), read_csv(run.dep("audited.csv")))
+    return Audit(figures, read_csv(run.dep("audit_candidates.csv")), read_csv(run.dep("audit_means.csv")))
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from unitmean.statistics.factors import choose, status
 
 @stage
 def rescale_weights(run: Run) -> str:
-    """Choose the scale of every free channel from the means, and rescale the weights by them."""
+    """Choose the factor of every free channel from the means, and rescale the weights by them."""
     settings = run.params.rescale
     stored = read_network(run.dep("weights.safetensors"), **run.params.model)
     network = stored.network
@@ -38,9 +38,9 @@ def rescale_weights(run: Run) -> str:
     # A quantile may be zero where a channel is seldom active.
     live = {site: channels & (target[site] > 0) for site, channels in live.items()}
     require_alive(network, live, settings.max_dead_fraction)
-    scales = choose(plan, target, live, rounding=settings.rounding)
-    state = plan.rescale(scales, stored.state)
-    frame = tables.to_frame(network, plan, mean, scales, status(plan, live))
+    factors = choose(plan, target, live, rounding=settings.rounding)
+    state = plan.rescale(factors, stored.state)
+    frame = tables.to_frame(network, plan, mean, factors, status(plan, live))
     counts = frame["status"].value_counts()
     # Read by no path to the output: auxiliary heads, at a size they don't take.
     unreached = sorted({name.partition(".")[0] for name in plan.unreached})
@@ -57,10 +57,10 @@ def rescale_weights(run: Run) -> str:
     written = read_network(run.out("normalised.safetensors"), **run.params.model)
     digest = sha256(run.out("normalised.safetensors"))
     write_exports(run.out("exports"), layouts, written, digest, size)
-    write_parquet(run.out("scales.parquet"), [frame], metadata)
+    write_parquet(run.out("factors.parquet"), [frame], metadata)
     totals = {name: int(counts.get(name, 0)) for name in ("normalised", "tied", "dead", "pinned")}
-    orders = round(math.log10(frame["scale"].max() / frame["scale"].min()), 4)
-    write_json(run.out("rescale.json"), totals | {"channels": sum(totals.values()), "scale_orders": orders})
+    orders = round(math.log10(frame["factor"].max() / frame["factor"].min()), 4)
+    write_json(run.out("rescale.json"), totals | {"channels": sum(totals.values()), "factor_orders": orders})
     said = f"{totals['normalised']:,} of {sum(totals.values()):,} channels normalised, {totals['dead']} dead"
     heads = f"; not reached, left as they were and of no use now: {', '.join(unreached)}"
     return said + heads if unreached else said

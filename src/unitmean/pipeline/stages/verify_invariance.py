@@ -31,7 +31,7 @@ def verify_invariance(run: Run) -> str:
     size = Preprocessing(**run.params.preprocess).output_size
     outputs = rescaled.metadata["rescale"]["outputs"]
     plan = analyse(original.network.module, torch.zeros(1, 3, size, size), outputs=outputs)
-    table, _ = read_parquet(run.dep("scales.parquet"), ("mean", "scale"), ("site", "status"))
+    table, _ = read_parquet(run.dep("factors.parquet"), ("mean", "factor"), ("site", "status"))
     allowed = Tolerances(
         settings.max_float64_difference,
         settings.max_float32_ratio,
