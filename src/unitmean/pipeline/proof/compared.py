@@ -113,7 +113,7 @@ def failures(
                     f"{deviation.float32_error:.3g} at {where}; found {deviation.float32:.3g}"
                 )
     if rounding == "pow2" and not all(c.bit_identical for c in comparisons.values()):
-        yield "with factors that are powers of two the float32 outputs must be equal bit for bit; they are not"
+        yield "with powers of two as factors the float32 outputs must be equal bit for bit; they are not"
     if behaviour is not None and not behaviour.decided >= tolerances.min_top1_agreement * behaviour.images:
         yield (
             f"top-1 must agree on {tolerances.min_top1_agreement:.0%} of the images; found "

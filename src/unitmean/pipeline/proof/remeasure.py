@@ -28,7 +28,7 @@ def again(rescaled: Network, plan: Plan, batches: Batches, size: int) -> dict[st
 
 @dataclass(frozen=True)
 class HeldOut:
-    """On images that no factor has seen: the sums by layer, and how both networks choose, if they classify."""
+    """On images behind no factor: the sums by layer, and how both networks choose, if they classify."""
 
     means: Mapping[str, Means]
     behaviour: Behaviour | None
