@@ -14,7 +14,7 @@ from unitmean.statistics import words
 def render(evidence: Evidence) -> str:
     """HTML that needs no other file: pictures and figures lie inside."""
     environment = Environment(
-        loader=PackageLoader("unitmean", "report"),
+        loader=PackageLoader("unitmean.pipeline", "report"),
         autoescape=True,
         undefined=StrictUndefined,  # a gap in the data fails here, rather than being printed
         trim_blocks=True,
