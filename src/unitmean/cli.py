@@ -2,19 +2,38 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
+from typing import NamedTuple
 
+from unitmean import __version__
 from unitmean.ending import ending_in_words
 from unitmean.errors import ConfigError
 
-# Name, which is also the module's in unitmean.pipeline.commands, and what it does.
+
+class Command(NamedTuple):
+    """The module that has the subcommand's `arguments` and `run`, and what it does."""
+
+    module: str
+    words: str
+
+
 COMMANDS = {
-    "repro": "compose conf/ into params.yaml, run the pipeline and show its figures",
-    "configure": "compose conf/ into params.yaml",
-    "zoo": "what can be normalised in each of torchvision's networks, as a table",
-    "stylise": "give a picture the style of another",
-    "audit": "say whether a published weights file is normalised, and by which measurement",
+    "repro": Command(
+        "unitmean.pipeline.commands.repro",
+        "compose conf/ into params.yaml, run the pipeline and show its figures",
+    ),
+    "configure": Command("unitmean.pipeline.commands.configure", "compose conf/ into params.yaml"),
+    "zoo": Command(
+        "unitmean.pipeline.commands.zoo",
+        "what can be normalised in each of torchvision's networks, as a table",
+    ),
+    "stylise": Command("unitmean.pipeline.commands.stylise", "give a picture the style of another"),
+    "audit": Command(
+        "unitmean.pipeline.commands.audit",
+        "say whether a published weights file is normalised, and by which measurement",
+    ),
 }
 
 
@@ -33,17 +52,35 @@ def _run(arguments: list[str]) -> int:
         raise ConfigError(
             f"only `unitmean repro` takes arguments behind --; found {options.behind!r}: leave them out"
         )
-    status: int = import_module(f"unitmean.pipeline.commands.{options.command}").run(options)
+    with _extra_named(options.command):
+        status: int = import_module(COMMANDS[options.command].module).run(options)
     return status
 
 
 def _parser(named: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="unitmean", description="Normalised networks, reproducibly.")
+    parser.add_argument("--version", action="version", version=f"unitmean {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, words in COMMANDS.items():
+    for name, (module, words) in COMMANDS.items():
         command = commands.add_parser(
             name, help=words, description=words, formatter_class=argparse.RawDescriptionHelpFormatter
         )
         if name in named:
-            import_module(f"unitmean.pipeline.commands.{name}").arguments(command)
+            with _extra_named(name):
+                import_module(module).arguments(command)
     return parser
+
+
+@contextmanager
+def _extra_named(command: str) -> Iterator[None]:
+    """A package that only the pipeline brings, and that isn't there, as the command that installs it."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing == "unitmean":  # a fault of ours
+            raise
+        raise ConfigError(
+            f"`unitmean {command}` needs the pipeline's packages; found no {missing!r}: "
+            "run pip install 'unitmean[pipeline]'"
+        ) from error
