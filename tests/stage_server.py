@@ -6,7 +6,7 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, ForkServerProcess
@@ -69,10 +69,14 @@ def start(
     stage: str,
     overrides: Sequence[str] = (),
     limit: int | None = None,
+    before: Callable[[], None] | None = None,
 ) -> Running:
-    """Start a stage that may write files of `limit` bytes; returns where its own code begins."""
+    """Start a stage that may write files of `limit` bytes; returns where its own code begins.
+
+    The new process calls `before` first, which can lay a trap for the stage.
+    """
     mine, its = multiprocessing.Pipe(duplex=False)
-    process = server.Process(target=program, args=(its, folder, stage, list(overrides), limit))
+    process = server.Process(target=program, args=(its, folder, stage, list(overrides), limit, before))
     process.start()
     its.close()
     begun = b""
@@ -83,7 +87,14 @@ def start(
     return Running(process, mine)
 
 
-def program(printed: Connection, folder: Path, stage: str, overrides: list[str], limit: int | None) -> None:
+def program(
+    printed: Connection,
+    folder: Path,
+    stage: str,
+    overrides: list[str],
+    limit: int | None,
+    before: Callable[[], None] | None,
+) -> None:
     """What the new process runs. What it prints goes through a pipe, which no limit on files concerns."""
     os.dup2(printed.fileno(), 1)
     os.dup2(printed.fileno(), 2)
@@ -93,6 +104,8 @@ def program(printed: Connection, folder: Path, stage: str, overrides: list[str],
     if limit is not None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # then writing fails with EFBIG
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    if before is not None:
+        before()
     os.write(1, READY)
     try:
         run()

@@ -1,16 +1,15 @@
-"""Killed with SIGKILL at random moments, a run goes on and leaves the bytes of an undisturbed one."""
+"""Killed with SIGKILL between shards and within one, a run goes on and leaves an undisturbed run's bytes."""
 
 import os
-import random
 import signal
-import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 import stage_server
 from heads import conv2_1
 from safetensors.torch import save_file
-from scratch_project import copy_settings
+from scratch_project import composed, copy_settings
 from stage_server import serve
 
 SHARDS = 16
@@ -28,7 +27,16 @@ OVERRIDES = [
 ]
 OUTPUTS = ("statistics.parquet", "shards.parquet", "convergence.csv")
 STAGES = ("fetch_weights", "index_images", "collect_statistics")
-KILLS = 10
+# At which new shard, counted anew in every run, and at which moment of writing it.
+KILLS = [
+    (1, "half"),
+    (1, "whole"),
+    (1, "in place"),
+    (2, "half"),
+    (3, "in place"),
+    (2, "whole"),
+    (4, "in place"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +44,9 @@ def server():
     return serve(STAGES)
 
 
-def start(server, folder: Path, stage: str = STAGES[-1], *overrides: str):
-    return stage_server.start(server, folder, stage, [*OVERRIDES, *overrides])
+def start(server, folder: Path, stage: str = STAGES[-1], *overrides: str, before=None):
+    (folder / "params.yaml").write_text(composed(*OVERRIDES, *overrides))
+    return stage_server.start(server, folder, stage, before=before)
 
 
 def finish(server, folder: Path, *overrides: str) -> dict[str, bytes]:
@@ -66,34 +75,41 @@ def kept(folder: Path) -> int:
     return len(list((folder / ".partial/shards").glob("[!.]*.parquet")))
 
 
-@pytest.mark.slow
-def test_killed_ten_times_and_equal_byte_for_byte(server, folder):
+def die_at(shard: int, moment: str) -> None:
+    """Let SIGKILL end this process at its nth new shard: when half of it is written, all of it, or in place."""
+    replace, seen = os.replace, 0
+
+    def watched(source: str | Path, target: str | Path) -> None:
+        nonlocal seen
+        seen += Path(target).parent.name == "shards"
+        if seen < shard:
+            return replace(source, target)
+        if moment == "half":
+            os.truncate(source, os.stat(source).st_size // 2)
+        if moment == "in place":
+            replace(source, target)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    os.replace = watched  # what `Path.replace` calls
+
+
+def test_killed_again_and_again_and_equal_byte_for_byte(server, folder):
     clear(folder)
-    began = time.monotonic()
     undisturbed = finish(server, folder)
-    pause = (time.monotonic() - began) / KILLS
-    whole = kept(folder)
-    assert whole == SHARDS
+    assert kept(folder) == SHARDS
     clear(folder)
-    draw = random.Random(0)
-    found = []
-    for kill in range(KILLS):
-        running = start(server, folder)
-        # At least so many shards, so that all kills together fall all over the run; then at any moment.
-        wanted = whole * kill // KILLS
-        while running.process.is_alive() and kept(folder) < wanted:
-            time.sleep(0.001)
-        time.sleep(draw.uniform(0, pause))
-        os.kill(running.pid, signal.SIGKILL)
-        found.append((running.end().code, kept(folder)))
-    # They were killed, not finished, and what had been measured stayed.
-    assert sum(code == -signal.SIGKILL for code, _ in found) >= KILLS - 2, found
-    assert len({count for _, count in found}) > 3, found
-    assert [count for _, count in found] == sorted(count for _, count in found)
+    expected = 0
+    for shard, moment in KILLS:
+        ended = start(server, folder, before=partial(die_at, shard, moment)).end()
+        # It was killed, and what had been measured stayed: neither less nor, half-written, more.
+        assert ended.code == -signal.SIGKILL, ended
+        expected += shard if moment == "in place" else shard - 1
+        assert kept(folder) == expected
+    assert 0 < SHARDS - expected < SHARDS
     assert finish(server, folder) == undisturbed
+    assert not list((folder / ".partial/shards").glob(".*"))
 
 
-@pytest.mark.slow
 def test_a_larger_subset_and_back_give_the_same_bytes(server, folder):
     clear(folder)
     small = finish(server, folder, f"dataset.subset={SHARDS}")
