@@ -76,7 +76,7 @@ def kept(folder: Path) -> int:
 
 
 def die_at(shard: int, moment: str) -> None:
-    """Let SIGKILL end this process at its nth new shard: when half of it is written, all of it, or in place."""
+    """SIGKILL ends this process at its nth new shard: when half of it is written, all of it, or in place."""
     replace, seen = os.replace, 0
 
     def watched(source: str | Path, target: str | Path) -> None:
