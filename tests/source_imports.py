@@ -22,8 +22,13 @@ def imported_by(module: str) -> frozenset[str]:
 
 
 def _named(name: str) -> list[str]:
-    """Everything an import statement of the module may name, functions and attributes included."""
+    """Everything an import statement of the module may name, functions and attributes included.
+
+    A package that goes through its own files by pkgutil imports them all.
+    """
     names = []
+    if "pkgutil.iter_modules(__path__)" in _file(name).read_text(encoding="utf-8"):
+        names += [f"{name}.{path.stem}" for path in sorted(_file(name).parent.glob("*.py"))]
     for node in ast.walk(ast.parse(_file(name).read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]

@@ -13,7 +13,7 @@ from fault_project import Project, one_error
 from stage_server import start
 
 from unitmean.pipeline.index.index import load_index
-from unitmean.pipeline.sources.datasets import generate
+from unitmean.pipeline.sources.images.generated import generate
 
 pytestmark = pytest.mark.slow
 
@@ -28,7 +28,7 @@ def one_bit(tar: Path) -> None:
 
 
 def other_pixels(tar: Path) -> None:
-    generate(tar, count=20, size=48, seed=1, expected=None)
+    generate(tar, count=20, size=48, seed=1)
 
 
 def truncated(tar: Path) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from unitmean.pipeline.index.containers import list_images
 from unitmean.pipeline.index.index import build_rows_of, load_index, recorded_path, write_index
-from unitmean.pipeline.sources.datasets import find_folder
 
 COUNT = 7
 NAMES = [f"n0000000{n % 3}_{n}.JPEG" for n in range(COUNT)]
@@ -50,4 +50,4 @@ def in_a_folder(root: Path):
     folder.mkdir()
     for name, data in zip(NAMES, CONTENTS, strict=True):
         (folder / name).write_bytes(data)
-    return indexed([(folder, find_folder(folder, expected=COUNT))], root)[0]
+    return indexed([(folder, list_images(folder))], root)[0]

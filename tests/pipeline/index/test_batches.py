@@ -11,7 +11,7 @@ from unitmean.pipeline.index.batches import batches
 from unitmean.pipeline.index.containers import list_images
 from unitmean.pipeline.index.index import Index, build_rows
 from unitmean.pipeline.index.preprocess import Preprocessing
-from unitmean.pipeline.sources.datasets import generate
+from unitmean.pipeline.sources.images.generated import generate
 
 SMALL = Preprocessing("warp", 6)
 
@@ -19,8 +19,8 @@ SMALL = Preprocessing("warp", 6)
 @pytest.fixture(scope="module")
 def index(tmp_path_factory):
     tar = tmp_path_factory.mktemp("generated") / "images.tar"
-    entries = generate(tar, count=11, size=12, seed=0, expected=None)
-    rows, _ = build_rows(tar, entries, tar.name, seed=0, skip=False)
+    generate(tar, count=11, size=12, seed=0)
+    rows, _ = build_rows(tar, list_images(tar), tar.name, seed=0, skip=False)
     return Index(tuple(rows), tar.parent)
 
 

@@ -8,18 +8,19 @@ from heads import conv2_1
 from unitmean.graph.analysis import analyse
 from unitmean.networks.architectures import build
 from unitmean.networks.inputs import TORCHVISION
+from unitmean.pipeline.index.containers import list_images
 from unitmean.pipeline.index.index import Index, build_rows
 from unitmean.pipeline.index.preprocess import Preprocessing
 from unitmean.pipeline.measure.measurement import Measurement
-from unitmean.pipeline.sources.datasets import generate
+from unitmean.pipeline.sources.images.generated import generate
 
 SIZE = 24  # pixels
 
 
 def images(folder: Path, count: int = 11) -> Index:
     tar = folder / "images.tar"
-    entries = generate(tar, count=count, size=32, seed=0, expected=None)
-    rows, _ = build_rows(tar, entries, tar.name, seed=0, skip=False)
+    generate(tar, count=count, size=32, seed=0)
+    rows, _ = build_rows(tar, list_images(tar), tar.name, seed=0, skip=False)
     return Index(tuple(rows), folder)
 
 

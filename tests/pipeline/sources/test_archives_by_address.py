@@ -8,11 +8,11 @@ import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from asking import ask, parts
 from same_images import COUNT, in_a_folder, indexed, tar_bytes
 
 from unitmean.errors import ConfigError, DataError, DownloadError
 from unitmean.pipeline.sources.archive import decompress
-from unitmean.pipeline.sources.datasets import download_archive
 
 
 @pytest.fixture
@@ -48,11 +48,11 @@ def test_an_archive_by_its_address(tmp_path, expected, published, compress):
     folder, url = published
     data = compress(tar_bytes(range(COUNT)))
     (folder / "images.tgz").write_bytes(data)
-    tar, partial = tmp_path / "out" / "images.tar", tmp_path / "partial"
+    tar, partial = tmp_path / "images.tar", tmp_path / ".partial" / "downloads"
     for digest in (f"md5:{hashlib.md5(data).hexdigest()}", hashlib.sha256(data).hexdigest()):
-        entries = download_archive(f"{url}/images.tgz", digest, tar, partial, expected=COUNT)
+        found = ask("url", tmp_path, url=f"{url}/images.tgz", digest=digest, expected=COUNT)
         assert tar.read_bytes() == tar_bytes(range(COUNT))
-        assert indexed([(tar, entries)], tmp_path)[0] == expected
+        assert indexed(parts(found), tmp_path)[0] == expected
         assert not list(partial.iterdir())
 
 
@@ -60,13 +60,13 @@ def test_another_archive_is_refused(tmp_path, published):
     folder, url = published
     data = gzip.compress(tar_bytes(range(2)))
     (folder / "a.tgz").write_bytes(data)
-    tar, partial = tmp_path / "images.tar", tmp_path / "partial"
+    tar, url = tmp_path / "images.tar", f"{url}/a.tgz"
     with pytest.raises(DownloadError, match="must have the md5 0000.*correct dataset.digest"):
-        download_archive(f"{url}/a.tgz", "md5:" + "0" * 32, tar, partial, expected=None)
+        ask("url", tmp_path, url=url, digest="md5:" + "0" * 32)
     with pytest.raises(ConfigError, match="md5: and 32 hex digits; found 'md5:12'"):
-        download_archive(f"{url}/a.tgz", "md5:12", tar, partial, expected=None)
+        ask("url", tmp_path, url=url, digest="md5:12")
     with pytest.raises(ConfigError, match="needs dataset.url and dataset.digest"):
-        download_archive(f"{url}/a.tgz", None, tar, partial, expected=None)
+        ask("url", tmp_path, url=url, digest=None)
     (folder / "cut.tgz").write_bytes(data[:-20])
     with pytest.raises(DataError, match="must decompress"):
         decompress(folder / "cut.tgz", tar)

@@ -8,13 +8,14 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from asking import ask, parts, request
 from same_images import CONTENTS, COUNT, NAMES, in_a_folder, indexed, tar_bytes
 
 from unitmean.errors import DataError
 from unitmean.pipeline.disk.remote import Remote, is_remote
 from unitmean.pipeline.index.containers import list_images, read_bytes
 from unitmean.pipeline.index.index import load_index, place
-from unitmean.pipeline.sources.datasets import find_folder, find_shards, resolve
+from unitmean.pipeline.sources.images.source import existing
 from unitmean.pipeline.sources.wildcards import containers, expand
 
 
@@ -53,13 +54,12 @@ def test_web_dataset_shards(tmp_path, expected, path):
     (tmp_path / "shards").mkdir()
     (tmp_path / "shards" / "train-000.tar").write_bytes(tar_bytes(range(4)))
     (tmp_path / "shards" / "train-001.tar").write_bytes(tar_bytes(range(4, COUNT)))
-    parts = find_shards(path, tmp_path, "webdataset", expected=COUNT)
-    found, index = indexed(parts, tmp_path)
+    found, index = indexed(parts(ask("webdataset", tmp_path, path=path, expected=COUNT)), tmp_path)
     assert found == expected
     assert {row.container for row in index.rows} == {"shards/train-000.tar", "shards/train-001.tar"}
     assert {row.label for row in index.rows} == {"n00000000", "n00000001", "n00000002"}
     with pytest.raises(DataError, match="asks for 9 images; found 7"):
-        find_shards(path, tmp_path, "webdataset", expected=9)
+        ask("webdataset", tmp_path, path=path, expected=9)
 
 
 @pytest.mark.parametrize("column", ["image", "bytes"])
@@ -68,7 +68,7 @@ def test_parquet(tmp_path, expected, column, compression):
     (tmp_path / "data").mkdir()
     for name, numbers in (("val-0.parquet", range(5)), ("val-1.parquet", range(5, COUNT))):
         (tmp_path / "data" / name).write_bytes(parquet(numbers, column=column, compression=compression))
-    found, index = indexed(find_shards("data", tmp_path, "parquet", expected=None), tmp_path)
+    found, index = indexed(parts(ask("parquet", tmp_path, path="data", expected=None)), tmp_path)
     assert found == expected
     if column == "image":
         assert {row.label for row in index.rows} == {"n00000000", "n00000001", "n00000002"}
@@ -77,7 +77,7 @@ def test_parquet(tmp_path, expected, column, compression):
 def test_parquet_that_changed_is_noticed(tmp_path):
     path = tmp_path / "a.parquet"
     path.write_bytes(parquet(range(4)))
-    _, index = indexed(find_shards(str(path), tmp_path, "parquet", expected=None), tmp_path)
+    _, index = indexed(parts(ask("parquet", tmp_path, path=str(path), expected=None)), tmp_path)
     other = tmp_path / "b.parquet"
     other.write_bytes(parquet(range(3, COUNT)))
     moved = tmp_path / "moved"
@@ -91,10 +91,10 @@ def test_parquet_that_changed_is_noticed(tmp_path):
 def test_parquet_without_images_says_which_columns_it_has(tmp_path):
     pq.write_table(pa.table({"label": [1], "text": ["a"]}), tmp_path / "a.parquet")
     with pytest.raises(DataError, match="column of encoded bytes.*found label, text"):
-        find_shards("a.parquet", tmp_path, "parquet", expected=None)
+        ask("parquet", tmp_path, path="a.parquet", expected=None)
     (tmp_path / "a.parquet").write_bytes(b"PAR1 no")
     with pytest.raises(DataError, match="whole Parquet files"):
-        find_shards("a.parquet", tmp_path, "parquet", expected=None)
+        ask("parquet", tmp_path, path="a.parquet", expected=None)
 
 
 def test_addresses_of_folders_tars_and_parquet(tmp_path, expected, memory):
@@ -106,8 +106,7 @@ def test_addresses_of_folders_tars_and_parquet(tmp_path, expected, memory):
         put(f"{memory}/shards/{name}.tar", tar_bytes(numbers))
         put(f"{memory}/tables/{name}.parquet", parquet(numbers))
     for name in ("folder", "all.tar"):
-        container = resolve(f"{memory}/{name}", tmp_path, "folder")
-        found, index = indexed([(container, find_folder(container, expected=None))], tmp_path)
+        found, index = indexed(parts(ask("folder", tmp_path, path=f"{memory}/{name}")), tmp_path)
         assert found == expected and index.rows[0].container == f"{memory}/{name}"
     for source, path in (
         ("webdataset", "shards"),
@@ -115,7 +114,10 @@ def test_addresses_of_folders_tars_and_parquet(tmp_path, expected, memory):
         ("webdataset", "shards/{0..1}.tar"),
         ("parquet", "tables"),
     ):
-        assert indexed(find_shards(f"{memory}/{path}", tmp_path, source, expected=7), tmp_path)[0] == expected
+        assert (
+            indexed(parts(ask(source, tmp_path, path=f"{memory}/{path}", expected=7)), tmp_path)[0]
+            == expected
+        )
 
 
 def test_files_by_address_are_files(tmp_path, expected):
@@ -142,16 +144,16 @@ def test_an_image_at_an_address_is_read_in_one_range(tmp_path, memory, monkeypat
 
 def test_wrong_addresses_say_what_is_wrong(tmp_path, memory):
     with pytest.raises(DataError, match="found nothing"):
-        resolve(f"{memory}/nowhere", tmp_path, "folder")
+        existing(request(tmp_path, path=f"{memory}/nowhere"))
     with pytest.raises(DataError, match="nonsense://a.*Protocol not known: nonsense"):
-        resolve("nonsense://a", tmp_path, "folder")
+        existing(request(tmp_path, path="nonsense://a"))
     with pytest.raises(DataError, match="found nothing at 'memory.*2.tar'"):
-        find_shards(f"{memory}/{{2..3}}.tar", tmp_path, "webdataset", expected=None)
-    with pytest.raises(DataError, match="needs a folder or a tar"):
-        find_shards(None, tmp_path, "webdataset", expected=None)
+        ask("webdataset", tmp_path, path=f"{memory}/{{2..3}}.tar", expected=None)
+    with pytest.raises(DataError, match="needs a folder or an archive"):
+        ask("webdataset", tmp_path, path=None, expected=None)
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="found none for 'empty'"):
-        find_shards("empty", tmp_path, "parquet", expected=None)
+        ask("parquet", tmp_path, path="empty", expected=None)
 
 
 def test_braces_and_places(tmp_path):

@@ -8,6 +8,7 @@ from typing import Any
 
 from unitmean.errors import ConfigError
 from unitmean.pipeline.config.keys import convert, expected, keys, require_known, sections
+from unitmean.pipeline.config.registries import image_sources
 
 Values = dict[str, dict[str, Any]]
 
@@ -78,11 +79,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 NEEDS = {
     ("weights", "url"): ("url", "sha256"),
     ("weights", "file"): ("path",),
-    ("dataset", "folder"): ("path",),
-    ("dataset", "ilsvrc_val"): ("path",),
-    ("dataset", "webdataset"): ("path",),
-    ("dataset", "parquet"): ("path",),
-    ("dataset", "url"): ("url", "digest"),
+    **{("dataset", name): source.needs for name, source in image_sources().items() if source.needs},
 }
 
 

@@ -1,6 +1,9 @@
 """What a key may be set to, where only a few words will do."""
 
 from enum import Enum
+from typing import TYPE_CHECKING
+
+from unitmean.pipeline.config.registries import image_sources
 
 
 class Pooling(Enum):
@@ -35,15 +38,14 @@ class WeightsInput(Enum):
     caffe = "caffe"
 
 
-class DatasetSource(Enum):
-    """Where the images come from."""
+if TYPE_CHECKING:
 
-    generated = "generated"
-    folder = "folder"
-    ilsvrc_val = "ilsvrc_val"
-    webdataset = "webdataset"
-    parquet = "parquet"
-    url = "url"
+    class DatasetSource(Enum):
+        generated = "generated"
+
+else:
+    DatasetSource = Enum("DatasetSource", {name: name for name in image_sources()}, module=__name__)
+    DatasetSource.__doc__ = "Where the images come from."
 
 
 class OnError(Enum):

@@ -1,0 +1,14 @@
+"""What the pipeline's rooms register, as choices of the configuration.
+
+A registry is imported by its name in a text, so that no stage that reads the configuration depends on it:
+what is registered decides which settings are accepted, and no result.
+"""
+
+from importlib import import_module
+from typing import Any
+
+
+def image_sources() -> dict[str, Any]:
+    """Every `ImageSource` by its name."""
+    found: dict[str, Any] = import_module("unitmean.pipeline.sources.images").image_sources()
+    return found

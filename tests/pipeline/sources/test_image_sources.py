@@ -1,0 +1,154 @@
+"""Each source of images, and what a source must be; docs/datasets.md holds a table of them.
+
+`python tests/pipeline/sources/test_image_sources.py` writes the table again.
+"""
+
+import io
+import re
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+from asking import ask, request
+
+from unitmean.errors import ConfigError, DataError
+from unitmean.pipeline.config.check import NEEDS
+from unitmean.pipeline.config.choices import DatasetSource
+from unitmean.pipeline.config.keys import keys
+from unitmean.pipeline.sources import images
+from unitmean.pipeline.sources.images import image_sources
+from unitmean.pipeline.sources.images.source import existing
+
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "datasets.md"
+TABLE = re.compile(r"(?s)\| `dataset\.source` \|.*?\n\n")
+
+
+def table() -> str:
+    rows = ["| `dataset.source` | what | needs |", "|---|---|---|"]
+    for source in image_sources().values():
+        needs = ", ".join(f"`dataset.{key}`" for key in source.needs) or "nothing"
+        rows.append(f"| `{source.name}` | {source.help} | {needs} |")
+    return "\n".join(rows) + "\n\n"
+
+
+def test_every_source_is_a_choice_and_a_row_of_the_page() -> None:
+    assert [choice.name for choice in DatasetSource] == list(image_sources())
+    assert table() in PAGE.read_text(encoding="utf-8"), f"run `python {__file__}`"
+
+
+@pytest.mark.parametrize("source", image_sources().values(), ids=lambda source: source.name)
+def test_a_source_is_named_as_its_file_and_needs_known_keys(source) -> None:
+    assert (Path(str(images.__file__)).parent / f"{source.name}.py").is_file()
+    assert set(source.needs) <= set(keys("dataset"))
+    assert NEEDS.get(("dataset", source.name), ()) == source.needs
+    assert source.help
+
+
+def test_the_schema_stays_light() -> None:
+    code = (
+        "import sys, unitmean.pipeline.config.schema; "
+        "print({'torch', 'pyarrow', 'PIL', 'requests', 'fsspec'} & {*sys.modules})"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "set()"
+
+
+def names(numbers):
+    return [f"ILSVRC2012_val_{n:08d}.JPEG" for n in numbers]
+
+
+def flat(path, numbers):
+    path.mkdir()
+    for name in names(numbers):
+        (path / name).touch()
+    return path
+
+
+def by_synset(path, numbers):
+    for name in names(numbers):
+        (path / f"n0{1440764 + int(name[-7]) % 3}").mkdir(parents=True, exist_ok=True)
+        (path / f"n0{1440764 + int(name[-7]) % 3}" / name).touch()
+    return path
+
+
+def packed(path, numbers):
+    with tarfile.open(path, "w") as tar:
+        for name in names(numbers):
+            tar.addfile(tarfile.TarInfo(name), io.BytesIO())
+    return path
+
+
+def test_generated_images_are_listed(tmp_path):
+    (found,) = ask("generated", tmp_path, count=3, expected=3)
+    assert [entry.name for entry in found.entries] == [f"generated_{n:08d}.JPEG" for n in (1, 2, 3)]
+    assert found.made and found.container.parent == tmp_path
+
+
+@pytest.mark.parametrize("wrong", [{"count": 0}, {"size": 0}, {"seed": -1}])
+def test_generated_images_need_sensible_settings(tmp_path, wrong):
+    with pytest.raises(ConfigError, match=f"dataset.{next(iter(wrong))} must"):
+        ask("generated", tmp_path, **wrong)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_unknown_source_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="must be one of folder, generated.*found 'ftp'"):
+        ask("ftp", tmp_path)
+
+
+def test_path_not_set_says_which_override_to_give(tmp_path):
+    with pytest.raises(DataError, match="dataset.source=folder.*the override dataset.path="):
+        ask("folder", tmp_path)
+
+
+def test_path_is_relative_to_the_project(tmp_path):
+    (tmp_path / "images").mkdir()
+    assert existing(request(tmp_path, path="images")) == tmp_path / "images"
+    assert existing(request(tmp_path / "other", path=str(tmp_path / "images"))) == tmp_path / "images"
+    with pytest.raises(DataError, match="found nothing at '.*missing'"):
+        existing(request(tmp_path, path="missing"))
+
+
+def test_empty_folder_is_refused(tmp_path):
+    with pytest.raises(DataError, match="found none"):
+        ask("folder", tmp_path, path=".")
+
+
+def test_folder_of_another_count_is_refused(tmp_path):
+    flat(tmp_path / "images", range(3))
+    for expected in (None, 3):
+        (found,) = ask("folder", tmp_path, path="images", expected=expected)
+        assert len(found.entries) == 3
+    with pytest.raises(DataError, match="asks for 4 images; found 3 in 'images'"):
+        ask("folder", tmp_path, path="images", expected=4)
+
+
+@pytest.mark.parametrize("layout", [flat, by_synset, packed])
+def test_ilsvrc_is_complete_or_says_what_is_missing(tmp_path, layout):
+    layout(tmp_path / "whole", range(1, 13))
+    assert len(ask("ilsvrc_val", tmp_path, path="whole", expected=12)[0].entries) == 12
+    layout(tmp_path / "lacking", [1, 4, 5, 12])
+    with pytest.raises(DataError) as caught:
+        ask("ilsvrc_val", tmp_path, path="lacking", expected=12)
+    message = str(caught.value)
+    assert "asks for 12 images; found 4" in message
+    assert ", ".join(f"ILSVRC2012_val_{n:08d}" for n in (2, 3, 6, 7, 8)) + " and 3 more" in message
+    assert "00000009" not in message
+
+
+def test_ilsvrc_has_50000_images_unless_told_otherwise(tmp_path):
+    flat(tmp_path / "val", (1, 2))
+    with pytest.raises(DataError, match="asks for 50000 images; found 2.*val_00000003.*and 49993 more"):
+        ask("ilsvrc_val", tmp_path, path="val")
+
+
+def test_ilsvrc_of_other_names_is_only_counted(tmp_path):
+    (tmp_path / "photo.jpg").touch()
+    with pytest.raises(DataError, match="asks for 2 images; found 1 in '[^']*': complete"):
+        ask("ilsvrc_val", tmp_path, path=".", expected=2)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(TABLE.sub(lambda _: table(), PAGE.read_text(encoding="utf-8"), count=1), encoding="utf-8")
