@@ -6,6 +6,8 @@
 #   make fuzz                         damaged files for every reader; UNITMEAN_FUZZ=20000 executions each
 #   make audit                        known vulnerabilities of what requirements.txt pins; needs the network, or
 #   make audit ADVISORIES=FOLDER      by a clone of pypa/advisory-database
+#   make requirements                 requirements.txt again, after pyproject.toml; what is pinned stays
+#   make requirements ARGS=--upgrade-package=pillow    … or is raised (all of it: ARGS=--upgrade)
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
@@ -42,11 +44,12 @@ audit: $(if $(ADVISORIES),setup,.venv/.uv)
 	$(if $(ADVISORIES),$(VENV)/bin/python tests/advisories.py "$(ADVISORIES)") \
 	$(VENV)/bin/uv tool run pip-audit --requirement requirements.txt --no-deps --disable-pip --strict $(ARGS) || \
 	  { echo "error: every pinned package must be known to the vulnerability service and have no finding; see above:" \
-	    "raise what it names, or run this where that service answers" >&2; exit 1; }
+	    "raise what it names, as in make requirements ARGS=--upgrade-package=NAME, or run this where that" \
+	    "service answers" >&2; exit 1; }
 
 requirements: .venv/.uv
 	$(VENV)/bin/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --no-annotate \
-	  --custom-compile-command "make requirements" --quiet --output-file requirements.txt
+	  --custom-compile-command "make requirements" --quiet --output-file requirements.txt $(ARGS)
 
 .venv/.uv: Makefile
 	@command -v $(PYTHON) >/dev/null || \

@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 from made_up import SITES, evidence, failed
 
+from unitmean.pipeline.report import figures
 from unitmean.pipeline.report.findings import (
     checks,
     exceptions,
@@ -48,10 +49,24 @@ def test_verdict_counts_what_was_normalised():
 def test_verdict_does_not_claim_more_than_was_done():
     assert "each channel divided by a recorded factor" in verdict(rescaled(outputs="normalise")).sentence
     assert "factor √2" in verdict(rescaled(rounding="pow2")).sentence
-    assert "and the root mean square of all 14" in verdict(rescaled(statistic="rms")).sentence
+    assert "The root mean square of all 14" in verdict(rescaled(statistic="rms")).sentence
     by_quantile = rescaled(statistic="quantile", quantile=0.999)
-    assert "and the 99.9% quantile of all 14" in verdict(by_quantile).sentence
+    assert "The 99.9% quantile of all 14" in verdict(by_quantile).sentence
     assert "divided by its 99.9% quantile" in render(by_quantile)
+
+
+def test_neither_headline_nor_figure_claims_what_tied_rounded_or_dead_channels_are_not():
+    some = {"channels": 14, "normalised": 8, "tied": 3, "dead": 2, "pinned": 1}
+    made = rescaled(rounding="pow2")
+    found = verdict(dataclasses.replace(made, rescale=some))
+    assert found.headline == "Invariant, and normalised where channels are free, up to a power of two"
+    assert "is one" not in found.sentence and "8 of 14 channels lies within a factor √2" in found.sentence
+    assert "3 share a factor" in found.sentence and "2 are never" in found.sentence
+    assert "1 must keep" in found.sentence
+    assert verdict(evidence()).headline == "Invariant and normalised"
+    means = made.means.assign(status=["dead", "dead", *["normalised"] * 12])
+    assert "after: 12 of 14 channels" in figures.means(means).decode()
+    assert "after: all channels" in figures.means(made.means).decode()
 
 
 def test_a_head_that_was_not_reached_is_named():

@@ -24,7 +24,9 @@ FIGURES = {
     "rescale.json": {
         "channels": "channels",
         "normalised": "channels normalised",
-        "dead": "channels never active",
+        "tied": "channels that share a factor with others",
+        "dead": "channels hardly ever active, left as they were",
+        "pinned": "channels that must keep the factor one",
     },
     "proof.json": {
         "float64_difference": "output difference, float64",

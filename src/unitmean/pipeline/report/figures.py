@@ -43,13 +43,14 @@ def means(table: pd.DataFrame, kind: str = "svg") -> bytes:
     kind: "svg", or "png" on white.
     """
     live = table[table["status"].isin(LIVE) & (table["mean_before"] > 0)]
+    which = "all channels" if len(live) == len(table) else f"{len(live):,} of {len(table):,} channels"
     sites = [str(site) for site in live["site"].unique()]
     with _rows(sites) as (figure, axes):
         for row, site in enumerate(sites):
             of_site = live[live["site"] == site]
             low, p5, median, p95, high = np.quantile(of_site["mean_before"], [0, 0.05, 0.5, 0.95, 1])
             first = row == 0
-            axes.hlines(row, low, high, color=PALE, lw=2, label="before: all channels" if first else "")
+            axes.hlines(row, low, high, color=PALE, lw=2, label=f"before: {which}" if first else "")
             axes.hlines(row, p5, p95, color=GREY, lw=5, label="90% of them" if first else "")
             axes.plot(median, row, "o", ms=4, mfc="white", mec=INK, mew=1, label="median" if first else None)
             low, high = of_site["mean_after"].min(), of_site["mean_after"].max()
@@ -60,7 +61,7 @@ def means(table: pd.DataFrame, kind: str = "svg") -> bytes:
                 "d",
                 color=ACCENT,
                 ms=6,
-                label="after: all channels" if first else None,
+                label=f"after: {which}" if first else None,
             )
         axes.axvline(1, color=ACCENT, lw=0.8, zorder=0)
         axes.set_xlabel("mean activation of a channel")

@@ -1,6 +1,6 @@
 """Factors as a table: what every channel was divided by, and why."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -10,9 +10,14 @@ from torch import Tensor
 
 from unitmean.errors import WeightsError
 from unitmean.graph.observe import OUTPUT
-from unitmean.graph.plan import Plan
+from unitmean.graph.plan import Plan, Site
 from unitmean.graph.variables import ONE
 from unitmean.networks.architectures import Network
+
+WHY = {
+    "dead": "never active, or too seldom for its mean to be known: its factor is one",
+    "tied": "shares its factor with channels that it is added to",
+}
 
 
 def to_frame(
@@ -31,7 +36,7 @@ def to_frame(
                 "mean": means[site.name].numpy(),
                 "factor": factors[site.variables].numpy(),
                 "status": status[site.name],
-                "reason": pd.array(list(site.reasons), dtype="str"),
+                "reason": pd.array(_reasons(site, status[site.name]), dtype="str"),
             }
         )
         for site in plan.sites
@@ -46,6 +51,11 @@ def to_frame(
                 )
             )
     return pd.concat(frames, ignore_index=True)
+
+
+def _reasons(site: Site, status: Sequence[str]) -> list[str | None]:
+    """Why each channel that isn't simply normalised is not; None for the others."""
+    return [WHY.get(state, reason) for state, reason in zip(status, site.reasons, strict=True)]
 
 
 def from_frame(network: Network, plan: Plan, frame: pd.DataFrame) -> Float64[Tensor, " variables"]:

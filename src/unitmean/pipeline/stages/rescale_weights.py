@@ -61,7 +61,8 @@ def rescale_weights(run: Run) -> str:
     totals = {name: int(counts.get(name, 0)) for name in ("normalised", "tied", "dead", "pinned")}
     orders = round(math.log10(frame["factor"].max() / frame["factor"].min()), 4)
     write_json(run.out("rescale.json"), totals | {"channels": sum(totals.values()), "factor_orders": orders})
-    said = f"{totals['normalised']:,} of {sum(totals.values()):,} channels normalised, {totals['dead']} dead"
+    others = [f"{count:,} {name}" for name, count in totals.items() if name != "normalised" and count]
+    said = ", ".join([f"{totals['normalised']:,} of {sum(totals.values()):,} channels normalised", *others])
     heads = f"; not reached, left as they were and of no use now: {', '.join(unreached)}"
     return said + heads if unreached else said
 
