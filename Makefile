@@ -4,8 +4,7 @@
 #   make test                         style, types and tests
 #   make faults                       kills, full disks and changed files, more than `make test` has
 #   make fuzz                         damaged files for every reader; UNITMEAN_FUZZ=20000 executions each
-#   make audit                        known vulnerabilities of what requirements.txt pins; needs the network, or
-#   make audit ADVISORIES=FOLDER      by a clone of pypa/advisory-database
+#   make audit                        known vulnerabilities of what requirements.txt pins; asks a service on the network
 #   make requirements                 requirements.txt again, after pyproject.toml; what is pinned stays
 #   make requirements ARGS=--upgrade-package=pillow    … or is raised (all of it: ARGS=--upgrade)
 SHELL := /bin/bash
@@ -40,8 +39,7 @@ lint: setup
 fuzz: setup
 	$(IN_VENV) UNITMEAN_FUZZ="$${UNITMEAN_FUZZ:-5000}" pytest tests/nightly/fuzz -s $(ARGS)
 
-audit: $(if $(ADVISORIES),setup,.venv/.uv)
-	$(if $(ADVISORIES),$(VENV)/bin/python tests/advisories.py "$(ADVISORIES)") \
+audit: .venv/.uv
 	$(VENV)/bin/uv tool run pip-audit --requirement requirements.txt --no-deps --disable-pip --strict $(ARGS) || \
 	  { echo "error: every pinned package must be known to the vulnerability service and have no finding; see above:" \
 	    "raise what it names, as in make requirements ARGS=--upgrade-package=NAME, or run this where that" \
