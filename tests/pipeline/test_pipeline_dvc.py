@@ -1,13 +1,16 @@
 """DVC and Hydra together, in a scratch copy of the project."""
 
 import re
+import shutil
+import sys
 from pathlib import Path
 
 import pytest
-from scratch_project import attempt, commit, copy_project, replace_commands, run
+from scratch_project import ROOT, attempt, commit, copy_project, replace_commands, run
 from test_pipeline_reruns import reruns
 
 from unitmean.pipeline.commands.configure import configure
+from unitmean.pipeline.config.conf_sha import conf_sha
 from unitmean.pipeline.config.pipeline import read_pipeline
 
 METRICS = [f"data/vgg19/{name}.json" for name in ("audit", "rescale", "invariance", "transfer")]
@@ -113,3 +116,25 @@ def test_figures_of_two_revisions_are_compared(project: Path, tmp_path: Path, wi
         assert all(float(cell) for cell in row[3:6]), table
     # (Without a remote every stage ran again, to other times: all four files differ.)
     assert len(rows) == (1 if with_remote else 4), table
+
+
+@pytest.mark.slow
+def test_a_project_without_git_runs_and_says_so(project: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "unpacked"
+    shutil.copytree(
+        project, copy, ignore=shutil.ignore_patterns(".git", "data", "cache", "tmp", "config.local")
+    )
+    command = [sys.executable, "-m", "unitmean", "repro", "transfer.steps=3", "--", "config"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(copy / "src"))
+        first, second = (run(copy, *command).stdout for _ in range(2))
+    assert "no git repository here" in first and "no git repository here" not in second
+    assert ran(first) == ["config"]
+
+
+def test_line_ends_of_windows_leave_the_fingerprint(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "conf", tmp_path / "conf")
+    before = conf_sha(tmp_path / "conf")
+    for path in (tmp_path / "conf").rglob("*.yaml"):
+        path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    assert conf_sha(tmp_path / "conf") == before

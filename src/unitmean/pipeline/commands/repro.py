@@ -71,6 +71,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _repro(root: Path, options: argparse.Namespace) -> int:
     started = time.time()
+    _allow_no_git(root)
     configure(root, options.overrides)
     # The stages' commands say `python`: they must get this interpreter, and DVC its neighbours.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
@@ -83,6 +84,21 @@ def _repro(root: Path, options: argparse.Namespace) -> int:
         # DVC runs nothing behind a stage that failed; the report says what the proof found all the same.
         subprocess.run([sys.executable, "-m", "unitmean.pipeline.stages.report"], cwd=root)
     return status
+
+
+def _allow_no_git(root: Path) -> None:
+    """Let DVC run where there is no git repository, as in an archive that was unpacked; it refuses by itself."""
+    if any((folder / ".git").exists() for folder in (root, *root.parents)):
+        return
+    command = [sys.executable, "-m", "dvc", "config", "--local", "core.no_scm"]
+    known = subprocess.run(command, cwd=root, capture_output=True, text=True).stdout.strip()
+    if known != "true":
+        subprocess.run([*command, "true"], cwd=root, check=True)
+        print(
+            "no git repository here: DVC runs without one, and without experiments. To have them: `git init`, "
+            "then `dvc config --local --unset core.no_scm`",
+            flush=True,
+        )
 
 
 def _refused(proof: Path, started: float) -> bool:

@@ -5,10 +5,13 @@ from pathlib import Path
 
 
 def conf_sha(conf: Path) -> str:
-    """Sha256 over the names and contents of the YAML files under `conf`, in the order of their names."""
+    """Sha256 over the names and contents of the YAML files under `conf`, in the order of their names.
+
+    Lines may end as on Windows: git writes them so there, and the fingerprint is the same.
+    """
     digest = hashlib.sha256()
     for path in sorted(conf.rglob("*.yaml"), key=lambda path: path.relative_to(conf).as_posix()):
         # Hashes have one length, so that no two different trees give the same bytes.
-        for part in (path.relative_to(conf).as_posix().encode(), path.read_bytes()):
+        for part in (path.relative_to(conf).as_posix().encode(), path.read_bytes().replace(b"\r\n", b"\n")):
             digest.update(hashlib.sha256(part).digest())
     return digest.hexdigest()
