@@ -87,7 +87,7 @@ def _repro(root: Path, options: argparse.Namespace) -> int:
 
 
 def _allow_no_git(root: Path) -> None:
-    """Let DVC run where there is no git repository, as in an archive that was unpacked; it refuses by itself."""
+    """Let DVC run where there is no git repository, as in an unpacked archive; by itself it refuses."""
     if any((folder / ".git").exists() for folder in (root, *root.parents)):
         return
     command = [sys.executable, "-m", "dvc", "config", "--local", "core.no_scm"]
@@ -95,8 +95,8 @@ def _allow_no_git(root: Path) -> None:
     if known != "true":
         subprocess.run([*command, "true"], cwd=root, check=True)
         print(
-            "no git repository here: DVC runs without one, and without experiments. To have them: `git init`, "
-            "then `dvc config --local --unset core.no_scm`",
+            "no git repository here: DVC runs without one, and without experiments. For them run `git init` "
+            "and `dvc config --local --unset core.no_scm`",
             flush=True,
         )
 
