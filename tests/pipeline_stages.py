@@ -30,11 +30,11 @@ STAGES = [
 # Pooling leaves the classifier one position of 64 x 64 pixels; 4 images leave many channels with no mean.
 SMALL = [
     "dataset.count=6",
-    "dataset.size=80",
+    "dataset.pixels=80",
     "dataset.subset=4",
-    "preprocess.size=96",
+    "preprocess.pixels=96",
     "verify.images=1",
-    "transfer.size=96",
+    "transfer.pixels=96",
     "transfer.steps=2",
     "transfer.min_decrease=0.01",
     "rescale.max_dead_fraction=1",

@@ -108,7 +108,7 @@ def test_every_key_is_there_once() -> None:
 def test_comments_ranges_and_defaults_arrive() -> None:
     text = document()
     assert (
-        "| `dataset.size` | a whole number | `256` | generated: height and width in pixels; at least 8 |"
+        "| `dataset.pixels` | a whole number | `256` | generated: height and width in pixels; at least 8 |"
         in text
     )
     assert "| `transfer.style_layers` | a list, each item a text or null | `null` | Rectifiers;" in text

@@ -28,7 +28,7 @@ FILE = [
     "transfer.content_layer=relu2_1",
     "transfer.style_layers=[relu1_1,relu2_1]",
 ]
-ASKED = ["audit=true", "audit.images=6", "audit.size=96"]
+ASKED = ["audit=true", "audit.images=6", "audit.pixels=96"]
 DATA = Path("data/vgg11")
 
 
@@ -111,7 +111,7 @@ def test_normalised_weights_are_known_and_by_which_measurement(
 
 
 def test_weights_as_made_are_not_normalised(audit: Callable[..., str]) -> None:
-    words = audit("made.safetensors", *ASKED, "audit.pixels=[warp]", "audit.paddings=[zeros]")
+    words = audit("made.safetensors", *ASKED, "audit.resizes=[warp]", "audit.paddings=[zeros]")
     found = json.loads((DATA / "audit.json").read_text())
     assert not found["audit_normalised"] and found["audit_distance"] > 0.2
     assert len(pd.read_csv(DATA / "audit_candidates.csv")) == 2
@@ -130,7 +130,7 @@ def test_the_short_form_is_the_long_one(folder: Path) -> None:
     [
         ("audit=maybe", "audit.enabled must be true or false"),
         ("audit.images=1", "audit.images must be at least 2"),
-        ("audit.pixels=[]", "audit.pixels must list at least one"),
+        ("audit.resizes=[]", "audit.resizes must list at least one"),
         ("audit.poolings=[sum]", "audit.poolings must be a list, each item one of max, avg"),
     ],
 )

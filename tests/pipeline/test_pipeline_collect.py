@@ -23,9 +23,9 @@ SMALL = [
     "weights.path=conv2_1.safetensors",
     "weights.input=torchvision",
     "dataset.count=40",
-    "dataset.size=32",
+    "dataset.pixels=32",
     "dataset.subset=40",
-    "preprocess.size=32",
+    "preprocess.pixels=32",
     "collect.shard_size=4",
 ]
 

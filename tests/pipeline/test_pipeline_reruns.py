@@ -62,7 +62,7 @@ LATER = ["verify_invariance", "transfer_style", "report"]
         ("verify.images", ["verify_invariance", "report"]),
         ("rescale.rounding", ["rescale_weights", *LATER]),
         ("dataset.subset", ["collect_statistics", "rescale_weights", *LATER]),
-        ("preprocess.size", ["collect_statistics", "rescale_weights", *LATER]),
+        ("preprocess.pixels", ["collect_statistics", "rescale_weights", *LATER]),
         ("audit.enabled", ["audit_weights", "report"]),
         ("weights.seed", ["fetch_weights", "audit_weights", "collect_statistics", "rescale_weights", *LATER]),
         ("dataset.seed", ["index_images", "audit_weights", "collect_statistics", "rescale_weights", *LATER]),

@@ -89,7 +89,7 @@ def test_provenance_travels_with_the_file(data: Path) -> None:
     assert metadata["source"] == {"kind": "seeded", "seed": 0, "spread": 3.0}
     statistics = metadata["statistics"]
     assert statistics["images"] == 4 and len(statistics["index"]) == 64 and len(statistics["weights"]) == 64
-    assert statistics["preprocess"]["size"] == 96 and metadata["rescale"]["outputs"] == "preserve"
+    assert statistics["preprocess"]["pixels"] == 96 and metadata["rescale"]["outputs"] == "preserve"
     assert statistics["torch"] == torch.__version__
 
 

@@ -41,7 +41,7 @@ def test_the_paper_is_one_preset() -> None:
     assert values["weights"]["source"] == "caffe"
     assert values["dataset"]["source"] == "ilsvrc_val" and values["dataset"]["expected"] == 50000
     assert values["dataset"]["path"] == "/data/ILSVRC2012_img_val.tar"
-    assert values["preprocess"] == {"resize": "warp", "size": 224, "crop": None, "antialias": True}
+    assert values["preprocess"] == {"resize": "warp", "pixels": 224, "crop": None, "antialias": True}
 
 
 def test_groups_choose_and_keys_override_them() -> None:
@@ -74,7 +74,7 @@ def test_groups_choose_and_keys_override_them() -> None:
             ["rescale.max_dead_fraction must be at least 0 and at most 1", "2.0"],
         ),
         ("verify.max_mean_error=nan", ["verify.max_mean_error must be at least 0", "nan"]),
-        ("preprocess.crop=500", ["preprocess.crop must be at most preprocess.size=224", "500"]),
+        ("preprocess.crop=500", ["preprocess.crop must be at most preprocess.pixels=224", "500"]),
         ("dataset.name=a/b", ["dataset.name must be a name", "a/b"]),
         ("dataset=folder", ["dataset.path must be given with dataset.source=folder", "None"]),
         ("weights=url", ["weights.url must be given with weights.source=url", "None"]),

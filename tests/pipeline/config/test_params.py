@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from unitmean.errors import ConfigError
 from unitmean.pipeline.config.check import check
 from unitmean.pipeline.config.compose import as_values, compose
+from unitmean.pipeline.config.keys import keys, sections
 from unitmean.pipeline.config.params import declared, read_params
 from unitmean.pipeline.config.pipeline import Step, read_pipeline
 
@@ -27,7 +29,9 @@ def values(composed: dict[str, Any]) -> dict[str, Any]:
 
 
 def step(*params: str) -> Step:
-    return Step("collect_statistics", (), (), params)
+    """A stage that declares these keys, and of a section all keys."""
+    listed = [[f"{name}.{key}" for key in keys(name)] if name in sections() else [name] for name in params]
+    return Step("collect_statistics", (), (), tuple(chain.from_iterable(listed)))
 
 
 def test_a_section_gives_all_its_keys_and_a_key_only_itself(values: dict[str, Any]) -> None:
@@ -117,6 +121,14 @@ def test_dvc_yaml_declares_only_keys_that_exist(values: dict[str, Any]) -> None:
         ConfigError, match=r"'collect\.batchsize' in dvc\.yaml's params of collect_statistics"
     ):
         declared(step("collect.batchsize"), values, "params.yaml")
+
+
+def test_a_section_among_the_params_is_refused(values: dict[str, Any]) -> None:
+    # DVC's cache of runs would ignore its keys `size` and `nfiles`.
+    with pytest.raises(
+        ConfigError, match="single keys.*'transfer' in the params of transfer_style.*key by key"
+    ):
+        declared(Step("transfer_style", (), (), ("transfer",)), values, "params.yaml")
 
 
 @pytest.mark.parametrize("text", ["model: [", "a: 1\na: 2\n", "- 1\n", "\x00", ""])

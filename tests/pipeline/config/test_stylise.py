@@ -135,7 +135,7 @@ def test_the_papers_preset_and_sizes_that_leave_nothing() -> None:
     root = Path(__file__).resolve().parents[3]
     values = as_values(compose(root, ["transfer=gatys2016", "+exports=all"]))
     assert values["transfer"]["layer_weights"] == "authors" and values["transfer"]["style_weight"] == 2000
-    assert values["transfer"]["init"] == "noise" and values["transfer"]["size"] == 512
+    assert values["transfer"]["init"] == "noise" and values["transfer"]["pixels"] == 512
     assert values["rescale"]["exports"] == ["all"]
     check(values, "params.yaml")
     values["transfer"]["scales"] = 6

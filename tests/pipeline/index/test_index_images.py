@@ -15,7 +15,7 @@ DATASET = {
     "labels": None,
     "seed": 0,
     "count": 3,
-    "size": 16,
+    "pixels": 16,
     "expected": None,
     "on_error": "stop",
 }

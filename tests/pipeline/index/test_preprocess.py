@@ -52,7 +52,7 @@ def test_warp_and_crop():
     ("arguments", "found"),
     [
         (("stretch", 10), "preprocess.resize must be warp or shorter; found 'stretch'"),
-        (("warp", 0), "preprocess.size must be at least 1"),
+        (("warp", 0), "preprocess.pixels must be at least 1"),
         (("warp", 10, 0), "preprocess.crop must be at least 1"),
         (("warp", 10, 11), "preprocess.crop must fit .* 10 pixels; found 11"),
         (("shorter", 10), "preprocess.crop=null"),

@@ -19,9 +19,9 @@ OVERRIDES = [
     "weights.path=conv2_1.safetensors",
     "weights.input=torchvision",
     f"dataset.count={2 * SHARDS}",
-    "dataset.size=32",
+    "dataset.pixels=32",
     f"dataset.subset={2 * SHARDS}",
-    "preprocess.size=32",
+    "preprocess.pixels=32",
     "collect.batch_size=2",
     "collect.shard_size=2",
 ]

@@ -86,7 +86,7 @@ def evidence(**changes: Any) -> Evidence:
     made = Evidence(
         model={"name": "tiny", "pooling": "max", "padding": "zeros"},
         dataset={"name": "generated", "source": "generated"},
-        preprocess={"resize": "warp", "size": 32, "crop": None, "antialias": True},
+        preprocess={"resize": "warp", "pixels": 32, "crop": None, "antialias": True},
         weights=WEIGHTS,
         provenance={
             "rescale": {"outputs": "preserve", "rounding": "none", "statistic": "mean", "unreached": []},

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from unitmean.pipeline.sources.images.find import find
 from unitmean.pipeline.sources.images.source import Found, Request
 
-DATASET = {"path": None, "url": None, "digest": None, "expected": None, "count": 3, "size": 8, "seed": 0}
+DATASET = {"path": None, "url": None, "digest": None, "expected": None, "count": 3, "pixels": 8, "seed": 0}
 
 
 def ask(source: str, root: Path, **settings) -> list[Found]:

@@ -86,7 +86,7 @@ def test_generated_images_are_listed(tmp_path):
     assert found.made and found.container.parent == tmp_path
 
 
-@pytest.mark.parametrize("wrong", [{"count": 0}, {"size": 0}, {"seed": -1}])
+@pytest.mark.parametrize("wrong", [{"count": 0}, {"pixels": 0}, {"seed": -1}])
 def test_generated_images_need_sensible_settings(tmp_path, wrong):
     with pytest.raises(ConfigError, match=f"dataset.{next(iter(wrong))} must"):
         ask("generated", tmp_path, **wrong)

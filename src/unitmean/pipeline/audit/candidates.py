@@ -6,7 +6,7 @@ from typing import Literal, get_args
 
 from unitmean.pipeline.index.preprocess import Preprocessing
 
-Pixels = Literal["warp", "resize_crop", "crop"]
+Resizing = Literal["warp", "resize_crop", "crop"]
 Padding = Literal["zeros", "reflect"]
 Pooling = Literal["max", "avg"]
 
@@ -31,21 +31,21 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Trials:
-    """What is tried, each with each; `size` is the network's input in pixels."""
+    """What is tried, each with each; `pixels` are those of the network's input, a side."""
 
-    size: int = 224
-    pixels: Sequence[Pixels] = get_args(Pixels)
+    pixels: int = 224
+    resizes: Sequence[Resizing] = get_args(Resizing)
     paddings: Sequence[Padding] = get_args(Padding)
     poolings: Sequence[Pooling] = get_args(Pooling)
 
     @property
     def preprocessings(self) -> dict[str, Preprocessing]:
-        """By name: "warp 224", "256, crop 224" (the shorter side to 8/7 of the size) or "224, crop 224"."""
-        return dict(_preprocessing(pixels, self.size) for pixels in self.pixels)
+        """By name: "warp 224", "256, crop 224" (the shorter side to 8/7 of the pixels) or "224, crop 224"."""
+        return dict(_preprocessing(resizing, self.pixels) for resizing in self.resizes)
 
 
-def _preprocessing(pixels: Pixels, size: int) -> tuple[str, Preprocessing]:
-    if pixels == "warp":
-        return f"warp {size}", Preprocessing("warp", size)
-    shorter = round(size * 8 / 7) if pixels == "resize_crop" else size
-    return f"{shorter}, crop {size}", Preprocessing("shorter", shorter, size)
+def _preprocessing(resizing: Resizing, pixels: int) -> tuple[str, Preprocessing]:
+    if resizing == "warp":
+        return f"warp {pixels}", Preprocessing("warp", pixels)
+    shorter = round(pixels * 8 / 7) if resizing == "resize_crop" else pixels
+    return f"{shorter}, crop {pixels}", Preprocessing("shorter", shorter, pixels)

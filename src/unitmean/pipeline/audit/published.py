@@ -98,7 +98,7 @@ def _observers(
                 impossible = error
                 continue
             raise
-        example = torch.zeros(1, 3, trials.size, trials.size)
+        example = torch.zeros(1, 3, trials.pixels, trials.pixels)
         module = network.module.to(memory_format=torch.channels_last)
         if not sites:
             require_rectifier(plan := analyse(module, example))

@@ -35,11 +35,11 @@ RANGES = {
     "dataset.subset": COUNT,
     "dataset.seed": NOT_NEGATIVE,
     "dataset.count": COUNT,
-    "dataset.size": Range(8),
+    "dataset.pixels": Range(8),
     "dataset.expected": COUNT,
     "audit.images": Range(2),  # for standard errors
-    "audit.size": Range(8),
-    "preprocess.size": COUNT,
+    "audit.pixels": Range(8),
+    "preprocess.pixels": COUNT,
     "preprocess.crop": COUNT,
     "collect.batch_size": COUNT,
     "collect.shard_size": COUNT,
@@ -57,7 +57,7 @@ RANGES = {
     "verify.max_float32_ratio": NOT_NEGATIVE,
     "verify.max_mean_error": NOT_NEGATIVE,
     "verify.min_top1_agreement": FRACTION,
-    "transfer.size": Range(32),
+    "transfer.pixels": Range(32),
     "transfer.steps": COUNT,
     "transfer.scales": COUNT,
     "transfer.rate": FRACTION,
@@ -70,7 +70,7 @@ RANGES = {
 
 SMALLEST = 32  # pixels that pooling leaves something of
 # Lists of what is tried.
-NOT_EMPTY = ("audit.pixels", "audit.paddings", "audit.poolings")
+NOT_EMPTY = ("audit.resizes", "audit.paddings", "audit.poolings")
 # They name folders under data/, in dvc.yaml and on disk.
 NAMES = ("model.name", "dataset.name")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -162,16 +162,16 @@ def _check_together(values: Values, where: str) -> None:
             "histograms can't be corrected, measure in float32"
         )
     # A shift, since 2**scales takes for ever where somebody asks for a billion.
-    smallest = values["transfer"]["size"] >> (values["transfer"]["scales"] - 1)
+    smallest = values["transfer"]["pixels"] >> (values["transfer"]["scales"] - 1)
     if smallest < SMALLEST:
         raise ConfigError(
-            f"transfer.size must leave {SMALLEST} pixels at the coarsest of transfer.scales; found "
-            f"{values['transfer']['size']} and {values['transfer']['scales']}, which leave {smallest}, "
-            f"in {where}: raise the size or take fewer scales"
+            f"transfer.pixels must leave {SMALLEST} pixels at the coarsest of transfer.scales; found "
+            f"{values['transfer']['pixels']} and {values['transfer']['scales']}, which leave {smallest}, "
+            f"in {where}: raise the pixels or take fewer scales"
         )
-    size, crop = values["preprocess"]["size"], values["preprocess"]["crop"]
-    if crop is not None and crop > size:
+    pixels, crop = values["preprocess"]["pixels"], values["preprocess"]["crop"]
+    if crop is not None and crop > pixels:
         raise ConfigError(
-            f"preprocess.crop must be at most preprocess.size={size}; found {crop!r} in {where}: "
-            "raise the size or lower the crop"
+            f"preprocess.crop must be at most preprocess.pixels={pixels}; found {crop!r} in {where}: "
+            "raise the pixels or lower the crop"
         )

@@ -56,7 +56,7 @@ class OnError(Enum):
 
 
 class Resize(Enum):
-    """warp: the whole image to size x size, ignoring its aspect; shorter: the shorter side to size."""
+    """warp: the whole image to a square of so many pixels, ignoring its aspect; shorter: the shorter side."""
 
     warp = "warp"
     shorter = "shorter"
@@ -120,7 +120,7 @@ class Export(Enum):
     all = "all"
 
 
-class Pixels(Enum):
+class Resizing(Enum):
     """warp: the whole image to a square; resize_crop, crop: the shorter side to 8/7 of it or it, cropped."""
 
     warp = "warp"

@@ -90,6 +90,11 @@ def declared(step: Step, values: Mapping[str, Any], where: str) -> Params:
     """The keys of `values` that dvc.yaml declares for `step`, each checked against the schema."""
     seen: Values = {}
     for name in step.params:
+        if name in sections():
+            raise ConfigError(
+                f"dvc.yaml must list single keys, since DVC ignores some keys of a section; found "
+                f"{name!r} in the params of {step.name}: list what it reads of {name}, key by key"
+            )
         if name != "*":
             require_known(name, f"dvc.yaml's params of {step.name}")
     if "*" in step.params:
@@ -99,9 +104,8 @@ def declared(step: Step, values: Mapping[str, Any], where: str) -> Params:
         names = [key for key in keys(section) if step.reads(section, key)]
         if names:
             content = check_section(section, values.get(section), where)
-            if section in step.params or "*" in step.params:
-                for key in content:  # first, because a misspelt key is a missing one too
-                    require_known(f"{section}.{key}", where)
+            for key in content:  # first, because a misspelt key is a missing one too
+                require_known(f"{section}.{key}", where)
             seen[section] = {
                 key: check_value(section, key, _get(content, section, key, where), where) for key in names
             }

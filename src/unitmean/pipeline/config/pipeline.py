@@ -15,7 +15,10 @@ TEMPLATE = re.compile(r"\$\{([\w.]+)\}")
 
 @dataclass(frozen=True)
 class Step:
-    """One stage of dvc.yaml: its paths, and its parameters as `section`, `section.key` or `*` (all)."""
+    """One stage of dvc.yaml: its paths, and its parameters as `section.key`.
+
+    `*` is all of them: so says a stage that has params.yaml itself among its deps.
+    """
 
     name: str
     deps: tuple[str, ...]
@@ -24,7 +27,7 @@ class Step:
 
     def reads(self, section: str, key: str) -> bool:
         """Whether dvc.yaml declares this parameter for the stage."""
-        return not {"*", section, f"{section}.{key}"}.isdisjoint(self.params)
+        return not {"*", f"{section}.{key}"}.isdisjoint(self.params)
 
 
 def read_pipeline(root: Path, values: Mapping[str, Any] | None = None) -> dict[str, Step]:
@@ -34,29 +37,19 @@ def read_pipeline(root: Path, values: Mapping[str, Any] | None = None) -> dict[s
 
 
 def _step(name: str, stage: Mapping[str, Any], values: Mapping[str, Any] | None) -> Step:
+    deps = _paths(stage.get("deps", []))
     outs = [path for kind in ("outs", "metrics", "plots") for path in _paths(stage.get(kind, []))]
     return Step(
         name,
-        deps=tuple(_fill(path, values) for path in _paths(stage.get("deps", []))),
+        deps=tuple(_fill(path, values) for path in deps),
         outs=tuple(_fill(path, values) for path in outs),
-        params=tuple(_params(stage.get("params", []))),
+        params=("*",) if "params.yaml" in deps else tuple(stage.get("params", [])),
     )
 
 
 def _paths(entries: list[Any]) -> list[str]:
     # An entry is a path, or a mapping of a path to its options.
     return [path for entry in entries for path in ([entry] if isinstance(entry, str) else list(entry))]
-
-
-def _params(entries: list[Any]) -> list[str]:
-    names: list[str] = []
-    for entry in entries:
-        if isinstance(entry, str):
-            names.append(entry)
-        else:
-            # A file without keys: all of it.
-            names += [name for listed in entry.values() for name in (["*"] if listed is None else listed)]
-    return names
 
 
 def _fill(path: str, values: Mapping[str, Any] | None) -> str:

@@ -17,10 +17,10 @@ from unitmean.pipeline.config.choices import (
     Optimiser,
     Outputs,
     Padding,
-    Pixels,
     Pooling,
     Precision,
     Resize,
+    Resizing,
     Rounding,
     Statistic,
     WeightsInput,
@@ -63,7 +63,7 @@ class Dataset:
     subset: int | None = None  # how many images to measure, drawn in hash order; null: all
     seed: int = 0  # of the hash order
     count: int = 256  # generated: how many images to make
-    size: int = 256  # generated: height and width in pixels
+    pixels: int = 256  # generated: height and width in pixels
     expected: int | None = None  # how many images there must be; null: any
     on_error: OnError = OnError.stop
 
@@ -74,8 +74,8 @@ class Audit:
 
     enabled: bool = False  # audit=true sets it
     images: int = 64  # the index's first ones; each candidate sees all of them
-    size: int = 224  # the network's input in pixels
-    pixels: list[Pixels] = field(default_factory=lambda: list(Pixels))
+    pixels: int = 224  # the network's input in pixels
+    resizes: list[Resizing] = field(default_factory=lambda: list(Resizing))
     paddings: list[Padding] = field(default_factory=lambda: list(Padding))
     poolings: list[Pooling] = field(default_factory=lambda: list(Pooling))  # avg where the network allows it
 
@@ -85,7 +85,7 @@ class Preprocess:
     """From a decoded image to the network's input."""
 
     resize: Resize = Resize.warp
-    size: int = 224  # pixels
+    pixels: int = 224  # of the image resized; without a crop the network's input
     crop: int | None = None  # centre crop in pixels; null: none
     antialias: bool = True
 
@@ -144,7 +144,7 @@ class Transfer:
 
     content: str | None = None  # a picture; null: the photograph that matplotlib ships
     style: str | None = None  # a picture; null: a generated one
-    size: int = 128  # longer side in pixels
+    pixels: int = 128  # longer side
     scales: int = 1  # sizes, each half the next, at which the picture is made from coarse to fine
     steps: int = 20  # iterations at each size
     init: Init = Init.content

@@ -12,29 +12,29 @@ from unitmean.errors import ConfigError
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """Resize, then crop the centre; `size` and `crop` in pixels.
+    """Resize, then crop the centre; `crop` too is in pixels.
 
-    warp: the whole image to size x size, ignoring its aspect. shorter: the shorter side to size, the longer
-    as torchvision rounds it; this needs a crop. Raises ConfigError for what can't be done.
+    warp: the whole image to pixels x pixels, ignoring its aspect. shorter: the shorter side to that many, the
+    longer as torchvision rounds it; this needs a crop. Raises ConfigError for what can't be done.
     """
 
     resize: str
-    size: int
+    pixels: int
     crop: int | None = None
     antialias: bool = True
 
     def __post_init__(self) -> None:
         if self.resize not in ("warp", "shorter"):
             raise ConfigError(f"preprocess.resize must be warp or shorter; found {self.resize!r}: choose one")
-        for key, value in (("size", self.size), ("crop", self.crop)):
+        for key, value in (("pixels", self.pixels), ("crop", self.crop)):
             if value is not None and value < 1:
                 raise ConfigError(
                     f"preprocess.{key} must be at least 1 pixel; found {value!r}: set it, e.g. to 224"
                 )
-        if self.crop is not None and self.crop > self.size:
+        if self.crop is not None and self.crop > self.pixels:
             raise ConfigError(
-                f"preprocess.crop must fit into the resized image, {self.size} pixels; found {self.crop!r}: "
-                "lower it or raise preprocess.size"
+                f"preprocess.crop must fit into the resized image, {self.pixels} pixels; found "
+                f"{self.crop!r}: lower it or raise preprocess.pixels"
             )
         if self.resize == "shorter" and self.crop is None:
             raise ConfigError(
@@ -45,11 +45,11 @@ class Preprocessing:
     @property
     def output_size(self) -> int:
         """Height and width of what comes out, in pixels."""
-        return self.crop or self.size
+        return self.crop or self.pixels
 
     def __call__(self, image: Image.Image) -> UInt8[Tensor, "3 h w"]:
         """The pixels of an RGB image."""
-        size = [self.size, self.size] if self.resize == "warp" else [self.size]
+        size = [self.pixels, self.pixels] if self.resize == "warp" else [self.pixels]
         # Bilinear; with antialias its triangle widens with the reduction, as in Pillow. On uint8 torch
         # computes in integers: the root mean square error is 0.34 grey levels (rounding alone: 0.29), the
         # speed 30 times that of float32.

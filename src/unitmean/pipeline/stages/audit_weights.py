@@ -25,7 +25,7 @@ def audit_weights(run: Run) -> str:
     published = read_fetched(run.dep("weights.safetensors"), run.params.model.name)
     every = load_index(run.dep("images") / "index.parquet")
     index = every.head(min(settings.images, len(every)))
-    trials = Trials(settings.size, settings.pixels, settings.paddings, settings.poolings)
+    trials = Trials(settings.pixels, settings.resizes, settings.paddings, settings.poolings)
     measured = try_candidates(published, index, trials)
     best = measured[0]
     write_text(

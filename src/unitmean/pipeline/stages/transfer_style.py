@@ -23,7 +23,7 @@ Preview = Callable[[int, Picture], None]
 def transfer_style(run: Run) -> str:
     """Give the content picture the style picture's Gram matrices, once with each network."""
     model, settings = dict(run.params.model), run.params.transfer
-    content = content_picture(_path(settings.content), settings.size)
+    content = content_picture(_path(settings.content), settings.pixels)
     style = style_picture(_path(settings.style), *content.shape[2:], seed=settings.seed)
     example = read_network(run.dep("weights.safetensors"), **model).network
     usual_content, usual_styles = transfer_layers(example, content)

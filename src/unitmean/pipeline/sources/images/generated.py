@@ -10,7 +10,7 @@ def generate(tar: Path, count: int, size: int, seed: int) -> None:
     """Write `count` images of `size` pixels into a tar; ConfigError for settings that can't be met."""
     from unitmean.pipeline.sources.deadleaves import write_tar
 
-    for key, value in (("count", count), ("size", size)):
+    for key, value in (("count", count), ("pixels", size)):
         if value < 1:
             raise ConfigError(
                 f"dataset.{key} must be at least 1; found {value!r}: set it, or leave it at 256"
@@ -26,7 +26,7 @@ def find(request: Request) -> list[Found]:
     from unitmean.pipeline.index.containers import list_images
 
     dataset, tar = request.dataset, request.folder / "images.tar"
-    generate(tar, dataset.count, dataset.size, dataset.seed)
+    generate(tar, dataset.count, dataset.pixels, dataset.seed)
     return [Found(tar, list_images(tar), made=True)]
 
 
