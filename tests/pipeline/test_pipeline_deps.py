@@ -11,14 +11,19 @@ from pathlib import Path
 
 import pytest
 import yaml
-from source_imports import imported_by
 
 from unitmean.pipeline.config.keys import all_keys, keys, sections
 from unitmean.pipeline.config.pipeline import read_pipeline
+from unitmean.pipeline.measure import source_code
 
 ROOT = Path(__file__).resolve().parents[2]
 STEPS = read_pipeline(ROOT)
 HOW = "run `PYTHONPATH=tests python tests/pipeline/test_pipeline_deps.py` to write dvc.yaml again"
+
+
+def imported_by(module: str) -> list[str]:
+    """Paths (`src/unitmean/…`) of all files of unitmean that importing the module executes."""
+    return [f"src/{path}" for path in source_code.imported_by(module)]
 
 
 def sources(name: str) -> list[str]:
@@ -125,7 +130,7 @@ def test_the_walk_follows_imports_of_imports_and_packages() -> None:
         "src/unitmean/pipeline/config/pipeline.py",  # imported by entry
         "src/unitmean/pipeline/config/compose.py",  # imported inside a function
         "src/unitmean/pipeline/config/__init__.py",  # executed on the way
-    } <= found
+    } <= set(found)
     assert "src/unitmean/cli.py" not in found
 
 

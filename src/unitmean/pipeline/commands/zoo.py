@@ -10,13 +10,11 @@ from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 
-import unitmean.graph
-import unitmean.networks
 from unitmean.disk.atomic import write_json, write_text
 from unitmean.disk.progress import watched
 from unitmean.errors import ConfigError, NetworkError
 from unitmean.networks.zoo import Entry, examine, names
-from unitmean.pipeline.measure.measurement import code_hash
+from unitmean.pipeline.measure.source_code import code_hash
 
 HEADER = """\
 # torchvision's networks
@@ -70,10 +68,11 @@ def _kept(name: str, kept: Path | None, *, numbers: bool) -> Entry:
     if kept is None:
         return examine(name, numbers=numbers)
     import torch
+    import torchvision
 
     path = (
         kept
-        / f"{torch.__version__}-{code_hash(unitmean.graph, unitmean.networks)[:16]}"
+        / f"{torch.__version__}-{torchvision.__version__}-{code_hash('unitmean.networks.zoo')[:16]}"
         / f"{name}{'' if numbers else '-quick'}.json"
     )
     if path.exists():

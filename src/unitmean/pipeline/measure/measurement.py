@@ -6,15 +6,14 @@ from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+import numpy
+import PIL
 import torch
+import torchvision
 from torch import Tensor, nn
 
-import unitmean.graph
-import unitmean.statistics
 from unitmean.device import DTYPES, full_float32
 from unitmean.graph.observe import Observer, reduce_at, without_gradient
 from unitmean.graph.plan import Site
@@ -22,7 +21,18 @@ from unitmean.networks.architectures import Network
 from unitmean.pipeline.index.batches import pixel_batches, unit
 from unitmean.pipeline.index.index import Index
 from unitmean.pipeline.index.preprocess import Preprocessing
+from unitmean.pipeline.measure.source_code import code_hash
 from unitmean.statistics.moments import Moments, per_image, per_image_at_once, total, with_counts
+
+# What decodes, resizes or computes: another version may give other numbers.
+LIBRARIES = (numpy, PIL, torch, torchvision)
+# What the sums depend on of unitmean is all that these import: how a network is read, which sites it has,
+# and how images are decoded, resized and measured.
+MODULES = (
+    "unitmean.layouts.networks",
+    "unitmean.graph.analysis",
+    "unitmean.pipeline.measure.measurement",
+)
 
 Advance = Callable[[int], None]
 """Told how many more images have been measured."""
@@ -96,8 +106,10 @@ class Measurement:
             "device": self.device,
             "compile": self.compile,
             "histograms": self.histograms,
-            "torch": torch.__version__,
-            "code": code_hash(unitmean.graph, unitmean.statistics),
+            "libraries": {library.__name__: library.__version__ for library in LIBRARIES},
+            # Other instructions or another number of threads add in another order.
+            "cpu": [torch.backends.cpu.get_cpu_capability(), torch.get_num_threads()],
+            "code": code_hash(*MODULES),
         }
 
 
@@ -105,9 +117,3 @@ def _converted(network: Network, dtype: torch.dtype, device: str) -> nn.Module:
     same = dtype == torch.float32 and device == "cpu"
     module: nn.Module = network.module if same else deepcopy(network.module)
     return module.to(device, dtype).to(memory_format=torch.channels_last)
-
-
-def code_hash(*packages: ModuleType) -> str:
-    """Of the modules directly in these packages."""
-    files = [file for package in packages for file in sorted(Path(package.__path__[0]).glob("*.py"))]
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()

@@ -1,0 +1,70 @@
+"""Which files of unitmean a module's work depends on, found by reading its imports, and a hash of them."""
+
+import ast
+import hashlib
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+
+import unitmean
+
+PACKAGE = "unitmean"
+SRC = Path(unitmean.__file__).resolve().parents[1]
+
+
+def imported_by(*modules: str) -> list[str]:
+    """Paths (`unitmean/graph/plan.py`) of the modules, of what they import in unitmean, and of its packages.
+
+    Imports inside functions count too; a module imported by its name in a text isn't seen.
+    """
+    return sorted(_file(name).relative_to(SRC).as_posix() for name in _closure(modules))
+
+
+def libraries_of(*modules: str) -> set[str]:
+    """The packages outside unitmean, the standard library's included, that all those files import."""
+    named = {name.partition(".")[0] for module in _closure(modules) for name in _named(_read(module))}
+    return named - {PACKAGE}
+
+
+def code_hash(*modules: str) -> str:
+    """Sha256 of the names and contents of all files that `imported_by` finds."""
+    digest = hashlib.sha256()
+    for path in imported_by(*modules):
+        # Hashes have one length, so that no two different sets of files give the same bytes.
+        for part in (path.encode(), (SRC / path).read_bytes()):
+            digest.update(hashlib.sha256(part).digest())
+    return digest.hexdigest()
+
+
+def _closure(modules: Iterable[str]) -> set[str]:
+    seen: set[str] = set()
+    todo = list(modules)
+    while todo:
+        name = todo.pop()
+        if name.partition(".")[0] == PACKAGE and name not in seen and _file(name).is_file():
+            seen.add(name)
+            todo += [name.rpartition(".")[0], *_named(_read(name))]
+    return seen
+
+
+@lru_cache(maxsize=1024)
+def _named(source: bytes) -> tuple[str, ...]:
+    """Everything that an import statement of the source may name, functions and attributes included."""
+    names: list[str] = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0 and node.module, "a relative import, which this walk can't follow"
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return tuple(names)
+
+
+def _read(name: str) -> bytes:
+    return _file(name).read_bytes()
+
+
+def _file(name: str) -> Path:
+    base = SRC.joinpath(*name.split("."))
+    module = base.with_suffix(".py")
+    return module if module.is_file() else base / "__init__.py"
