@@ -4,10 +4,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch._subclasses import FakeTensorMode
+from torchvision.transforms.v2.functional import pil_to_tensor
 
 from unitmean.decode import decode
 from unitmean.errors import ConfigError, DataError
-from unitmean.pipeline.index.batches import batches
+from unitmean.pipeline.index.batches import batches, pixel_batches, resized
 from unitmean.pipeline.index.containers import list_images
 from unitmean.pipeline.index.index import Index, build_rows
 from unitmean.pipeline.index.preprocess import Preprocessing
@@ -24,6 +26,10 @@ def index(tmp_path_factory):
     return Index(tuple(rows), tar.parent)
 
 
+def by_pillow(data):
+    return pil_to_tensor(decode(data, "a"))
+
+
 def workers():
     return [thread for thread in threading.enumerate() if thread.name.startswith("unitmean-ahead")]
 
@@ -34,7 +40,7 @@ def test_batches_hold_every_image_in_order(index, batch_size):
     assert [len(batch) for batch in found[:-1]] == [batch_size] * (len(found) - 1)
     whole = torch.cat(found)
     assert (whole.dtype, whole.shape) == (torch.float32, (11, 3, 6, 6))
-    one_by_one = [SMALL(decode(index.read(row), row.name)).float() / 255 for row in index.rows]
+    one_by_one = [SMALL(by_pillow(index.read(row))).float() / 255 for row in index.rows]
     assert torch.equal(whole, torch.stack(one_by_one))
     assert 0 <= whole.min() < 0.2 and 0.8 < whole.max() <= 1
     assert not workers()
@@ -61,6 +67,46 @@ def test_changed_image_stops_the_run(index, tmp_path):
         for batch in batches(Index(index.rows, tmp_path), SMALL, 3):
             seen += len(batch)
     assert seen == 6
+    assert not workers()
+
+
+DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("preprocessing", [SMALL, Preprocessing("shorter", 8, 6)])
+def test_images_of_equal_size_are_resized_together(device, preprocessing):
+    generator = torch.Generator().manual_seed(0)
+    sizes = [(20, 30), (30, 20), (20, 30), (8, 9), (30, 20), (6, 6)]
+    images = [torch.randint(256, (3, *size), dtype=torch.uint8, generator=generator) for size in sizes]
+    found = resized([image.to(device) for image in images], preprocessing)
+    assert (found.dtype, found.device.type, found.shape) == (torch.uint8, device, (6, 3, 6, 6))
+    alone = torch.stack([preprocessing(image) for image in images])
+    # A CPU computes with bytes in integers, a GPU in float32.
+    assert (found.cpu().int() - alone.int()).abs().max() <= (0 if device == "cpu" else 1)
+
+
+def test_no_tensor_of_another_device_meets_the_gpus():
+    with FakeTensorMode():
+        images = [torch.zeros(3, *size, dtype=torch.uint8, device="cuda") for size in ((9, 8), (8, 9))]
+        for preprocessing in (SMALL, Preprocessing("shorter", 8, 6)):
+            found = resized(images, preprocessing)
+            assert (found.device.type, found.dtype, found.shape) == ("cuda", torch.uint8, (2, 3, 6, 6))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.parametrize("decoder", ["cpu", "gpu"])
+def test_batches_on_a_gpu(index, decoder):
+    wanted = torch.cat(list(pixel_batches(index, SMALL, 4)))
+    batches = list(pixel_batches(index, SMALL, 4, device="cuda", decoder=decoder))
+    assert [len(batch) for batch in batches] == [4, 4, 3]
+    found = torch.cat(batches)
+    assert (found.device.type, found.dtype) == ("cuda", torch.uint8)
+    difference = (found.cpu().int() - wanted.int()).abs()
+    assert difference.max() <= (0 if decoder == "cpu" else 8)
+    assert not workers()
+    for _ in pixel_batches(index, SMALL, 2, device="cuda", decoder=decoder):
+        break
     assert not workers()
 
 

@@ -19,7 +19,7 @@ def pixels(image):
 
 def test_warp_is_pillows_antialiased_bilinear_resize():
     image = photo(93, 61)
-    found = Preprocessing("warp", 32)(image)
+    found = Preprocessing("warp", 32)(pixels(image))
     assert (found.shape, found.dtype) == ((3, 32, 32), torch.uint8)
     wanted = pixels(image.resize((32, 32), Image.Resampling.BILINEAR))
     assert (found.int() - wanted.int()).abs().max() <= 1
@@ -28,7 +28,9 @@ def test_warp_is_pillows_antialiased_bilinear_resize():
 def test_antialias_can_be_switched_off():
     # Stripes of one pixel: antialiased grey, else black and white.
     stripes = Image.fromarray(np.tile(np.array([0, 255], np.uint8), (64, 32))).convert("RGB")
-    smooth, rough = (Preprocessing("warp", 21, antialias=antialias)(stripes) for antialias in (True, False))
+    smooth, rough = (
+        Preprocessing("warp", 21, antialias=antialias)(pixels(stripes)) for antialias in (True, False)
+    )
     assert smooth.float().std() < 20 < 60 < rough.float().std()
 
 
@@ -37,15 +39,15 @@ def test_shorter_side_and_crop_are_torchvisions(width, height):
     image = photo(width, height)
     reference = v2.Compose([v2.Resize(40), v2.CenterCrop(33)])
     wanted = pixels(reference(image))
-    found = Preprocessing("shorter", 40, 33)(image)
+    found = Preprocessing("shorter", 40, 33)(pixels(image))
     assert found.shape == (3, 33, 33)
     assert (found.int() - wanted.int()).abs().max() <= 1
 
 
 def test_warp_and_crop():
     image = photo(50, 90)
-    whole = Preprocessing("warp", 20)(image)
-    assert torch.equal(Preprocessing("warp", 20, 10)(image), whole[:, 5:15, 5:15])
+    whole = Preprocessing("warp", 20)(pixels(image))
+    assert torch.equal(Preprocessing("warp", 20, 10)(pixels(image)), whole[:, 5:15, 5:15])
 
 
 @pytest.mark.parametrize(

@@ -6,26 +6,29 @@ from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-# More threads than this only wait for the interpreter's lock.
+# More threads than this gain nothing where they wait for the interpreter's lock half of the time.
 MAX_THREADS = 8
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
-def ahead(work: Callable[[T], R], items: Iterable[T], threads: int | None = None) -> Generator[R, None, None]:
-    """`work(item)` of every item in order, by a few threads at most four items each ahead of the consumer.
+def ahead(
+    work: Callable[[T], R], items: Iterable[T], threads: int | None = None, depth: int | None = None
+) -> Generator[R, None, None]:
+    """`work(item)` of every item in order, by a few threads, at most `depth` items ahead of the consumer.
 
-    An exception is raised where its result was due. The threads end with the generator: at its end, at an
-    exception, and when the consumer closes or drops it.
+    By default four items a thread. An exception is raised where its result was due. The threads end with the
+    generator: at its end, at an exception, and when the consumer closes or drops it.
     """
     threads = threads or min(MAX_THREADS, os.cpu_count() or 1)
+    depth = depth or 4 * threads
     pool = ThreadPoolExecutor(threads, thread_name_prefix="unitmean-ahead")
     pending: deque[Future[R]] = deque()
     try:
         for item in items:
             pending.append(pool.submit(work, item))
-            if len(pending) > 4 * threads:
+            if len(pending) > depth:
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()

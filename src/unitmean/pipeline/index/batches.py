@@ -1,37 +1,56 @@
-"""Batches of the images of an index."""
+"""Batches of the images of an index, made ahead of whoever needs them, on a CPU or a GPU.
 
-from collections.abc import Generator
+A few threads read images and check them against the index. On a CPU they decode and resize them too; a GPU
+does it in a stream of its own, which one more thread feeds. All threads end with the generator.
+"""
+
+import os
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
+from functools import partial
+from typing import TypeVar
 
+import numpy as np
 import torch
 from jaxtyping import Float32, UInt8
 from torch import Tensor
 
-from unitmean.decode import decode
 from unitmean.errors import ConfigError
 from unitmean.pipeline.disk.ahead import ahead
 from unitmean.pipeline.index.index import Index, Row
+from unitmean.pipeline.index.pixels import pixels, pixels_on_gpu
 from unitmean.pipeline.index.preprocess import Preprocessing
 
 Batch = Float32[Tensor, "n 3 h w"]
 Pixels = UInt8[Tensor, "n 3 h w"]
 
+T = TypeVar("T")
+
+# Threads that read and hash: of one archive, more are slower.
+READERS = 4
+# Threads that decode: TorchCodec leaves the interpreter's lock alone.
+DECODERS = min(16, os.cpu_count() or 1)
+# Batches on the GPU that wait for the network.
+WAITING = 2
+
 
 def batches(index: Index, preprocessing: Preprocessing, batch_size: int) -> Generator[Batch, None, None]:
-    """All images in the index's order, RGB in [0, 1]; the last batch holds what is left.
-
-    Images are read, checked against the index and decoded in threads, ahead of the consumer.
-    """
+    """All images in the index's order, RGB in [0, 1], on the CPU; the last batch holds what is left."""
     return _unit_batches(pixel_batches(index, preprocessing, batch_size))
 
 
 def pixel_batches(
-    index: Index, preprocessing: Preprocessing, batch_size: int
+    index: Index, preprocessing: Preprocessing, batch_size: int, *, device: str = "cpu", decoder: str = "cpu"
 ) -> Generator[Pixels, None, None]:
-    """The same as bytes, a quarter of what must travel to another device."""
+    """The same as bytes, on a device; `decoder` is "cpu" or, where the device is a GPU, "gpu"."""
     if batch_size < 1:
         raise ConfigError(f"collect.batch_size must be at least 1; found {batch_size!r}: set it, e.g. to 8")
-    return _batches(index, preprocessing, batch_size)
+    if device == "cpu":
+        return _on_cpu(index, preprocessing, batch_size)
+    if decoder == "gpu":
+        decoded = partial(_decoded, preprocessing, device)
+        return _on_gpu(_encoded(index, batch_size), decoded, device)
+    return _on_gpu(_images(index, preprocessing, batch_size), partial(_moved, device), device)
 
 
 def unit(pixels: Pixels) -> Batch:
@@ -39,22 +58,84 @@ def unit(pixels: Pixels) -> Batch:
     return pixels.to(torch.float32).div_(255)
 
 
-def _unit_batches(pixels: Generator[Pixels, None, None]) -> Generator[Batch, None, None]:
-    with closing(pixels):
-        for batch in pixels:
+def resized(images: Sequence[UInt8[Tensor, "3 _h _w"]], preprocessing: Preprocessing) -> Pixels:
+    """Images on one device as a batch; those of equal size are resized together."""
+    sizes: dict[torch.Size, list[int]] = {}
+    for i, image in enumerate(images):
+        sizes.setdefault(image.shape, []).append(i)
+    side = preprocessing.output_size
+    batch = images[0].new_empty(len(images), 3, side, side)
+    for rows in sizes.values():
+        batch[rows] = preprocessing(torch.stack([images[i] for i in rows]))
+    return batch
+
+
+def _unit_batches(found: Generator[Pixels, None, None]) -> Generator[Batch, None, None]:
+    with closing(found):
+        for batch in found:
             yield unit(batch)
 
 
-def _batches(index: Index, preprocessing: Preprocessing, batch_size: int) -> Generator[Pixels, None, None]:
-    def pixels(row: Row) -> UInt8[Tensor, "3 h w"]:
-        return preprocessing(decode(index.read(row), row.name))
+def _on_cpu(index: Index, preprocessing: Preprocessing, size: int) -> Generator[Pixels, None, None]:
+    for batch in _images(index, preprocessing, size):
+        yield torch.stack(batch)
 
-    with closing(ahead(pixels, index.rows)) as images:
+
+def _on_gpu(
+    source: Generator[T, None, None], make: Callable[[T], Pixels], device: str
+) -> Generator[Pixels, None, None]:
+    """What `make` makes of each item of `source`, in a stream of its own and ahead of the network."""
+    stream = torch.cuda.Stream(device)
+
+    def work(item: T) -> tuple[Pixels, torch.cuda.Event]:
+        with torch.cuda.stream(stream):
+            batch = make(item)
+            return batch, stream.record_event()
+
+    results = ahead(work, source, threads=1, depth=WAITING)
+    with closing(source), closing(results):
+        for batch, event in results:
+            current = torch.cuda.current_stream(device)
+            current.wait_event(event)
+            batch.record_stream(current)  # its memory is not given away before the network is done with it
+            yield batch
+
+
+def _decoded(preprocessing: Preprocessing, device: str, encoded: list[tuple[bytes, Row]]) -> Pixels:
+    return resized(pixels_on_gpu(encoded, device), preprocessing)
+
+
+def _moved(device: str, images: list[UInt8[Tensor, "3 h w"]]) -> Pixels:
+    """By pinned memory, which the GPU reads by itself. NumPy copies without torch's pool of threads."""
+    batch = torch.empty(len(images), *images[0].shape, dtype=torch.uint8, pin_memory=True)
+    np.stack([image.numpy() for image in images], out=batch.numpy())
+    return batch.to(device, non_blocking=True)
+
+
+def _encoded(index: Index, size: int) -> Generator[list[tuple[bytes, Row]], None, None]:
+    """Batches of images as they are stored, each with its row."""
+
+    def read(rows: Sequence[Row]) -> list[tuple[bytes, Row]]:
+        return [(index.read(row), row) for row in rows]
+
+    parts = [index.rows[i : i + size] for i in range(0, len(index), size)]
+    return ahead(read, parts, threads=READERS, depth=READERS)
+
+
+def _images(
+    index: Index, preprocessing: Preprocessing, size: int
+) -> Generator[list[UInt8[Tensor, "3 h w"]], None, None]:
+    """Lists of images, decoded and resized on the CPU."""
+
+    def image(row: Row) -> UInt8[Tensor, "3 h w"]:
+        return preprocessing(pixels(index.read(row), row.name))
+
+    with closing(ahead(image, index.rows, threads=DECODERS)) as images:
         batch = []
-        for image in images:
-            batch.append(image)
-            if len(batch) == batch_size:
-                yield torch.stack(batch)
+        for found in images:
+            batch.append(found)
+            if len(batch) == size:
+                yield batch
                 batch = []
         if batch:
-            yield torch.stack(batch)
+            yield batch

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from jaxtyping import UInt8
-from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2 import functional as transforms
 
@@ -47,11 +46,13 @@ class Preprocessing:
         """Height and width of what comes out, in pixels."""
         return self.crop or self.pixels
 
-    def __call__(self, image: Image.Image) -> UInt8[Tensor, "3 h w"]:
-        """The pixels of an RGB image."""
+    def __call__(self, pixels: UInt8[Tensor, "*n 3 _h _w"]) -> UInt8[Tensor, "*n 3 out out"]:
+        """The pixels of RGB images of one size, on whichever device they are.
+
+        Bilinear; with antialias its triangle widens with the reduction, as in Pillow. On a CPU torch computes
+        with bytes in integers: the root mean square error is 0.34 grey levels (rounding alone: 0.29), the
+        speed 30 times that of float32. On a GPU it computes in float32, and rounds to bytes.
+        """
         size = [self.pixels, self.pixels] if self.resize == "warp" else [self.pixels]
-        # Bilinear; with antialias its triangle widens with the reduction, as in Pillow. On uint8 torch
-        # computes in integers: the root mean square error is 0.34 grey levels (rounding alone: 0.29), the
-        # speed 30 times that of float32.
-        pixels: Tensor = transforms.resize(transforms.pil_to_tensor(image), size, antialias=self.antialias)
-        return pixels if self.crop is None else transforms.center_crop(pixels, [self.crop, self.crop])
+        found: Tensor = transforms.resize(pixels, size, antialias=self.antialias)
+        return found if self.crop is None else transforms.center_crop(found, [self.crop, self.crop])
