@@ -25,6 +25,10 @@ COMMANDS = {
         "compose conf/ into params.yaml, run the pipeline and show its figures",
     ),
     "configure": Command("unitmean.pipeline.commands.configure", "compose conf/ into params.yaml"),
+    "normalise": Command(
+        "unitmean.pipeline.commands.normalise", "a weights file and photographs in, a normalised file out"
+    ),
+    "init": Command("unitmean.pipeline.commands.init", "the pipeline as a new project of your own"),
     "zoo": Command(
         "unitmean.pipeline.commands.zoo",
         "what can be normalised in each of torchvision's networks, as a table",

@@ -1,0 +1,138 @@
+"""`unitmean normalise`: a weights file and photographs in, a normalised file out, by the pipeline itself."""
+
+import argparse
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from unitmean.disk.atomic import require_writable, writing
+from unitmean.errors import ConfigError, DataError
+from unitmean.pipeline.commands.configure import configure
+from unitmean.pipeline.commands.init import definition, write_project
+from unitmean.pipeline.commands.repro import show
+from unitmean.pipeline.config.choices import Device, Padding, Pooling, Statistic
+from unitmean.pipeline.disk.remote import is_remote
+
+EPILOG = """\
+The work is kept in a folder of ~/.cache/unitmean (or $XDG_CACHE_HOME), so that the same command goes on after
+an interruption, and another statistic or another layout costs no second measurement.
+"""
+NAMED = ("seeded", "torchvision", "caffe")  # sources that need no file
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = EPILOG
+    parser.add_argument("weights", metavar="WEIGHTS", help="a weights file, or torchvision or caffe")
+    parser.add_argument(
+        "photographs", metavar="PHOTOGRAPHS", help="a folder or archive of them, or its address"
+    )
+    parser.add_argument("-o", "--out", required=True, type=Path, help="the safetensors file to write")
+    parser.add_argument("--model", default="vgg19", help="torchvision's name of the network (vgg19)")
+    parser.add_argument("--images", type=int, help="measure so many, drawn in hash order (default: all)")
+    parser.add_argument("--preprocess", default="gatys2016", help="gatys2016 (warp to 224) or torchvision")
+    parser.add_argument(
+        "--input", help="what a file's weights eat, where it doesn't say: caffe or torchvision"
+    )
+    parser.add_argument("--pooling", choices=[p.name for p in Pooling], default="max")
+    parser.add_argument("--padding", choices=[p.name for p in Padding], default="zeros")
+    parser.add_argument(
+        "--statistic", choices=[s.name for s in Statistic], default="mean", help="what is to be one"
+    )
+    parser.add_argument("--device", choices=[d.name for d in Device], default="auto")
+    parser.add_argument(
+        "--export", nargs="+", default=[], metavar="LAYOUT", help="files for other programs, beside it"
+    )
+    parser.add_argument(
+        "--set", nargs="+", default=[], metavar="KEY=VALUE", help="any other setting of the pipeline"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the pipeline up to its proof in a folder of its own; copy what was proved."""
+    # Hydra takes a second to import, which `--help` shouldn't.
+    from unitmean.pipeline.config.compose import compose
+
+    overrides = _overrides(options)
+    compose(definition(), overrides)  # refuses what is wrong before anything is written
+    require_writable(options.out)
+    project = _project(options)
+    if not (project / "dvc.yaml").exists():
+        write_project(project)
+    configure(project, overrides)
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    environment = {**os.environ, "PATH": path}
+    dvc = [sys.executable, "-m", "dvc"]
+    subprocess.run(
+        [*dvc, "config", "--local", "core.no_scm", "true"], cwd=project, env=environment, check=True
+    )
+    status = subprocess.run([*dvc, "repro", "--quiet", *TARGETS], cwd=project, env=environment).returncode
+    if status:
+        print(f"nothing was written to {str(options.out)!r}: see above", file=sys.stderr)
+        return 1
+    folder = project / "data" / options.model
+    _copy(folder, options.out)
+    show(folder)
+    print(f"written: {options.out}")
+    return 0
+
+
+TARGETS = ("verify_invariance",)
+
+
+def _overrides(options: argparse.Namespace) -> list[str]:
+    """The settings that the options stand for, as overrides of conf/."""
+    given = [f"model={options.model}", f"model.pooling={options.pooling}", f"model.padding={options.padding}"]
+    if options.weights in NAMED and not Path(options.weights).exists():
+        given.append(f"weights={options.weights}")
+    else:
+        path = Path(options.weights).expanduser()
+        if not path.is_file():
+            raise ConfigError(
+                f"WEIGHTS must be a file, or one of {', '.join(NAMED)}; found "
+                f"{'a folder' if path.is_dir() else 'nothing'} at {options.weights!r}: correct it"
+            )
+        given += ["weights=file", f"weights.path={_quoted(str(path.resolve()))}"]
+    if options.input:
+        given.append(f"weights.input={options.input}")
+    place = options.photographs
+    if not is_remote(place):
+        path = Path(place).expanduser()
+        if not path.exists():
+            raise DataError(
+                f"PHOTOGRAPHS must be a folder or an archive; found nothing at {place!r}: correct it"
+            )
+        place = str(path.resolve())
+    given += ["dataset=folder", f"dataset.path={_quoted(place)}", f"preprocess={options.preprocess}"]
+    given.append(f"dataset.subset={options.images or 'null'}")
+    given.append(f"rescale.statistic={options.statistic}")
+    given.append(f"collect.histograms={str(options.statistic == 'quantile').lower()}")
+    given += [f"runtime.device={options.device}", f"rescale.exports=[{','.join(options.export)}]"]
+    return [*given, *options.set]
+
+
+def _quoted(value: str) -> str:
+    """A value that Hydra takes as it is, whatever characters it has."""
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _project(options: argparse.Namespace) -> Path:
+    """The folder that belongs to these weights and photographs."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    named = options.weights in NAMED
+    weights = options.weights if named else str(Path(options.weights).expanduser().resolve())
+    identity = "\n".join([options.model, weights, str(Path(options.photographs).expanduser().absolute())])
+    return cache / "unitmean" / hashlib.sha256(identity.encode()).hexdigest()[:16]
+
+
+def _copy(folder: Path, out: Path) -> None:
+    """The proved file, its card and what was exported, each whole."""
+    files = {out: folder / "normalised.safetensors"}
+    for source in sorted((folder / "exports").iterdir()):
+        name = f"{out.stem}.md" if source.name == "README.md" else source.name
+        files[out.with_name(name)] = source
+    for target, source in files.items():
+        with writing(target) as temporary:
+            shutil.copyfile(source, temporary)

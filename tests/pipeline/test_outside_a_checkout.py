@@ -1,0 +1,99 @@
+"""The pipeline as a project of one's own, and as one command, by the installed package alone."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from scratch_project import attempt, run
+from torch import nn
+
+UNITMEAN = [sys.executable, "-m", "unitmean"]
+SMALL = ["preprocess.size=32", "verify.heldout=2", "verify.images=1", "rescale.max_dead_fraction=1"]
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("photographs, mine (1)")
+    random = np.random.default_rng(0)
+    for number in range(8):
+        pixels = random.integers(0, 256, (40, 40, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The first two convolutions of a VGG-11, under torchvision's names."""
+    torch.manual_seed(0)
+    state = {}
+    for place, layer in ((0, nn.Conv2d(3, 64, 3)), (3, nn.Conv2d(64, 128, 3))):
+        state |= {f"features.{place}.{name}": tensor for name, tensor in layer.state_dict().items()}
+    path = tmp_path_factory.mktemp("weights") / "first.pth"
+    torch.save(state, path)
+    return path
+
+
+@pytest.mark.slow
+def test_a_project_of_ones_own_runs_without_a_checkout(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    assert "is ready" in run(tmp_path, *UNITMEAN, "init", str(folder)).stdout
+    assert not (folder / "src").exists() and (folder / ".git").is_dir()
+    assert "src/" not in (folder / "dvc.yaml").read_text().replace("# ", "")
+    overrides = ["model=squeezenet1_1", "dataset.count=4", "dataset.size=40", "dataset.subset=3", *SMALL]
+    out = run(folder, *UNITMEAN, "repro", *overrides, "--", "verify_invariance").stdout
+    assert "channels normalised" in out
+    assert run(folder, "dvc", "status", "--json", "verify_invariance").stdout.strip() == "{}"
+
+
+def test_a_folder_with_files_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "file").write_text("mine")
+    result = attempt(tmp_path, *UNITMEAN, "init", "mine")
+    assert result.returncode == 1 and "must be new or empty" in result.stderr
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["file"]
+
+
+@pytest.mark.slow
+def test_a_file_and_photographs_become_a_proved_file(
+    tmp_path: Path, weights: Path, photographs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    out = tmp_path / "out" / "normalised.safetensors"
+    command = [*UNITMEAN, "normalise", str(weights), str(photographs), "-o", str(out), "--model", "vgg11"]
+    command += ["--images", "6", "--input", "torchvision", "--set", *SMALL]
+    first = run(tmp_path, *command).stdout
+    assert "channels normalised" in first and f"written: {out}" in first
+    new, old = load_file(out), torch.load(weights)
+    assert new.keys() == old.keys() and not torch.equal(new["features.0.weight"], old["features.0.weight"])
+    assert (out.parent / "normalised.md").read_text().startswith("# vgg11, normalised")
+    again = run(tmp_path, *command).stdout
+    assert "collect_statistics" in first and "collect_statistics" not in again
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({1: "nothing.pth"}, "WEIGHTS must be a file"),
+        ({2: "nowhere"}, "PHOTOGRAPHS must be a folder"),
+        ({6: "vgg99"}, "model must be one of"),
+    ],
+)
+def test_wrong_arguments_leave_nothing_behind(
+    tmp_path: Path,
+    weights: Path,
+    photographs: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    changed: dict[int, str],
+    words: str,
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    arguments = ["normalise", str(weights), str(photographs), "-o", "out/n.safetensors", "--model", "vgg11"]
+    for place, value in changed.items():
+        arguments[place] = value
+    result = attempt(tmp_path, *UNITMEAN, *arguments)
+    assert result.returncode == 1 and words in result.stderr and "Traceback" not in result.stderr
+    assert list(tmp_path.iterdir()) == []
