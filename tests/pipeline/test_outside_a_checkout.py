@@ -12,7 +12,7 @@ from scratch_project import attempt, run
 from torch import nn
 
 UNITMEAN = [sys.executable, "-m", "unitmean"]
-SMALL = ["preprocess.size=32", "verify.heldout=2", "verify.images=1", "rescale.max_dead_fraction=1"]
+SMALL = ["preprocess.pixels=32", "verify.heldout=2", "verify.images=1", "rescale.max_dead_fraction=1"]
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def test_a_project_of_ones_own_runs_without_a_checkout(tmp_path: Path) -> None:
     assert "is ready" in run(tmp_path, *UNITMEAN, "init", str(folder)).stdout
     assert not (folder / "src").exists() and (folder / ".git").is_dir()
     assert "src/" not in (folder / "dvc.yaml").read_text().replace("# ", "")
-    overrides = ["model=squeezenet1_1", "dataset.count=4", "dataset.size=40", "dataset.subset=3", *SMALL]
+    overrides = ["model=squeezenet1_1", "dataset.count=4", "dataset.pixels=40", "dataset.subset=3", *SMALL]
     out = run(folder, *UNITMEAN, "repro", *overrides, "--", "verify_invariance").stdout
     assert "channels normalised" in out
     assert run(folder, "dvc", "status", "--json", "verify_invariance").stdout.strip() == "{}"
