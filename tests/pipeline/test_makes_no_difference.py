@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from narrow import narrow
 from pipeline_stages import SMALL, STAGES, run
 from scratch_project import ROOT, composed, copy_settings
 
@@ -17,6 +18,14 @@ from unitmean.pipeline.stages.collect_statistics import collect_statistics
 
 ALEXNET = ["model=alexnet", *SMALL]
 NAMES = [stage.__name__ for stage in STAGES]
+# The child process's network is as narrow as this one's.
+NARROW = f"""
+import sys
+sys.path.append({str(ROOT / "tests")!r})
+import pytest
+from narrow import narrow
+narrow(pytest.MonkeyPatch(), "alexnet")
+"""
 # Of a layer's largest mean. Convolutions sum in another order for another batch size.
 TOLERANCE = 1e-5
 # Imported by Python before anything else.
@@ -41,8 +50,8 @@ def all_stages(folder: Path, environment: dict[str, str]) -> subprocess.Complete
     folder.mkdir()
     copy_settings(folder)
     (folder / "params.yaml").write_text(composed(*ALEXNET))
-    code = "\n".join(f"from unitmean.pipeline.stages.{name} import {name}; {name}()" for name in NAMES)
-    result = python(code, folder, environment)
+    stages = "\n".join(f"from unitmean.pipeline.stages.{name} import {name}; {name}()" for name in NAMES)
+    result = python(NARROW + stages, folder, environment)
     assert result.returncode == 0, result.stderr
     return result
 
@@ -74,6 +83,7 @@ def test_no_network_two_projects_and_other_batches(
     assert len(first) > 20 and len(first["data/alexnet/report.html"]) > 10_000
     assert second == first
 
+    narrow(monkeypatch, "alexnet")
     monkeypatch.chdir(tmp_path / "second")
     run(monkeypatch, collect_statistics, *ALEXNET, "collect.batch_size=3")
     a, b = (pd.read_parquet(tmp_path / n / "data/alexnet/statistics.parquet") for n in ("first", "second"))

@@ -3,10 +3,12 @@
 import json
 import shutil
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from narrow import narrow
 from PIL import Image
 from pipeline_stages import SMALL, STAGES, run
 from scratch_project import copy_settings
@@ -41,7 +43,14 @@ def synset(number: int) -> str:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def narrow_alexnet() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        narrow(patch, "alexnet")
+        yield
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, narrow_alexnet: None) -> Path:
     """A project in which all stages ran; of the images held out the network knows 20 of 32."""
     folder = copy_settings(tmp_path_factory.mktemp("project"))
     draw(flat := folder / "flat")
