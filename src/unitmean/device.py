@@ -8,10 +8,13 @@ import torch
 
 from unitmean.errors import ConfigError
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-
-# Of torch.cpu.get_capabilities(): x86 with AVX512-BF16 or AMX, Arm with BF16. Elsewhere bfloat16 is emulated.
-CPU_BFLOAT16 = ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16")
+# TF32 is float32 whose products a GPU rounds to ten bits of mantissa.
+DTYPES = {
+    "float32": torch.float32,
+    "tf32": torch.float32,
+    "float16": torch.float16,
+    "bfloat16": torch.bfloat16,
+}
 
 
 def choose_device(name: str) -> str:
@@ -26,27 +29,30 @@ def choose_device(name: str) -> str:
 
 
 def choose_precision(name: str, device: str) -> str:
-    """ "float32" or "bfloat16", for "auto" the second where the device has instructions for it."""
-    return ("bfloat16" if _has_bfloat16(device) else "float32") if name == "auto" else name
+    """A key of DTYPES; "auto" is float16 on a GPU and float32 on a CPU, whose results others can repeat.
+
+    Raises ConfigError for TF32 on a CPU.
+    """
+    if name == "tf32" and device != "cuda":
+        raise ConfigError(
+            f"collect.precision=tf32 needs a GPU; found the device {device}: use collect.precision=float32"
+        )
+    return ("float16" if device == "cuda" else "float32") if name == "auto" else name
 
 
 @contextmanager
-def full_float32() -> Iterator[None]:
-    """float32 products with all their bits: TF32, cuDNN's default, keeps ten. Algorithms are reproducible."""
+def arithmetic(precision: str = "float32") -> Iterator[None]:
+    """Products with all the bits of their type, but for "tf32", in reproducible algorithms.
+
+    cuDNN's default is TF32 for float32.
+    """
     matmul: Any = torch.backends.cuda.matmul
     cudnn: Any = torch.backends.cudnn
     before = (matmul.allow_tf32, cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark)
     try:
         # torch refuses to export while these are set one operator at a time (`conv.fp32_precision`).
-        matmul.allow_tf32 = cudnn.allow_tf32 = cudnn.benchmark = False
-        cudnn.deterministic = True
+        matmul.allow_tf32 = cudnn.allow_tf32 = precision == "tf32"
+        cudnn.benchmark, cudnn.deterministic = False, True
         yield
     finally:
         matmul.allow_tf32, cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark = before
-
-
-def _has_bfloat16(device: str) -> bool:
-    if device == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    capabilities = torch.cpu.get_capabilities()
-    return any(capabilities.get(name, False) for name in CPU_BFLOAT16)

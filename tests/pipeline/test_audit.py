@@ -8,6 +8,7 @@ from heads import conv2_1
 from PIL import Image
 from safetensors.torch import save_file
 
+from unitmean.api import measure
 from unitmean.cli import main
 from unitmean.graph.analysis import analyse
 from unitmean.networks.architectures import build
@@ -17,7 +18,6 @@ from unitmean.pipeline.index.containers import list_images
 from unitmean.pipeline.index.index import Index, build_rows
 from unitmean.pipeline.index.preprocess import Preprocessing
 from unitmean.statistics.factors import choose
-from unitmean.statistics.mean import channel_means
 
 PREPROCESSING = Preprocessing("warp", 32)
 MODEL = "vgg11"
@@ -39,7 +39,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     module = build(MODEL, kept, input=TORCHVISION).module
     plan = analyse(module, torch.zeros(1, 3, 32, 32), outputs="normalise")
     shown = [TORCHVISION.apply(x) for x in batches(index, PREPROCESSING, 8)]
-    mean = channel_means(module, torch.zeros(1, 3, 32, 32), plan.sites, shown)
+    mean = {site: moments.expectation() for site, moments in measure(module, shown, plan).items()}
     factors = choose(plan, mean, {site: m > 0 for site, m in mean.items()})
     new = plan.rescale(factors, kept)
     save_file(kept, folder / "original.safetensors")

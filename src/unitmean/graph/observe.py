@@ -32,6 +32,13 @@ def observe(module: nn.Module, example: Float[Tensor, "n ..."], sites: Sequence[
     return _returning(traced, nodes)
 
 
+def observe_inputs(module: nn.Module, example: Float[Tensor, "n ..."], sites: Sequence[str]) -> Observer:
+    """What the named rectifiers are given, before they rectify it."""
+    traced, nodes = _find(module, example, sites)
+    inputs = {name: node.all_input_nodes[0] for name, node in nodes.items()}
+    return without_gradient(_returning(traced, inputs))
+
+
 def reduce_at(
     module: nn.Module,
     example: Float[Tensor, "n ..."],

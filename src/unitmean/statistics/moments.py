@@ -124,6 +124,13 @@ class Moments:
             self.histogram[:, :0],
         )
 
+    def split(self, sizes: Sequence[int]) -> list["Moments"]:
+        """Those of runs of so many channels each, which lay side by side."""
+        sums = (self.mean, self.mean_square, self.square, self.maximum, self.active, self.histogram)
+        return [
+            Moments(self.images, *parts) for parts in zip(*(s.split(list(sizes)) for s in sums), strict=True)
+        ]
+
     def to(self, device: str) -> "Moments":
         """The same in another memory."""
         sums = (self.mean, self.mean_square, self.square, self.maximum, self.active, self.histogram)

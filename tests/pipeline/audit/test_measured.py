@@ -5,7 +5,7 @@ import torch
 
 from unitmean.pipeline.audit.candidates import Candidate
 from unitmean.pipeline.audit.measured import Measured
-from unitmean.statistics.mean import Means
+from unitmean.statistics.moments import Moments, per_image
 
 CHANNELS = 200
 
@@ -17,7 +17,8 @@ def measured(images: int, level: float, scatter: float = 0.05) -> Measured:
     bright = 0.3 * (bright - bright.mean()) / bright.std()
     own = (scatter * torch.randn(CHANNELS, generator=generator)).exp()
     return Measured(
-        Candidate("warp 224", "caffe", "zeros", "max"), {"relu1_1": Means.of(level * (1 + bright) * own)}
+        Candidate("warp 224", "caffe", "zeros", "max"),
+        {"relu1_1": Moments.of(per_image(level * (1 + bright) * own, 1))},
     )
 
 

@@ -20,4 +20,6 @@ def test_a_network_without_rectifiers_is_refused(tmp_path: Path) -> None:
     name = "mobilenet_v2"
     published = Published(Path("w.pth"), name, seeded(name, 0, 1.0), "torchvision", TORCHVISION, [])
     with pytest.raises(NetworkError, match="must have a rectifier.*found none, but hardtanh"):
-        try_candidates(published, Index(tuple(rows), tmp_path), Trials(32, ["warp"], ["zeros"], ["max"]))
+        try_candidates(
+            published, Index(tuple(rows), tmp_path), Trials(32, ["warp"], ["zeros"], ["max"]), tmp_path
+        )

@@ -7,18 +7,18 @@ import torch
 from chains import chain
 from torch import Tensor
 
+from unitmean.api import measure
 from unitmean.graph.analysis import analyse
 from unitmean.graph.observe import OUTPUT, Observer, observe
 from unitmean.proof.invariance import Comparison, compare, observed
 from unitmean.statistics.factors import choose
-from unitmean.statistics.mean import channel_means
 
 MODULE = chain()
 X = torch.rand(6, 3, 12, 12, generator=torch.Generator().manual_seed(0))
 PLAN = analyse(MODULE, X)
 RIGHT = 2 + 1e-6  # times float32's own error, by the triangle inequality
 SITES = [site.name for site in PLAN.sites]
-MEANS = channel_means(MODULE, X, PLAN.sites, [X])
+MEANS = {site: moments.expectation() for site, moments in measure(MODULE, [X], PLAN).items()}
 FACTORS = choose(PLAN, MEANS, {name: mean > 0 for name, mean in MEANS.items()})
 
 

@@ -6,10 +6,10 @@ from chains import chain
 from torch import nn
 from torch.nn import functional as F
 
+from unitmean.api import measure
 from unitmean.graph.analysis import analyse
 from unitmean.graph.observe import observe
 from unitmean.statistics.factors import choose, status
-from unitmean.statistics.mean import channel_means
 
 
 class Residual(nn.Module):
@@ -32,11 +32,12 @@ def everything(plan, value=True):
 def test_scales_are_the_means_and_make_them_one() -> None:
     module, x = chain(norm=True).double(), torch.rand(8, 3, 12, 12, dtype=torch.float64)
     plan = analyse(module, x)
-    means = channel_means(module, x, plan.sites, x.split(3))
+    means = {site: moments.expectation() for site, moments in measure(module, x.split(3), plan).items()}
     live = {name: mean > 0 for name, mean in means.items()}
     factors = choose(plan, means, live)
     module.load_state_dict(plan.rescale(factors))
-    for name, mean in channel_means(module, x, plan.sites, [x]).items():
+    for name, moments in measure(module, [x], plan).items():
+        mean = moments.expectation()
         torch.testing.assert_close(mean[live[name]], torch.ones(int(live[name].sum()), dtype=torch.float64))
         assert (mean[~live[name]] == 0).all()
 

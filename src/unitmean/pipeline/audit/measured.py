@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from unitmean.pipeline.audit.candidates import Candidate
-from unitmean.statistics.mean import Means
+from unitmean.statistics.moments import Moments
 
 # A file counts as normalised where half of its channels are this close to one, but for what sampling
 # explains, and their logarithms scatter no more than this: networks as trained scatter by one and more, and
@@ -26,7 +26,7 @@ class Measured:
     """A candidate and each layer's means by it."""
 
     candidate: Candidate
-    means: dict[str, Means]
+    means: dict[str, Moments]
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -40,8 +40,8 @@ class Measured:
                 {
                     "site": site,
                     "channel": range(len(found.mean)),
-                    "mean": found.mean.numpy(),
-                    "standard_error": found.standard_error.numpy(),
+                    "mean": found.expectation().numpy(),
+                    "standard_error": found.standard_error().numpy(),
                 }
             )
             for site, found in self.means.items()

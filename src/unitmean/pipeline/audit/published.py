@@ -2,31 +2,31 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import product
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from unitmean.disk.progress import Bar
+from unitmean.disk.digest import sha256
 from unitmean.errors import NetworkError, WeightsError
 from unitmean.graph.analysis import analyse
-from unitmean.graph.observe import Observer
 from unitmean.graph.plan import Site
 from unitmean.graph.strict import require_rectifier
 from unitmean.layouts.files import load_weights, read_tensors
 from unitmean.layouts.reading import canonical
-from unitmean.networks.architectures import build
+from unitmean.networks.architectures import Network, build
 from unitmean.networks.inputs import Input
 from unitmean.pipeline.audit.candidates import Candidate, Trials
 from unitmean.pipeline.audit.measured import Measured
-from unitmean.pipeline.index.batches import batches
 from unitmean.pipeline.index.index import Index
+from unitmean.pipeline.measure.automatic import batch_size, shard_size
+from unitmean.pipeline.measure.measurement import Measurement
+from unitmean.pipeline.measure.shards import shards, whole
 from unitmean.pipeline.sources.weights import INPUTS
 from unitmean.proof.recover import Recovered, recover
-from unitmean.statistics.mean import Means, mean_observer
 
-BATCH = 8
 # Of a weight, relative: what float32 leaves of a product of two factors, with room for other people's order.
 SAME = 1e-5
 
@@ -41,6 +41,11 @@ class Published:
     layout: str
     input: Input | None
     notes: list[str]
+
+    @cached_property
+    def digest(self) -> str:
+        """The file's sha256."""
+        return sha256(self.path)
 
 
 def read_published(path: Path, model: str) -> Published:
@@ -57,25 +62,23 @@ def read_fetched(path: Path, model: str) -> Published:
     return Published(path, model, state, metadata["layout"], input, metadata["notes"])
 
 
-def try_candidates(published: Published, index: Index, trials: Trials) -> list[Measured]:
+def try_candidates(
+    published: Published, index: Index, trials: Trials, partial: Path, device: str = "cpu"
+) -> list[Measured]:
     """Every candidate on all images of the index, the one whose means scatter least first.
 
-    Each image is decoded once for each preprocessing and shown to all networks. NetworkError where there is
-    nothing to try.
+    Sums are kept under `partial`. NetworkError where there is nothing to try.
     """
     inputs = _named(published.input) if published.input else INPUTS
+    batch = batch_size(None, device)
+    parts = shards(index, shard_size(None, batch))
     found = []
-    with Bar("auditing", len(index) * len(trials.preprocessings), "images") as bar:
-        for name, preprocessing in trials.preprocessings.items():
-            observers = dict(_observers(published, name, inputs, trials))
-            sums: dict[Candidate, dict[str, Means]] = {candidate: {} for candidate in observers}
-            for x in batches(index, preprocessing, BATCH):
-                for candidate, observer in observers.items():
-                    for site, means in observer(inputs[candidate.input].apply(x)).items():
-                        of, batch = sums[candidate], Means.of(means)
-                        of[site] = of[site] + batch if site in of else batch
-                bar.advance(len(x))
-            found += [Measured(candidate, means) for candidate, means in sums.items()]
+    for name, preprocessing in trials.preprocessings.items():
+        for candidate, network, sites in _networks(published, name, inputs, trials):
+            identity = {"weights": published.digest, "model": published.model, "candidate": str(candidate)}
+            measurement = Measurement(network, sites, preprocessing, batch, identity, device=device)
+            sums = whole(measurement, parts, partial, what=f"auditing {candidate.short}")
+            found.append(Measured(candidate, sums))
     return sorted(found, key=lambda measured: measured.spread)
 
 
@@ -83,9 +86,9 @@ def _named(input: Input) -> dict[str, Input]:
     return {next((name for name, known in INPUTS.items() if known == input), "the file's"): input}
 
 
-def _observers(
+def _networks(
     published: Published, pixels: str, inputs: dict[str, Input], trials: Trials
-) -> Iterator[tuple[Candidate, Observer]]:
+) -> Iterator[tuple[Candidate, Network, tuple[Site, ...]]]:
     sites: tuple[Site, ...] = ()  # alike for all
     impossible: NetworkError | None = None
     for input, padding, pooling in product(inputs, trials.paddings, trials.poolings):
@@ -98,21 +101,11 @@ def _observers(
                 impossible = error
                 continue
             raise
-        example = torch.zeros(1, 3, trials.pixels, trials.pixels)
-        module = network.module.to(memory_format=torch.channels_last)
         if not sites:
-            require_rectifier(plan := analyse(module, example))
+            example = torch.zeros(1, 3, trials.pixels, trials.pixels)
+            require_rectifier(plan := analyse(network.module, example))
             sites = plan.sites
-        named = {site.name: network.layer(site.name) for site in sites}
-        observe = mean_observer(module, example, sites)
-
-        def observer(
-            x: Tensor, observe: Observer = observe, named: dict[str, str] = named
-        ) -> dict[str, Tensor]:
-            found = observe(x.contiguous(memory_format=torch.channels_last))
-            return {named[site]: means for site, means in found.items()}
-
-        yield Candidate(pixels, input, padding, pooling), observer
+        yield Candidate(pixels, input, padding, pooling), network, sites
     if not sites and impossible is not None:
         raise impossible
 

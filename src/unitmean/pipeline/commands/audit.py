@@ -2,7 +2,10 @@
 
 import argparse
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from unitmean.console import console
@@ -39,10 +42,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--size", type=int, default=224, metavar="N", help="pixels of the network's input (default: 224)"
     )
+    parser.add_argument(
+        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="where it computes (default: auto)"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
     # torch takes seconds to import, which `--help` shouldn't.
+    from unitmean.device import choose_device
     from unitmean.pipeline.audit.candidates import Trials
     from unitmean.pipeline.audit.published import compare_with, read_published, try_candidates
 
@@ -51,12 +58,14 @@ def run(options: argparse.Namespace) -> int:
     if options.size < 1:
         raise ConfigError(f"--size must be at least 1 pixel; found {options.size!r}: set it, e.g. to 224")
     out = console()
+    device = choose_device(options.device)
     files = [read_published(path, options.model) for path in options.files]
     original = read_published(options.original, options.model) if options.original else None
     index = _index(options.images, options.limit)
     good = True
     for published in files:
-        measured = try_candidates(published, index, Trials(options.size))
+        with _partial() as partial:
+            measured = try_candidates(published, index, Trials(options.size), partial, device)
         _show(out, published, measured, len(index))
         good = good and measured[0].normalised
         if original is not None:
@@ -64,6 +73,20 @@ def run(options: argparse.Namespace) -> int:
             _show_function(out, original, recovered)
             good = good and recovered.same
     return 0 if good else 1
+
+
+@contextmanager
+def _partial() -> Iterator[Path]:
+    """Where sums are kept: in the project, so that an audit goes on after a kill; outside one, nowhere."""
+    from unitmean.pipeline.config.project import find_root
+
+    try:
+        kept = find_root() / ".partial" / "shards"
+    except ConfigError:
+        with TemporaryDirectory(prefix="unitmean-") as folder:
+            yield Path(folder)
+        return
+    yield kept
 
 
 def _index(path: Path | None, limit: int) -> "Index":

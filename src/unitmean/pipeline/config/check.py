@@ -50,12 +50,13 @@ RANGES = {
     "rescale.max_dead_fraction": FRACTION,
     "rescale.quantile": Range(1e-6, 1),
     "verify.images": COUNT,
+    "verify.measured": COUNT,
     "verify.random": NOT_NEGATIVE,
     "verify.heldout": NOT_NEGATIVE,
     "verify.seed": NOT_NEGATIVE,
     "verify.max_float64_difference": NOT_NEGATIVE,
     "verify.max_float32_ratio": NOT_NEGATIVE,
-    "verify.max_mean_error": NOT_NEGATIVE,
+    "verify.max_mean_ratio": NOT_NEGATIVE,
     "verify.min_top1_agreement": FRACTION,
     "transfer.pixels": Range(32),
     "transfer.steps": COUNT,
@@ -155,6 +156,11 @@ def _check_together(values: Values, where: str) -> None:
         raise ConfigError(
             f"collect.histograms must be true with rescale.statistic=quantile; found False in {where}: "
             "add collect.histograms=true"
+        )
+    if values["collect"]["histograms"] and values["collect"]["precision"] == "float16":
+        raise ConfigError(
+            f"collect.precision must not be float16 with collect.histograms=true; found float16 in {where}: "
+            "histograms can't be multiplied back from its range, measure in float32 or tf32"
         )
     if values["collect"]["histograms"] and values["collect"]["correct"]:
         raise ConfigError(

@@ -87,9 +87,11 @@ class Statistic(Enum):
 
 
 class Precision(Enum):
-    """What convolutions compute in; auto: bfloat16 on a GPU or CPU with instructions for it, else float32."""
+    """What convolutions compute in; auto: float32 on a CPU; on a GPU float16, or tf32 if that overflows."""
 
     float32 = "float32"
+    tf32 = "tf32"
+    float16 = "float16"
     bfloat16 = "bfloat16"
     auto = "auto"
 

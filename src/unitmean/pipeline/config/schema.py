@@ -94,13 +94,13 @@ class Preprocess:
 class Collect:
     """How statistics are collected."""
 
-    batch_size: int = 8
-    shard_size: int = 64  # images whose sums are kept together
-    precision: Precision = Precision.float32
-    control_images: int = 32  # bfloat16: the first images, measured in float32 too, which tells its error
-    correct: bool = False  # bfloat16: multiply each channel by what the control images say
+    batch_size: int | None = None  # null: 256 on a GPU, 8 on a CPU
+    shard_size: int | None = None  # images whose sums are kept together; null: 64, or a batch if that is more
+    precision: Precision = Precision.auto
+    control_images: int = 32  # the first images, measured in float32 too: tells a lesser precision's error
+    correct: bool | None = None  # multiply each channel by what the control images say; null: on a GPU
     histograms: bool = False  # count each channel's activations in 385 buckets, which quantiles need
-    compile: bool = False  # torch.compile, which needs a C++ compiler and a minute
+    compile: bool | None = None  # torch.compile; null: on a GPU, for 54,000 images and more, where it pays
     engine: Engine = Engine.local
     target_standard_error: float | None = None  # relative; stop at the shard that reaches it; null: never
     target_share: float = 0.95  # of the channels ever active that must reach it
@@ -130,11 +130,12 @@ class Verify:
 
     images: int = 4  # index images compared in float64 and float32
     random: int = 1  # random inputs compared likewise
+    measured: int = 64  # images behind the factors on which means are measured again, in whole shards
     heldout: int = 32  # images behind dataset.subset, on which means and choices are measured once more
     seed: int = 0
     max_float64_difference: float = 1e-12  # relative
     max_float32_ratio: float = 3.0  # of float32's own error; two right networks differ by at most 2
-    max_mean_error: float = 1e-3  # of a re-measured channel mean against its target
+    max_mean_ratio: float = 4.0  # of a new channel mean's error to what float32 itself may do to it
     min_top1_agreement: float = 1.0
 
 

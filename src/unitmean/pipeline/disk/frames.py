@@ -1,7 +1,8 @@
 """Tables of a row a channel as Parquet, with provenance: written whole, read only as they were written."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +17,48 @@ METADATA = b"unitmean"
 """The key of a table's provenance, as JSON."""
 
 
+class Table:
+    """A Parquet file that is written frame by frame; `provenance` may be set until the last is written."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._writer: pq.ParquetWriter | None = None
+        self.provenance: Mapping[str, Any] = {}
+
+    def write(self, frame: pd.DataFrame) -> None:
+        """Add rows; they are a row group of their own."""
+        table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
+        self._writer = self._writer or pq.ParquetWriter(self._path, table.schema)
+        self._writer.write_table(table)
+
+    def close(self) -> None:
+        """Write the provenance, as JSON, and the file's end."""
+        if self._writer is not None:
+            text = json.dumps(dict(self.provenance), sort_keys=True, allow_nan=False)
+            self._writer.add_key_value_metadata({METADATA.decode(): text})
+            self._writer.close()
+
+
+@contextmanager
+def writing_table(path: Path) -> Iterator[Table]:
+    """A table that appears at `path` when it is whole; equal frames give equal bytes."""
+    with writing(path) as temporary, closing(Table(temporary)) as table:
+        yield table
+
+
 def write_parquet(path: Path, frames: Iterable[pd.DataFrame], metadata: Mapping[str, Any]) -> None:
-    """Write frames one after another as one table with JSON provenance; equal frames give equal bytes."""
-    writer: pq.ParquetWriter | None = None
-    with writing(path) as temporary:
-        try:
-            for frame in frames:
-                table = pa.Table.from_pandas(frame, preserve_index=False)
-                text = json.dumps(dict(metadata), sort_keys=True, allow_nan=False)
-                table = table.replace_schema_metadata({METADATA: text})
-                writer = writer or pq.ParquetWriter(temporary, table.schema)
-                writer.write_table(table)
-        finally:
-            if writer is not None:
-                writer.close()
+    """Write frames one after another as one table with JSON provenance."""
+    with writing_table(path) as table:
+        table.provenance = metadata
+        for frame in frames:
+            table.write(frame)
+
+
+def row_groups(path: Path, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
+    """These columns of one group of rows after another, as they were written."""
+    with refusing(lambda error: _unusable(path, columns, (), str(error))), pq.ParquetFile(path) as file:
+        for group in range(file.num_row_groups):
+            yield file.read_row_group(group, columns=list(columns)).to_pandas()
 
 
 def read_parquet(

@@ -10,8 +10,7 @@ import torch
 
 from unitmean.errors import ConfigError, UnitmeanError
 from unitmean.pipeline.index.index import Index
-from unitmean.pipeline.measure.measurement import Advance, Measurement
-from unitmean.pipeline.measure.shards import Sums
+from unitmean.pipeline.measure.measurement import Advance, Measurement, Sums
 
 # How often an actor is started again, and a shard measured again, after a worker has died.
 RETRIES = 5

@@ -1,6 +1,7 @@
 """Statistics of an index as far as they are needed, and the error that a fast precision makes."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,33 +12,17 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from unitmean.pipeline.index.index import Index
-from unitmean.pipeline.measure.measurement import Measurement
-from unitmean.pipeline.measure.shards import Engine, Sums, add, local, measure, shards
-from unitmean.statistics.accuracy import Accuracy, accuracy
+from unitmean.pipeline.measure.measurement import Measurement, Sums
+from unitmean.pipeline.measure.shards import Engine, Target, local, measure, shards
+from unitmean.statistics.accuracy import Accuracy
 from unitmean.statistics.control import Control, trust
 
 
 @dataclass(frozen=True)
-class Target:
-    """Stop at the first shard at which `share` of the channels have at most this relative standard error.
-
-    Not before `min_images`: a standard error of n images is itself uncertain by 1/sqrt(2n - 2), 13% of 32.
-    """
-
-    standard_error: float | None = None
-    share: float = 0.95
-    min_images: int = 32
-
-    def reached(self, found: Accuracy) -> bool:
-        return found.share is not None and found.share >= self.share and found.images >= self.min_images
-
-
-@dataclass(frozen=True)
 class Collection:
-    """The sums of the first images of an index, the shards they were added from, and how they converged."""
+    """The sums of the first images of an index, how many images each shard held, and how they converged."""
 
     index: Index
-    shards: tuple[Index, ...]
     sums: Sums
     convergence: tuple[Accuracy, ...]
 
@@ -53,42 +38,78 @@ def collect(
     partial: Path,
     target: Target | None = None,
     engine: Engine = local,
+    keep: Callable[[Sums], object] = lambda _: None,
 ) -> Collection:
-    """Measure shard after shard until the target is reached or the index ends.
+    """Measure shard after shard until the target is reached or the index ends; `keep` is given each's sums.
 
     Where it stops depends on the shards' sums alone, not on which of them were kept from earlier runs.
     """
-    target = target or Target()
-    parts = shards(index, shard_size)
-    sums: Sums = {}
     convergence: list[Accuracy] = []
-    found = measure(measurement, parts, partial, engine)
-    for shard in found:
-        sums = add(sums, shard) if sums else shard
-        convergence.append(accuracy(sums.values(), target.standard_error, target.share))
-        if target.reached(convergence[-1]):
-            break
-    found.close()
-    used = parts[: len(convergence)]
-    return Collection(index.head(sum(map(len, used))), tuple(used), sums, tuple(convergence))
+    sums: Sums = {}
+    with closing(measure(measurement, shards(index, shard_size), partial, engine, target)) as found:
+        for shard in found:
+            keep(shard.sums)
+            convergence.append(shard.accuracy)
+            sums = shard.so_far
+    return Collection(index.head(convergence[-1].images), sums, tuple(convergence))
 
 
 def control(
-    measurement: Measurement, images: Index, partial: Path, engine: Engine = local
+    precise: Measurement, fast: Measurement, images: Index, partial: Path, engine: Engine = local
 ) -> list[dict[str, Control]]:
-    """Each half of the images in float32 and in the measurement's precision, by site."""
+    """Each half of the images measured precisely and fast, by site."""
     halves = shards(images, -(-len(images) // 2))
-    precise = measure(measurement.with_precision("float32"), halves, partial, engine)
-    fast = measure(measurement, halves, partial, engine)
-    return [
-        {site: Control(a[site], b[site]) for site in a}
-        for a, b in zip(list(precise), list(fast), strict=True)
+    found = [
+        [shard.sums for shard in measure(one, halves, partial, engine, what="measuring control images")]
+        for one in (precise, fast)
     ]
+    return [{site: Control(a[site], b[site]) for site in a} for a, b in zip(*found, strict=True)]
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What the control images say: in words for the provenance and, by site, what means are multiplied by
+    (None: nothing) and the relative errors that a fast precision made (None: float32)."""
+
+    report: Mapping[str, Any] | None = None
+    correction: Mapping[str, Float64[Tensor, " _"]] | None = None
+    errors: Mapping[str, Float64[Tensor, " _"]] | None = None
+
+    def mended(self, sums: Sums) -> Sums:
+        """The sums, corrected where there is a correction."""
+        if self.correction is None:
+            return sums
+        return {site: moments.scaled(self.correction[site]) for site, moments in sums.items()}
+
+
+def check(
+    precise: Measurement,
+    fast: Measurement,
+    images: Index,
+    partial: Path,
+    engine: Engine = local,
+    correct: bool = False,
+) -> Checked:
+    """The control of a fast measurement and, if asked for, its correction."""
+    halves = control(precise, fast, images, partial, engine)
+    report = dict(error_report(halves)) | {"corrected": correct}
+    return Checked(report, ratios(halves) if correct else None, errors(halves))
 
 
 def ratios(halves: list[dict[str, Control]]) -> dict[str, Float64[Tensor, " _"]]:
     """What a fast mean is to be multiplied by, by site: less than was found, by as much as may be chance."""
     return {site: _whole(halves, site).ratio ** _trust(halves, site) for site in halves[0]}
+
+
+def errors(halves: list[dict[str, Control]]) -> dict[str, Float64[Tensor, " _"]]:
+    """By site, each channel's relative error in the fast precision; the site's worst where it isn't known."""
+    found = {}
+    for site in halves[0]:
+        both = _whole(halves, site)
+        known = (both.ratio - 1).abs()
+        worst = known[both.known].max() if both.known.any() else torch.tensor(1.0)
+        found[site] = torch.where(both.known, known, worst.double())
+    return found
 
 
 def error_report(halves: list[dict[str, Control]]) -> Mapping[str, Any]:

@@ -2,27 +2,31 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from copy import deepcopy
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import numpy
 import PIL
 import torch
 import torchvision
+from jaxtyping import Float64, UInt8
 from torch import Tensor, nn
 
-from unitmean.device import DTYPES, full_float32
-from unitmean.graph.observe import Observer, reduce_at, without_gradient
+from unitmean.device import DTYPES, arithmetic
+from unitmean.errors import DataError
+from unitmean.graph.observe import OUTPUT, Observer, reduce_at, without_gradient
 from unitmean.graph.plan import Site
 from unitmean.networks.architectures import Network
 from unitmean.pipeline.index.batches import pixel_batches, unit
 from unitmean.pipeline.index.index import Index
 from unitmean.pipeline.index.preprocess import Preprocessing
 from unitmean.pipeline.measure.source_code import code_hash
-from unitmean.statistics.moments import Moments, per_image, per_image_at_once, total, with_counts
+from unitmean.statistics.moments import Moments, per_image, per_image_at_once, with_counts
 
 # What decodes, resizes or computes: another version may give other numbers.
 LIBRARIES = (numpy, PIL, torch, torchvision)
@@ -37,10 +41,17 @@ MODULES = (
 Advance = Callable[[int], None]
 """Told how many more images have been measured."""
 
+Sums = dict[str, Moments]
+"""By paper name of the site."""
+
 
 @dataclass(frozen=True)
 class Measurement:
-    """A network, what it is shown and how; `identity` is all else that the sums depend on."""
+    """A network, what it is shown and how; `identity` is all else that the sums depend on.
+
+    `undo`: by site, the powers of two by which the network's channels were divided to bring them into the
+    range of float16; sums are multiplied by them, which changes no bit.
+    """
 
     network: Network
     sites: tuple[Site, ...]
@@ -51,25 +62,85 @@ class Measurement:
     device: str = "cpu"
     compile: bool = False
     histograms: bool = False
+    decoder: str = "cpu"
+    undo: Mapping[str, Float64[Tensor, " _"]] = field(default_factory=dict)
 
     def key(self, images: Index) -> str:
         """A name for these images' sums that changes with whatever might change them."""
         parts = self._parts | {"images": [row.sha256 for row in images.rows]}
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
-    def of(self, images: Index, advance: Advance) -> dict[str, Moments]:
-        """The moments of these images, by paper name of the site."""
-        sums: dict[str, list[Moments]] = {site.name: [] for site in self.sites}
-        with full_float32():
-            for pixels in pixel_batches(images, self.preprocessing, self.batch_size):
-                for name, statistics in self._observer(self._shown(pixels)).items():
-                    sums[name].append(Moments.of(statistics[:, : len(pixels)]))
-                advance(len(pixels))
-        return {self.network.layer(name): total(parts).to("cpu") for name, parts in sums.items()}
+    def of(self, images: Index, advance: Advance = lambda _: None) -> Sums:
+        """The moments of these images."""
+        return next(self.each([images], advance))
+
+    def each(self, shards: Iterable[Index], advance: Advance = lambda _: None) -> Generator[Sums, None, None]:
+        """The moments of one shard after another; images are decoded ahead, across the shards' ends."""
+        shards = list(shards)
+        with closing(self._batches(shards)) as batches:
+            for shard in shards:
+                yield self._sum(batches, len(shard), advance)
+
+    def over(self, batches: Iterable[UInt8[Tensor, "_ 3 h w"]]) -> Sums:
+        """The moments of images that are decoded already."""
+        batches = list(batches)
+        return self._sum(iter(batches), sum(map(len, batches)), lambda _: None)
+
+    def seen(self, pixels: UInt8[Tensor, "n 3 h w"]) -> tuple[Sums, Tensor | None]:
+        """A batch's moments and, of a network that isn't cut short, its output."""
+        with arithmetic(self.precision):
+            found = self._observing_output(self._shown(pixels))
+            output = found.pop(OUTPUT, None)
+            sums = self._named(self._together(found, len(pixels))) if self.sites else {}
+        return sums, None if output is None else output[: len(pixels)].float().cpu()
 
     def with_precision(self, precision: str) -> "Measurement":
         """The same in another precision."""
         return replace(self, precision=precision)
+
+    def _batches(self, shards: Sequence[Index]) -> Generator[UInt8[Tensor, "n 3 h w"], None, None]:
+        """No batch holds images of two shards."""
+        whole = all(len(shard) % self.batch_size == 0 for shard in shards[:-1])
+        if whole and len({shard.root for shard in shards}) == 1:
+            rows = tuple(chain.from_iterable(shard.rows for shard in shards))
+            shards = [replace(shards[0], rows=rows)]
+        for shard in shards:
+            batches = pixel_batches(
+                shard, self.preprocessing, self.batch_size, device=self.device, decoder=self.decoder
+            )
+            with closing(batches):
+                yield from batches
+
+    def _sum(self, batches: Iterator[Tensor], images: int, advance: Advance) -> Sums:
+        """The moments of the next so many images. They stay on the device until all of them are added."""
+        running: Moments | None = None
+        while images:
+            pixels = next(batches)
+            with arithmetic(self.precision):
+                found = self._together(self._observing(self._shown(pixels)), len(pixels))
+            running = found if running is None else running + found
+            images -= len(pixels)
+            advance(len(pixels))
+        assert running is not None  # a shard holds images
+        return self._named(running)
+
+    def _together(self, statistics: Mapping[str, Tensor], images: int) -> Moments:
+        """All sites' channels side by side: one small tensor a batch, and nothing that waits for a GPU."""
+        side_by_side = torch.cat([statistics[site.name] for site in self.sites], dim=-1)
+        return Moments.of(side_by_side[:, :images])
+
+    def _named(self, moments: Moments) -> Sums:
+        moments = moments.to("cpu")
+        if self.precision == "float16" and not bool(moments.square.isfinite().all()):
+            raise DataError(
+                "activations must stay below 65,504 in float16; found larger ones: use "
+                "collect.precision=bfloat16, or tf32 on a GPU"
+            )
+        parts = moments.split([site.channels for site in self.sites])
+        return {
+            self.network.layer(site.name): part.scaled(self.undo[site.name]) if self.undo else part
+            for site, part in zip(self.sites, parts, strict=True)
+        }
 
     def _shown(self, pixels: Tensor) -> Tensor:
         """What the network eats, in the fastest layout for convolutions on every device tried."""
@@ -77,13 +148,18 @@ class Measurement:
             # Filled up: another size would be compiled anew, and perhaps to other bits.
             filling = pixels[-1:].expand(self.batch_size - len(pixels), -1, -1, -1)
             pixels = torch.cat((pixels, filling))
-        if self.device == "cuda":
-            pixels = pixels.pin_memory()
-        x = self.network.input.apply(unit(pixels.to(self.device, non_blocking=True)))
+        x = self.network.input.apply(unit(pixels.to(self.device)))
         return x.to(DTYPES[self.precision]).contiguous(memory_format=torch.channels_last)
 
     @cached_property
-    def _observer(self) -> Observer:
+    def _observing(self) -> Observer:
+        return self._observe(output=False)
+
+    @cached_property
+    def _observing_output(self) -> Observer:
+        return self._observe(output=not self.network.truncated)
+
+    def _observe(self, *, output: bool) -> Observer:
         size = self.preprocessing.output_size
         dtype = DTYPES[self.precision]
         example = torch.zeros(1, 3, size, size, dtype=dtype, device=self.device)
@@ -92,7 +168,9 @@ class Measurement:
         at_once = self.compile or self.device == "cuda"
         plain = per_image_at_once if at_once else per_image
         reduction = with_counts(plain) if self.histograms else plain
-        return without_gradient(reduce_at(module, example, self.sites, reduction, compile=self.compile))
+        return without_gradient(
+            reduce_at(module, example, self.sites, reduction, compile=self.compile, output=output)
+        )
 
     @cached_property
     def _parts(self) -> dict[str, Any]:
@@ -104,8 +182,10 @@ class Measurement:
             "batch_size": self.batch_size,
             "precision": self.precision,
             "device": self.device,
+            "decoder": self.decoder,
             "compile": self.compile,
             "histograms": self.histograms,
+            "undo": {site: factors.tolist() for site, factors in self.undo.items()},
             "libraries": {library.__name__: library.__version__ for library in LIBRARIES},
             # Other instructions or another number of threads add in another order.
             "cpu": [torch.backends.cpu.get_cpu_capability(), torch.get_num_threads()],
@@ -117,3 +197,4 @@ def _converted(network: Network, dtype: torch.dtype, device: str) -> nn.Module:
     same = dtype == torch.float32 and device == "cpu"
     module: nn.Module = network.module if same else deepcopy(network.module)
     return module.to(device, dtype).to(memory_format=torch.channels_last)
+

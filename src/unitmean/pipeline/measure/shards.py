@@ -1,30 +1,49 @@
 """The moments of an index, shard by shard: what is measured stays measured when a run is killed."""
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from unitmean.disk.progress import Bar
 from unitmean.errors import ConfigError
 from unitmean.pipeline.disk.frames import read_parquet, write_parquet
 from unitmean.pipeline.index.index import Index
-from unitmean.pipeline.measure.measurement import Advance, Measurement
+from unitmean.pipeline.measure.measurement import Advance, Measurement, Sums
 from unitmean.pipeline.measure.tables import SUMS, from_frame, to_frame
-from unitmean.statistics.accuracy import accuracy
-from unitmean.statistics.moments import Moments, total
-
-Sums = dict[str, Moments]
-"""By paper name of the site."""
+from unitmean.statistics.accuracy import Accuracy, accuracy
 
 Engine = Callable[[Measurement, Iterable[Index], Advance], Generator[Sums, None, None]]
-"""The moments of shards, in their order."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """Stop at the first shard at which `share` of the channels have at most this relative standard error.
+
+    Not before `min_images`: a standard error of n images is itself uncertain by 1/sqrt(2n - 2), 13% of 32.
+    """
+
+    standard_error: float | None = None
+    share: float = 0.95
+    min_images: int = 32
+
+    def reached(self, found: Accuracy) -> bool:
+        return found.share is not None and found.share >= self.share and found.images >= self.min_images
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One shard's images and sums, the sums of it and all before it, and how well these know the means."""
+
+    images: Index
+    sums: Sums
+    so_far: Sums
+    accuracy: Accuracy
 
 
 def local(measurement: Measurement, shards: Iterable[Index], advance: Advance) -> Generator[Sums, None, None]:
     """One shard after another, in this process."""
-    for shard in shards:
-        yield measurement.of(shard, advance)
+    return measurement.each(shards, advance)
 
 
 def shards(index: Index, size: int) -> list[Index]:
@@ -35,42 +54,54 @@ def shards(index: Index, size: int) -> list[Index]:
 
 
 def measure(
-    measurement: Measurement, parts: Iterable[Index], partial: Path, engine: Engine = local
-) -> Generator[Sums, None, None]:
-    """The moments of each shard, in order; kept under `partial` and found there again.
+    measurement: Measurement,
+    parts: Iterable[Index],
+    partial: Path,
+    engine: Engine = local,
+    target: Target | None = None,
+    what: str = "measuring",
+) -> Generator[Shard, None, None]:
+    """Measure one shard after another, until the target is reached; kept under `partial` and found there.
 
     Measures no more than the engine runs ahead of the consumer.
     """
+    target = target or Target()
     paths = [(partial / f"{measurement.key(part)}.parquet", part) for part in parts]
     # Equal shards, of equal images, are measured once.
     missing = {path: part for path, part in paths if not path.exists()}
     kept = sum(len(part) for path, part in paths if path not in missing)
     left = sum(map(len, missing.values()))
-    what = f"measuring ({kept} kept)" if kept else "measuring"
-    running: Sums = {}
+    so_far: Sums = {}
     with (
-        Bar(what, left, "images") as bar,
+        Bar(f"{what} ({kept} kept)" if kept else what, left, "images") as bar,
         closing(engine(measurement, list(missing.values()), bar.advance)) as found,
     ):
-        for path, _ in paths:
-            if missing.pop(path, None) is not None:
-                write_parquet(path, [to_frame(next(found))], {})
-            sums = read_sums(path)
-            running = add(running, sums) if running else sums
-            bar.note(_words(running))
-            yield sums
+        for path, part in paths:
+            if missing.pop(path, None) is None:
+                sums = read_sums(path)
+            else:
+                sums = next(found)
+                write_parquet(path, [to_frame(sums)], {})
+            so_far = {site: so_far[site] + sums[site] for site in sums} if so_far else sums
+            known = accuracy(so_far.values(), target.standard_error, target.share)
+            bar.note(f"standard error {known.median:.1%} (median), {known.worst:.0%} (worst)")
+            yield Shard(part, sums, so_far, known)
+            if target.reached(known):
+                return
+
+
+def whole(
+    measurement: Measurement,
+    parts: Sequence[Index],
+    partial: Path,
+    engine: Engine = local,
+    what: str = "measuring",
+) -> Sums:
+    """The sums over all shards."""
+    *_, last = measure(measurement, parts, partial, engine, what=what)
+    return last.so_far
 
 
 def read_sums(path: Path) -> Sums:
     """The moments of one shard."""
     return from_frame(read_parquet(path, numbers=("images", *SUMS))[0])
-
-
-def add(a: Sums, b: Sums) -> Sums:
-    """The sums over the images of both."""
-    return {site: total([a[site], b[site]]) for site in a}
-
-
-def _words(sums: Sums) -> str:
-    now = accuracy(sums.values(), None, 0.95)
-    return f"standard error {now.median:.1%} (median), {now.worst:.0%} (worst)"

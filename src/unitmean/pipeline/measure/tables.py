@@ -55,8 +55,16 @@ def _counts(moments: Moments) -> dict[str, list[Any]]:
     return {"histogram": list(counts)} if counts.size else {}
 
 
-def summary(moments: Mapping[str, Moments]) -> pd.DataFrame:
-    """The statistics that people read, a row a site and channel; histogram as in `to_frame`."""
+def summary(
+    moments: Mapping[str, Moments],
+    correction: Mapping[str, Float64[Tensor, " _"]] | None = None,
+    error: Mapping[str, Float64[Tensor, " _"]] | None = None,
+) -> pd.DataFrame:
+    """The statistics that people read, a row a site and channel; histogram as in `to_frame`.
+
+    correction: what the measured means were multiplied by, else one. error: the relative error of the means
+    as measured that is due to their precision, where it isn't float32's.
+    """
     return pd.concat(
         [
             pd.DataFrame(
@@ -69,6 +77,8 @@ def summary(moments: Mapping[str, Moments]) -> pd.DataFrame:
                     "std": m.deviation().numpy(),
                     "max": m.maximum.numpy(),
                     "active_fraction": m.active_fraction().numpy(),
+                    "correction": 1.0 if correction is None else correction[site].numpy(),
+                    "precision_error": 0.0 if error is None else error[site].numpy(),
                 }
                 | _counts(m)
             )

@@ -1,36 +1,42 @@
 """The four ways of a proof, one after the other."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from unitmean.device import arithmetic
 from unitmean.graph.observe import OUTPUT
 from unitmean.graph.plan import Plan
 from unitmean.layouts.networks import Stored
+from unitmean.pipeline.measure.measurement import Measurement, Sums
 from unitmean.pipeline.proof.compared import Pair, Tolerances, failures
-from unitmean.pipeline.proof.remeasure import HeldOut, again, held_out, mean_table
+from unitmean.pipeline.proof.founded import Tables, unfounded
+from unitmean.pipeline.proof.remeasure import HeldOut, held_out, mean_table, tolerated
 from unitmean.pipeline.rescale.factors import from_frame
 from unitmean.proof.algebra import Discrepancy, discrepancies
 from unitmean.proof.behaviour import Behaviour
 from unitmean.proof.invariance import Comparison
 from unitmean.proof.probes import other_size, probes
 
-Images = Iterable[Float[Tensor, "_ 3 h w"]]
-
 
 @dataclass(frozen=True)
 class Shown:
-    """What both networks are shown, RGB in [0, 1]: images one by one, so many random inputs, the batches
-    that the factors come from, others with their labels, and the classes of so many labels (or None)."""
+    """What both networks are shown, and what was measured of it.
 
-    images: Images
+    images: RGB in [0, 1], one by one. random: so many random inputs. first: the sums over the first images
+    behind the factors, as collected. again: those of the rescaled network over the same images. held_out:
+    other images, as bytes, with their labels. numbering: the classes of so many labels (or None).
+    """
+
+    images: Sequence[Float[Tensor, "1 3 h w"]]
     random: int
-    measured: Images
-    held_out: Iterable[tuple[Float[Tensor, "_ 3 h w"], Sequence[str | None]]]
+    first: Sums
+    again: Sums
+    held_out: Iterable[tuple[UInt8[Tensor, "_ 3 h w"], Sequence[str | None]]]
     numbering: Callable[[int], Mapping[str, int] | None]
 
 
@@ -51,26 +57,34 @@ def prove(
     original: Stored,
     rescaled: Stored,
     plan: Plan,
-    table: pd.DataFrame,
+    tables: Tables,
     shown: Shown,
-    size: int,
+    measurement: Measurement,
     seed: int,
     tolerances: Tolerances,
 ) -> Proof:
-    """Algebra, numerics, statistics, behaviour; `table` is factors.parquet, `size` the images' in pixels."""
-    factors = from_frame(original.network, plan, table)
+    """Algebra, numerics, statistics, behaviour; `measurement` is the one that `again` was made by."""
+    factors = from_frame(original.network, plan, tables.factors)
+    rounding = rescaled.metadata["rescale"]["rounding"]
     wrong = discrepancies(plan, factors, original.state, rescaled.state)
-    comparisons = _compare(Pair(original, rescaled, plan, factors), original, shown, size, seed)
-    measured = again(rescaled.network, plan, shown.measured, size)
+    size = measurement.preprocessing.output_size
+    with arithmetic():
+        pair = Pair(original, rescaled, plan, factors, measurement.device)
+        comparisons = _compare(pair, original, shown, size, seed)
+        errors = pair.rounding((original.network.input.apply(x) for x in shown.images), size)
     noise = 2 * comparisons["image"].deviations[OUTPUT].float32_error  # either network's
-    held = held_out(original.network, rescaled.network, plan, shown.held_out, shown.numbering, size, noise)
+    before = replace(measurement, network=original.network)
+    held = held_out(before, measurement, shown.held_out, shown.numbering, noise)
     behaviour = comparisons["image"].behaviour
     if behaviour is not None and held.behaviour is not None:
         behaviour += held.behaviour
-    means = mean_table(table, measured, held.means)
-    rounding = rescaled.metadata["rescale"]["rounding"]
+    means = mean_table(tables.factors, tables.statistics, shown.first, shown.again, held.sums)
+    ratio = tolerances.max_mean_ratio
+    allowed = tolerated(means, tables.statistics, shown.first, errors, original.network, plan, ratio)
+    means = means.assign(allowed=allowed)
     failed = list(failures(wrong, comparisons, behaviour, means, original.network, tolerances, rounding))
-    images = next(iter(measured.values())).images if measured else 0
+    failed += unfounded(original.network, plan, tables, rescaled.metadata["rescale"])
+    images = next(iter(shown.again.values())).images if shown.again else 0
     return Proof(wrong, comparisons, held, behaviour, means, images, failed)
 
 

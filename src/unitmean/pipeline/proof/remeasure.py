@@ -1,101 +1,120 @@
-"""The rescaled network measured again: on the images its means come from, and on images held out."""
+"""The rescaled network measured again: on images behind its factors, and on images held out."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float
+from jaxtyping import UInt8
 from torch import Tensor
 
 from unitmean.graph.observe import OUTPUT
 from unitmean.graph.plan import Plan
 from unitmean.networks.architectures import Network
+from unitmean.pipeline.measure.measurement import Measurement, Sums
 from unitmean.proof.behaviour import Behaviour, together
-from unitmean.statistics.mean import Means, mean_observer, measure_means
+from unitmean.proof.rounding import Rounding
+from unitmean.statistics.moments import Moments
 
 LIVE = ("normalised", "tied")
-Batches = Iterable[Float[Tensor, "_ 3 _ _"]]
-
-
-def again(rescaled: Network, plan: Plan, batches: Batches, size: int) -> dict[str, Means]:
-    """The sums by the layers' names, on the images that the factors come from."""
-    module, shown = _channels_last(rescaled, batches)
-    found = measure_means(module, torch.zeros(1, 3, size, size), plan.sites, shown)
-    return {rescaled.layer(site): means for site, means in found.items()}
+# A mean is itself rounded, and sums of positions are added up in float32.
+FLOOR = 1e-6
 
 
 @dataclass(frozen=True)
 class HeldOut:
     """On images behind no factor: the sums by layer, and how both networks choose, if they classify."""
 
-    means: Mapping[str, Means]
+    sums: Sums
     behaviour: Behaviour | None
 
 
 def held_out(
-    original: Network,
-    rescaled: Network,
-    plan: Plan,
-    batches: Iterable[tuple[Float[Tensor, "_ 3 _ _"], Sequence[str | None]]],
+    original: Measurement,
+    rescaled: Measurement,
+    batches: Iterable[tuple[UInt8[Tensor, "_ 3 _ _"], Sequence[str | None]]],
     numbering: Callable[[int], Mapping[str, int] | None],
-    size: int,
     noise: float,
 ) -> HeldOut:
     """Both networks on batches with the images' labels; `noise` as in `Behaviour`.
 
     `numbering` maps labels to so many classes as the networks have, or returns None.
     """
-    example = torch.zeros(1, 3, size, size)
-    new, _ = _channels_last(rescaled, ())
-    old, _ = _channels_last(original, ())
-    classifies = not rescaled.truncated
-    after = mean_observer(new, example, plan.sites, output=classifies)
-    before = mean_observer(old, example, (), output=True) if classifies else None
-    sums: dict[str, Means] = {}
+    chooser = replace(original, sites=())
+    sums: Sums = {}
     choices = []
-    for x, labels in batches:
-        x = original.input.apply(x).contiguous(memory_format=torch.channels_last)
-        found = after(x)
-        logits = found.pop(OUTPUT, None)
-        for site, means in found.items():
-            layer, batch = rescaled.layer(site), Means.of(means)
-            sums[layer] = sums[layer] + batch if layer in sums else batch
-        if before is not None and logits is not None and logits.ndim == 2:
+    for pixels, labels in batches:
+        found, logits = rescaled.seen(pixels)
+        sums = {site: sums[site] + found[site] for site in found} if sums else found
+        if logits is not None and logits.ndim == 2:
             classes = numbering(logits.shape[1])
             known = None if classes is None else torch.tensor([classes[str(label)] for label in labels])
-            choices.append(Behaviour.of(before(x)[OUTPUT], logits, known, noise))
+            _, before = chooser.seen(pixels)
+            assert before is not None  # the same network with other weights
+            choices.append(Behaviour.of(before, logits, known, noise))
     return HeldOut(sums, together(choices))
 
 
 def mean_table(
-    factors: pd.DataFrame, measured: Mapping[str, Means], held: Mapping[str, Means]
+    factors: pd.DataFrame, statistics: pd.DataFrame, first: Sums, again: Sums, held: Sums
 ) -> pd.DataFrame:
-    """factors.parquet with each channel's means measured again, and what they must be.
+    """factors.parquet with what its images' means are now, and what they must be.
 
-    Columns site, channel, status, mean_before, factor, target (the old mean over the factor), mean_after,
-    error_after (its standard error), mean_heldout, error_heldout, and z: the held-out mean's distance from
-    the one on the same images, in standard errors of their difference; empty where nothing was held out.
+    first, again: the sums of the first images under the original network, as collected, and under the
+    rescaled one. Columns: site, channel, status, mean_before, factor; target, the old mean over the factor;
+    mean_after, the old mean times what `again` is of `first`; error_after, its standard error; mean_heldout,
+    error_heldout, and z, the distance of mean_heldout from mean_after in standard errors of their difference.
+    The last three are empty where nothing was held out.
     """
     rows = factors[factors["site"] != OUTPUT].drop(columns="reason").rename(columns={"mean": "mean_before"})
+    before, after = _column(rows, first, Moments.expectation), _column(rows, again, Moments.expectation)
+    # A channel that is active on none of these images must not be so now.
+    ratio = (after / before).where(before > 0, after.where(after > 0, 1 / rows["factor"]))
     table = rows.assign(
-        mean_after=_column(rows, measured, "mean"),
         target=rows["mean_before"] / rows["factor"],
-        error_after=_column(rows, measured, "standard_error"),
-        mean_heldout=_column(rows, held, "mean"),
-        error_heldout=_column(rows, held, "standard_error"),
+        mean_after=rows["mean_before"] * ratio,
+        error_after=statistics["standard_error"].to_numpy() / rows["factor"],
+        mean_heldout=_column(rows, held, Moments.expectation),
+        error_heldout=_column(rows, held, Moments.standard_error),
     )
     error = (table["error_after"].pow(2) + table["error_heldout"].pow(2)).pow(0.5)
     return table.assign(z=(table["mean_heldout"] - table["mean_after"]) / error.where(error > 0))
 
 
-def _column(rows: pd.DataFrame, measured: Mapping[str, Means], name: str) -> list[float]:
-    if not measured:
-        return [np.nan] * len(rows)
-    columns = {site: getattr(means, name).tolist() for site, means in measured.items()}
+def tolerated(
+    table: pd.DataFrame,
+    statistics: pd.DataFrame,
+    first: Sums,
+    rounding: Mapping[str, Rounding],
+    network: Network,
+    plan: Plan,
+    ratio: float,
+) -> pd.Series:
+    """The relative error allowed to each channel's new mean.
+
+    It is `ratio` times what float32 does to the rectifier's input, at the worst position seen, at as many
+    positions as are active, and one more; with it the error that the control found of the precision in which
+    the means were collected.
+    """
+    of_layer = {network.layer(site.name): rounding[site.name] for site in plan.sites}
+    parts = []
+    for site, rows in table.groupby("site", sort=False):
+        moments, found = first[str(site)], of_layer[str(site)]
+        active = moments.active_fraction() + 1 / (moments.images * found.positions)
+        absolute = ratio * found.largest * active
+        mean = moments.expectation()
+        parts.append(pd.Series((absolute / mean).numpy(), index=rows.index))
+    float32 = pd.concat(parts).reindex(table.index)
+    return FLOOR + float32 + ratio * pd.Series(statistics["precision_error"].to_numpy(), index=table.index)
+
+
+def _column(rows: pd.DataFrame, sums: Sums, of: Callable[[Moments], Tensor]) -> pd.Series:
+    if not sums:
+        return pd.Series(np.nan, index=rows.index)
+    columns = {site: of(moments).tolist() for site, moments in sums.items()}
     pairs = zip(rows["site"], rows["channel"], strict=True)
-    return [columns[site][channel] for site, channel in pairs]
+    return pd.Series([columns[site][channel] for site, channel in pairs], index=rows.index)
 
 
 def live(means: pd.DataFrame) -> pd.DataFrame:
@@ -103,19 +122,25 @@ def live(means: pd.DataFrame) -> pd.DataFrame:
     return means[means["status"].isin(LIVE)]
 
 
-def largest_error(means: pd.DataFrame) -> float:
-    """The largest relative error of a live channel's mean against its target."""
+def off(means: pd.DataFrame) -> pd.Series:
+    """The relative errors of the live channels' means against their targets."""
     rows = live(means)
-    return float((rows["mean_after"] / rows["target"] - 1).abs().max(skipna=False)) if len(rows) else 0.0
+    return (rows["mean_after"] / rows["target"] - 1).abs()
+
+
+def largest_error(means: pd.DataFrame) -> float:
+    """The largest of them."""
+    errors = off(means)
+    return float(errors.max(skipna=False)) if len(errors) else 0.0
+
+
+def largest_ratio(means: pd.DataFrame) -> float:
+    """The largest of them in units of what is allowed: above 1 a mean is wrong."""
+    ratios = off(means) / live(means)["allowed"]
+    return float(ratios.max(skipna=False)) if len(ratios) else 0.0
 
 
 def within(means: pd.DataFrame, errors: float) -> float | None:
     """The share of live channels whose held-out mean is within so many standard errors; None without any."""
     z = live(means)["z"].dropna()
     return float((z.abs() <= errors).mean()) if len(z) else None
-
-
-def _channels_last(network: Network, batches: Batches) -> tuple[torch.nn.Module, Batches]:
-    module = network.module.to(memory_format=torch.channels_last)
-    shown = (network.input.apply(x).contiguous(memory_format=torch.channels_last) for x in batches)
-    return module, shown

@@ -9,7 +9,7 @@ from unitmean.errors import InvarianceError
 from unitmean.graph.observe import OUTPUT
 from unitmean.pipeline.proof.compared import Tolerances
 from unitmean.pipeline.proof.prove import Proof
-from unitmean.pipeline.proof.remeasure import largest_error, within
+from unitmean.pipeline.proof.remeasure import largest_error, largest_ratio, within
 
 SHOWN = 4  # failures that an error message lists of the numbers, and as many of what they do
 NOTHING = -17.0  # log10 of a difference of zero: below what float64 resolves
@@ -33,9 +33,10 @@ def details(proof: Proof, allowed: Tolerances) -> dict[str, Any]:
         "float32_ratio": _finite(_worst(d.float32_ratio for d in outputs.values())),
         "bit_identical": all(comparison.bit_identical for comparison in comparisons.values()),
         "max_mean_error": _finite(largest_error(means)),
+        "max_mean_ratio": _finite(largest_ratio(means)),
         "images": proof.images,
         "compared_images": comparisons["image"].inputs,
-        "heldout_images": next((m.images for m in proof.held.means.values()), 0),
+        "heldout_images": next((m.images for m in proof.held.sums.values()), 0),
         "heldout_within_2": within(means, 2.0),
         "heldout_within_3": within(means, 3.0),
         "compared_choices": behaviour.images if behaviour else 0,

@@ -97,20 +97,20 @@ def invariance(layers: pd.DataFrame) -> bytes:
 
 
 def convergence(table: pd.DataFrame) -> bytes:
-    """How well the means are known by so many images; `table` is `findings.convergence`'s."""
+    """How well the means are known by so many images; `table` is convergence.csv."""
     with mpl.rc_context(STYLE | {"axes.spines.left": True}):
         figure, axes = _canvas(2.5)
         images = table["images"]
         # A single shard's band has no width, and would not be seen.
         draw, width = (axes.fill_between, 0) if len(table) > 1 else (axes.vlines, 8)
-        draw(images, table["low"], table["high"], color=PALE, lw=width, label="error: 90% of channels")
-        axes.plot(images, table["error"], "o-", color=GREY, lw=2, ms=4, label="error: median")
-        if table["off"].notna().any():
-            axes.plot(images, table["off"], "d", color=ACCENT, ms=6, label="off the final mean")
+        draw(images, table["median"], table["at_share"], color=PALE, lw=width)
+        axes.plot(images, table["worst"], "v:", color=GREY, lw=1, ms=4, label="the worst channel's")
+        axes.plot(images, table["at_share"], "-", color=GREY, lw=1, label="most channels stay below")
+        axes.plot(images, table["median"], "o-", color=ACCENT, lw=2, ms=4, label="median")
         axes.set_xlim(0, 1.05 * images.max())
         axes.set_yscale("log")
         axes.grid(axis="y", color=PALE, lw=0.6)
-        axes.set_ylim(bottom=table["low"].min() / 3)
+        axes.set_ylim(bottom=table["median"].min() / 3)
         _plain_decades(axes)
         axes.set_xlabel("images measured")
         axes.set_ylabel("relative to the mean")

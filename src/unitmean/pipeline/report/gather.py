@@ -49,7 +49,7 @@ class Evidence:
     card: str  # of the exports, Markdown
     skipped: int  # images that could not be decoded
     statistics: pd.DataFrame
-    shards: pd.DataFrame
+    convergence: pd.DataFrame
     factors: pd.DataFrame
     inputs: pd.DataFrame
     layers: pd.DataFrame

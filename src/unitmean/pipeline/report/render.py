@@ -30,7 +30,7 @@ def _context(evidence: Evidence) -> dict[str, Any]:
     transfer = evidence.transfer
     drawn = {
         "means": figures.means(evidence.means),
-        "convergence": figures.convergence(findings.convergence(evidence)),
+        "convergence": figures.convergence(evidence.convergence),
         "invariance": figures.invariance(evidence.layers),
     }
     if transfer is not None:

@@ -17,16 +17,19 @@ def audit_weights(run: Run) -> str:
         write_json(run.out("audit.json"), {})
         return "not asked for; audit=true tries how the weights may have been normalised"
     # torch takes seconds to import, which a run without an audit shouldn't.
+    from unitmean.device import choose_device
     from unitmean.pipeline.audit.candidates import Trials
     from unitmean.pipeline.audit.measured import candidate_table, figures
     from unitmean.pipeline.audit.published import read_fetched, try_candidates
+    from unitmean.pipeline.config.project import find_root
     from unitmean.pipeline.index.index import load_index
 
     published = read_fetched(run.dep("weights.safetensors"), run.params.model.name)
     every = load_index(run.dep("images") / "index.parquet")
     index = every.head(min(settings.images, len(every)))
     trials = Trials(settings.pixels, settings.resizes, settings.paddings, settings.poolings)
-    measured = try_candidates(published, index, trials)
+    partial = find_root() / ".partial" / "shards"
+    measured = try_candidates(published, index, trials, partial, choose_device(run.params.runtime.device))
     best = measured[0]
     write_text(
         run.out("audit_candidates.csv"), candidate_table(measured).to_csv(index=False, float_format="%.6g")

@@ -23,7 +23,6 @@ def report(run: Run) -> str:
     """Gather what the other stages wrote and render it; of a proof that failed, what there is."""
     factors, provenance = read_parquet(run.dep("factors.parquet"), ("mean", "factor"), ("site", "status"))
     statistics, _ = read_parquet(run.dep("statistics.parquet"), ())
-    shards, _ = read_parquet(run.dep("shards.parquet"), ("shard", "images", "mean", "mean_square"))
     proof = read_json(run.dep("proof.json"))
     evidence = Evidence(
         model=run.params.model,
@@ -39,7 +38,7 @@ def report(run: Run) -> str:
         card=read_text(run.dep("exports") / "README.md"),
         skipped=len(read_csv(run.dep("images") / "skipped.csv")),
         statistics=statistics,
-        shards=shards,
+        convergence=read_csv(run.dep("convergence.csv")),
         factors=factors,
         inputs=read_csv(run.dep("inputs.csv")),
         layers=read_csv(run.dep("layers.csv")),

@@ -2,23 +2,31 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from math import ceil
 
 import torch
 from torch import Tensor
 
+from unitmean.device import choose_device
 from unitmean.disk.atomic import write_json, write_text
+from unitmean.disk.digest import sha256
 from unitmean.disk.progress import watched
 from unitmean.graph.analysis import analyse
-from unitmean.layouts.networks import read_network
+from unitmean.graph.plan import Plan
+from unitmean.layouts.networks import Stored, read_network
+from unitmean.pipeline.config.project import find_root
 from unitmean.pipeline.disk.frames import read_parquet
-from unitmean.pipeline.index.batches import batches
+from unitmean.pipeline.index.batches import batches, pixel_batches
 from unitmean.pipeline.index.index import Index, load_index
 from unitmean.pipeline.index.labels import classes
 from unitmean.pipeline.index.preprocess import Preprocessing
+from unitmean.pipeline.measure.automatic import batch_size
+from unitmean.pipeline.measure.measurement import Measurement
+from unitmean.pipeline.measure.shards import shards, whole
 from unitmean.pipeline.proof.compared import Tolerances, layer_table, worst_by_layer
+from unitmean.pipeline.proof.founded import Tables, first_shards, means_of_all
 from unitmean.pipeline.proof.prove import Shown, prove
 from unitmean.pipeline.proof.verdict import details, metrics, refusal
+from unitmean.pipeline.rescale.statistics import COLUMNS
 from unitmean.pipeline.stages.entry import Run, stage
 
 
@@ -31,15 +39,16 @@ def verify_invariance(run: Run) -> str:
     size = Preprocessing(**run.params.preprocess).output_size
     outputs = rescaled.metadata["rescale"]["outputs"]
     plan = analyse(original.network.module, torch.zeros(1, 3, size, size), outputs=outputs)
-    table, _ = read_parquet(run.dep("factors.parquet"), ("mean", "factor"), ("site", "status"))
+    tables = _tables(run)
     allowed = Tolerances(
         settings.max_float64_difference,
         settings.max_float32_ratio,
-        settings.max_mean_error,
+        settings.max_mean_ratio,
         settings.min_top1_agreement,
     )
-    shown = _shown(run, rescaled.metadata["statistics"]["images"])
-    proof = prove(original, rescaled, plan, table, shown, size, settings.seed, allowed)
+    measurement = _measurement(run, rescaled, plan)
+    shown = _shown(run, rescaled.metadata["statistics"], measurement)
+    proof = prove(original, rescaled, plan, tables, shown, measurement, settings.seed, allowed)
 
     inputs = layer_table(proof.comparisons, original.network)
     write_text(run.out("inputs.csv"), inputs.to_csv(index=False, float_format="%.6g"))
@@ -52,7 +61,7 @@ def verify_invariance(run: Run) -> str:
         raise refusal(proof.failures)
     said = (
         f"output within {found['float64_difference']:.1e} in float64, "
-        f"means within {found['max_mean_error']:.1e}"
+        f"means within {found['max_mean_error']:.1e} on {found['images']:,} images measured again"
     )
     if not found["labelled"]:
         return said
@@ -60,32 +69,56 @@ def verify_invariance(run: Run) -> str:
     return f"{said}, {accuracy} over {found['labelled']} images"
 
 
-def _shown(run: Run, measured: int) -> Shown:
-    """The images of the index: some compared one by one, the `measured` again, those behind them held out."""
-    settings, preprocessing = run.params.verify, Preprocessing(**run.params.preprocess)
+def _tables(run: Run) -> Tables:
+    factors, _ = read_parquet(run.dep("factors.parquet"), ("mean", "factor"), ("site", "status"))
+    statistics, _ = read_parquet(run.dep("statistics.parquet"), (*COLUMNS, "correction", "precision_error"))
+    return Tables(factors, statistics, means_of_all(run.dep("shards.parquet")))
+
+
+def _measurement(run: Run, rescaled: Stored, plan: Plan) -> Measurement:
+    """In float32, whatever the statistics were collected in: the network has other weights now."""
+    device = choose_device(run.params.runtime.device)
+    return Measurement(
+        rescaled.network,
+        plan.sites,
+        Preprocessing(**run.params.preprocess),
+        batch_size(run.params.collect.batch_size, device),
+        {"weights": sha256(run.dep("normalised.safetensors")), "model": dict(run.params.model)},
+        device=device,
+    )
+
+
+def _shown(run: Run, statistics: dict[str, int], measurement: Measurement) -> Shown:
+    """The images of the index: some compared one by one, the first ones again, those behind held out."""
+    settings, preprocessing = run.params.verify, measurement.preprocessing
     every = load_index(run.dep("images") / "index.parquet")
     # Fewer than dataset.subset where collect.target_standard_error was reached before.
-    index = every.head(run.params.dataset.subset).head(measured)
-    compared = min(settings.images, len(index))
-    held = replace(every, rows=every.rows[len(index) : len(index) + settings.heldout])
-    size = run.params.collect.batch_size
-
-    def batched(images: Index, what: str) -> Iterator[Tensor]:
-        return watched(batches(images, preprocessing, size), ceil(len(images) / size), what, "batches")
-
-    def labelled() -> Iterator[tuple[Tensor, list[str | None]]]:
-        at = 0
-        for x in batched(held, "measuring held-out images"):
-            yield x, [row.label for row in held.rows[at : at + len(x)]]
-            at += len(x)
-
+    index = every.head(run.params.dataset.subset).head(statistics["images"])
+    first = first_shards(run.dep("shards.parquet"), settings.measured)
+    measured = index.head(next(iter(first.values())).images)
+    partial = find_root() / ".partial" / "shards"
+    again = whole(measurement, shards(measured, statistics["shard_size"]), partial, what="measuring again")
+    compared = index.head(min(settings.images, len(index)))
+    shown = watched(batches(compared, preprocessing, 1), len(compared), "decoding", "images")
     return Shown(
-        images=watched(batches(index.head(compared), preprocessing, 1), compared, "comparing", "images"),
+        images=list(shown),
         random=settings.random,
-        measured=batched(index, "measuring again"),
-        held_out=labelled(),
+        first=first,
+        again=again,
+        held_out=_labelled(
+            replace(every, rows=every.rows[len(index) : len(index) + settings.heldout]), measurement
+        ),
         numbering=lambda count: classes(every, count),
     )
+
+
+def _labelled(held: Index, measurement: Measurement) -> Iterator[tuple[Tensor, list[str | None]]]:
+    size = measurement.batch_size
+    found = pixel_batches(held, measurement.preprocessing, size)
+    at = 0
+    for pixels in watched(found, -(-len(held) // size), "measuring held-out images", "batches"):
+        yield pixels, [row.label for row in held.rows[at : at + len(pixels)]]
+        at += len(pixels)
 
 
 if __name__ == "__main__":

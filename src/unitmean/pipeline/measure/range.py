@@ -1,0 +1,45 @@
+"""A network brought into the range of float16 by powers of two, which change no bit of what it computes."""
+
+from dataclasses import replace
+
+import torch
+
+from unitmean.errors import DataError
+from unitmean.graph.analysis import analyse
+from unitmean.graph.reload import reloaded
+from unitmean.pipeline.index.index import Index
+from unitmean.pipeline.measure.measurement import Measurement
+from unitmean.statistics.factors import choose
+
+# What a channel's largest activation becomes. Above it a factor of a thousand is left for other images, since
+# float16 ends at 65,504, and below it one of a million before numbers lose bits.
+PEAK = 64.0
+
+
+def in_range(measurement: Measurement, images: Index) -> Measurement:
+    """The same in float16: each channel is divided by the power of two that its largest activation asks for.
+
+    The activations of the images, one batch of them, are those of float32. Factors are chosen as for the
+    network's own rescaling (`rounding=pow2`), and `Measurement.undo` multiplies the sums back.
+    """
+    first = images.head(min(len(images), measurement.batch_size))
+    precise = replace(measurement, precision="float32", compile=False, histograms=False)
+    network, size = measurement.network, measurement.preprocessing.output_size
+    plan = analyse(network.module, torch.zeros(1, 3, size, size), outputs="normalise")
+    sums = precise.of(first)
+    peaks = {site.name: sums[network.layer(site.name)].maximum for site in plan.sites}
+    live = {name: (peak > 0) & peak.isfinite() for name, peak in peaks.items()}
+    factors = choose(plan, {name: peak / PEAK for name, peak in peaks.items()}, live, rounding="pow2")
+    module = reloaded(network.module, plan.rescale(factors))
+    undo = {site.name: factors[site.variables] for site in plan.sites}
+    return replace(measurement, network=replace(network, module=module), precision="float16", undo=undo)
+
+
+def float16_or_tf32(measurement: Measurement, images: Index) -> Measurement:
+    """What `collect.precision=auto` takes on a GPU: float16, or TF32 where a batch overflows even so."""
+    half = in_range(measurement, images)
+    try:
+        half.of(images.head(min(len(images), measurement.batch_size)))
+    except DataError:
+        return replace(measurement, precision="tf32")
+    return half

@@ -1,0 +1,111 @@
+"""Whether the factors follow from the statistics, and these from the sums of all shards."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from unitmean.graph.plan import Plan
+from unitmean.networks.architectures import Network
+from unitmean.pipeline.disk.frames import row_groups
+from unitmean.pipeline.measure.measurement import Sums
+from unitmean.pipeline.measure.tables import SUMS, from_frame
+from unitmean.pipeline.proof.remeasure import LIVE
+from unitmean.pipeline.rescale.statistics import measured
+from unitmean.statistics.factors import choose
+
+# Float64's rounding, of sums of many shards and of logarithms, with room.
+SAME = 1e-9
+
+
+@dataclass(frozen=True)
+class Tables:
+    """factors.parquet and statistics.parquet, a row a channel, and the channels' means over all shards."""
+
+    factors: pd.DataFrame
+    statistics: pd.DataFrame
+    means: np.ndarray[Any, np.dtype[np.float64]]
+
+
+def first_shards(path: Path, images: int) -> Sums:
+    """The sums of as many whole shards as hold so many images, or of all."""
+    sums: Sums = {}
+    for frame in row_groups(path, ("site", "channel", "images", *SUMS)):
+        found = from_frame(frame)
+        sums = {site: sums[site] + found[site] for site in sums} if sums else found
+        if next(iter(sums.values())).images >= images:
+            break
+    return sums
+
+
+def means_of_all(path: Path) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Each channel's mean over the images of all shards; one shard is in memory at a time."""
+    total: Any = 0.0
+    images = 0
+    for frame in row_groups(path, ("images", "mean")):
+        total = total + frame["mean"].to_numpy()
+        images += int(frame["images"].iloc[0])
+    return np.asarray(total / images)
+
+
+def unfounded(network: Network, plan: Plan, tables: Tables, rescale: Mapping[str, Any]) -> Iterator[str]:
+    """What of the chain from the sums to the factors does not hold, with the first channel of each kind."""
+    factors, statistics = tables.factors, tables.statistics
+    rows = factors[factors["status"] != "output"].reset_index(drop=True)
+    if list(zip(rows["site"], rows["channel"], strict=True)) != list(
+        zip(statistics["site"], statistics["channel"], strict=True)
+    ) or len(tables.means) != len(statistics):
+        yield "statistics: shards.parquet, statistics.parquet and factors.parquet must have the same channels"
+        return
+    of_shards = tables.means * statistics["correction"].to_numpy()
+    yield from _differing(
+        rows,
+        statistics["mean"].to_numpy(),
+        of_shards,
+        "statistics.parquet",
+        "what the sums of all shards say",
+    )
+    yield from _differing(
+        rows,
+        rows["mean"].to_numpy(),
+        statistics["mean"].to_numpy(),
+        "factors.parquet",
+        "statistics.parquet's",
+    )
+    alive = {
+        site.name: torch.from_numpy(
+            rows.loc[rows["site"] == network.layer(site.name), "status"].isin(LIVE).to_numpy(copy=True)
+        )
+        for site in plan.sites
+    }
+    statistic, share = rescale.get("statistic", "mean"), rescale.get("quantile") or 0.0
+    target = measured(network, plan, statistics, statistic, share)
+    expected = choose(plan, target, alive, rounding=rescale["rounding"])
+    for site in plan.sites:
+        of_site = rows[rows["site"] == network.layer(site.name)]
+        yield from _differing(
+            of_site,
+            of_site["factor"].to_numpy(),
+            expected[site.variables].numpy(),
+            "the factors",
+            f"what its {statistic} asks for",
+            "factor",
+        )
+
+
+def _differing(
+    rows: pd.DataFrame, found: Any, expected: Any, where: str, what: str, noun: str = "mean"
+) -> Iterator[str]:
+    wrong = ~np.isclose(found, expected, rtol=SAME, atol=0, equal_nan=True)
+    if wrong.any():
+        first = int(wrong.argmax())
+        row = rows.iloc[first]
+        more = f", and {int(wrong.sum()) - 1:,} more" if wrong.sum() > 1 else ""
+        yield (
+            f"statistics: in {where} the {noun} of channel {row['channel']} of {row['site']} must be {what}, "
+            f"{expected[first]:.9g}; found {found[first]:.9g}{more}"
+        )
