@@ -26,7 +26,7 @@ from unitmean.pipeline.index.batches import batches
 from unitmean.pipeline.index.containers import list_images
 from unitmean.pipeline.index.index import Index, build_rows
 from unitmean.pipeline.index.preprocess import Preprocessing
-from unitmean.pipeline.measure.collecting import collect, control, ratios
+from unitmean.pipeline.measure.collecting import check, collect
 from unitmean.pipeline.measure.measurement import Measurement
 from unitmean.pipeline.measure.tables import to_frame
 
@@ -88,12 +88,9 @@ def ours(
         with tempfile.TemporaryDirectory() as folder:
             sums = collect(measurement, index, 64, Path(folder)).sums
             if correct:
-                factor = ratios(
-                    control(
-                        measurement, index.head(min(len(index), settings["control_images"])), Path(folder)
-                    )
-                )
-                sums = {site: moments.scaled(factor[site]) for site, moments in sums.items()}
+                images = index.head(min(len(index), settings["control_images"]))
+                precise = measurement.with_precision("float32")
+                sums = check(precise, measurement, images, Path(folder), correct=True).mended(sums)
             write_parquet(Path(folder) / "statistics.parquet", [to_frame(sums)], {})
         return {site: moments.expectation() for site, moments in sums.items()}
 

@@ -26,8 +26,7 @@ from unitmean.pipeline.index.containers import list_images
 from unitmean.pipeline.index.index import Index, build_rows
 from unitmean.pipeline.index.preprocess import Preprocessing
 from unitmean.pipeline.measure.collecting import collect
-from unitmean.pipeline.measure.measurement import Advance, Measurement
-from unitmean.pipeline.measure.shards import Sums
+from unitmean.pipeline.measure.measurement import Advance, Measurement, Sums
 from unitmean.pipeline.sources.deadleaves import write_tar
 
 

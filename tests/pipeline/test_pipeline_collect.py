@@ -87,7 +87,7 @@ def test_a_target_ends_the_run_early_and_the_files_say_where(statistics, folder,
     convergence = pd.read_csv(folder / "data/vgg11/convergence.csv")
     assert metadata["images"] == convergence["images"].iloc[-1] == table["n_images"][0] < 40
     assert convergence["share"].iloc[-1] >= 0.95
-    shards = pq.read_table(folder / "data/vgg11/shards.parquet")
+    shards = pq.ParquetFile(folder / "data/vgg11/shards.parquet").read()
     assert shards["shard"].to_pylist()[-1] == len(convergence) - 1
     assert json.loads(shards.schema.metadata[b"unitmean"])["index"] == metadata["index"]
     assert f"over {metadata['images']} images" in capsys.readouterr().out

@@ -3,24 +3,16 @@
 import pytest
 import torch
 
-from unitmean.device import choose_device, choose_precision, full_float32
+from unitmean.device import DTYPES, arithmetic, choose_device, choose_precision
 from unitmean.errors import ConfigError
 
 
-@pytest.mark.parametrize(
-    ("capabilities", "expected"),
-    [
-        ({"avx2": True, "avx512_bf16": False}, "float32"),
-        ({"avx512_f": True, "amx_int8": True}, "float32"),
-        ({"avx512_bf16": True}, "bfloat16"),
-        ({"amx_bf16": True}, "bfloat16"),
-        ({"bf16": True}, "bfloat16"),
-    ],
-)
-def test_auto_takes_bfloat16_where_the_cpu_has_it(monkeypatch, capabilities, expected) -> None:
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
-    assert choose_precision("auto", "cpu") == expected
-    assert [choose_precision(name, "cpu") for name in ("float32", "bfloat16")] == ["float32", "bfloat16"]
+def test_auto_is_float16_on_a_gpu_and_what_others_can_repeat_on_a_cpu() -> None:
+    assert [choose_precision("auto", device) for device in ("cuda", "cpu")] == ["float16", "float32"]
+    assert all(choose_precision(name, "cuda") == name for name in DTYPES)
+    assert choose_precision("bfloat16", "cpu") == "bfloat16"
+    with pytest.raises(ConfigError, match="tf32 needs a GPU.*use collect.precision=float32"):
+        choose_precision("tf32", "cpu")
 
 
 def test_a_gpu_is_taken_where_there_is_one_and_asked_for_in_vain_otherwise(monkeypatch) -> None:
@@ -40,7 +32,10 @@ def test_tf32_is_off_inside_and_as_before_outside() -> None:
 
     before = settings()
     assert before[1]  # torch's default
-    with pytest.raises(KeyError), full_float32():
+    with pytest.raises(KeyError), arithmetic():
         assert settings() == (False, False, True)
         raise KeyError
+    assert settings() == before
+    with arithmetic("tf32"):
+        assert settings() == (True, True, True)
     assert settings() == before

@@ -7,8 +7,9 @@ import pytest
 import torch
 from collecting_project import images, measurement
 
-from unitmean.pipeline.measure.collecting import Target, collect, control, error_report, ratios
-from unitmean.pipeline.measure.shards import Sums, local, shards
+from unitmean.pipeline.measure.collecting import check, collect
+from unitmean.pipeline.measure.measurement import Sums
+from unitmean.pipeline.measure.shards import Target, local, shards
 from unitmean.statistics.moments import Moments
 
 
@@ -52,7 +53,7 @@ def test_sites_have_paper_names_and_every_image_counts(index, small, tmp_path):
 def test_kept_shards_are_not_measured_again_and_give_the_same_bits(index, small, tmp_path):
     first = collect(small, index, 4, tmp_path)
     assert equal(first.sums, collect(small, index, 4, tmp_path, engine=refuses).sums)
-    (tmp_path / f"{small.key(first.shards[1])}.parquet").unlink()
+    (tmp_path / f"{small.key(shards(index, 4)[1])}.parquet").unlink()
     measured = []
 
     def counting(measurement, parts, advance):
@@ -95,7 +96,7 @@ def test_a_target_stops_at_the_first_shard_that_reaches_it(index, small, tmp_pat
     wanted = float(table["at_share"][2]) * 1.000001
     target = Target(wanted, 0.95, min_images=3)
     stopped = collect(small, index, 2, tmp_path / "fresh", target)
-    assert len(stopped.index) == table["images"][2] == 6 and len(stopped.shards) == 3
+    assert len(stopped.index) == table["images"][2] == 6 and len(stopped.convergence) == 3
     share = stopped.table()["share"]
     assert share[2] >= 0.95 and share[1] < 0.95
     # All shards kept: the same stop, the same bits. No shard more than needed had been measured.
@@ -116,20 +117,20 @@ def test_too_few_images_to_know_a_standard_error_by_stop_nothing(index, small, t
 
 def test_bfloat16_knows_its_error_and_can_correct_it(index, small, tmp_path):
     fast = replace(small, precision="bfloat16")
-    halves = control(fast, index.head(8), tmp_path)
-    report = error_report(halves)
+    checked = check(small, fast, index.head(8), tmp_path, correct=True)
+    report = checked.report
+    assert report is not None and checked.correction is not None and checked.errors is not None
     assert report["images"] == 8 and report["channels"] > 100
     assert 1e-5 < report["error"]["median"] < 1e-2 and report["error"]["worst_site"] in {"relu1_1", "relu2_1"}
     assert report["error_corrected"]["median"] < report["error"]["median"]
     # Over all the images the corrected means are nearer to float32's, which the control never saw.
     exact, rough = (collect(m, index, 4, tmp_path).sums for m in (small, fast))
-    factor = ratios(halves)
 
     def error(sums: Sums) -> float:
         relative = [(sums[s].mean / exact[s].mean - 1).abs()[exact[s].mean > 0] for s in exact]
         return float(torch.cat(relative).median())
 
-    assert error({site: m.scaled(factor[site]) for site, m in rough.items()}) < 0.7 * error(rough)
+    assert error(checked.mended(rough)) < 0.7 * error(rough)
     assert not small.network.module.features[0].weight.dtype == torch.bfloat16
 
 
