@@ -21,6 +21,7 @@ from unitmean.networks.inputs import Input
 from unitmean.pipeline.audit.candidates import Candidate, Trials
 from unitmean.pipeline.audit.measured import Measured
 from unitmean.pipeline.index.index import Index
+from unitmean.pipeline.index.pixels import choose_decoder
 from unitmean.pipeline.measure.automatic import batch_size, shard_size
 from unitmean.pipeline.measure.measurement import Measurement
 from unitmean.pipeline.measure.shards import shards, whole
@@ -76,7 +77,15 @@ def try_candidates(
     for name, preprocessing in trials.preprocessings.items():
         for candidate, network, sites in _networks(published, name, inputs, trials):
             identity = {"weights": published.digest, "model": published.model, "candidate": str(candidate)}
-            measurement = Measurement(network, sites, preprocessing, batch, identity, device=device)
+            measurement = Measurement(
+                network,
+                sites,
+                preprocessing,
+                batch,
+                identity,
+                device=device,
+                decoder=choose_decoder("auto", device),
+            )
             sums = whole(measurement, parts, partial, what=f"auditing {candidate.short}")
             found.append(Measured(candidate, sums))
     return sorted(found, key=lambda measured: measured.spread)

@@ -96,6 +96,14 @@ class Precision(Enum):
     auto = "auto"
 
 
+class Decoder(Enum):
+    """Where JPEGs are decoded; gpu: by nvJPEG, whose pixels differ a little; auto: gpu where there is one."""
+
+    auto = "auto"
+    cpu = "cpu"
+    gpu = "gpu"
+
+
 class Engine(Enum):
     """Who measures the shards; ray: a Ray cluster, by unitmean[ray]."""
 

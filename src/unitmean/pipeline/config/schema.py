@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from unitmean.pipeline.config.choices import (
     DatasetSource,
+    Decoder,
     Device,
     Engine,
     Export,
@@ -101,6 +102,7 @@ class Collect:
     correct: bool | None = None  # multiply each channel by what the control images say; null: on a GPU
     histograms: bool = False  # count each channel's activations in 385 buckets, which quantiles need
     compile: bool | None = None  # torch.compile; null: on a GPU, for 54,000 images and more, where it pays
+    decoder: Decoder = Decoder.auto
     engine: Engine = Engine.local
     target_standard_error: float | None = None  # relative; stop at the shard that reaches it; null: never
     target_share: float = 0.95  # of the channels ever active that must reach it

@@ -197,4 +197,3 @@ def _converted(network: Network, dtype: torch.dtype, device: str) -> nn.Module:
     same = dtype == torch.float32 and device == "cpu"
     module: nn.Module = network.module if same else deepcopy(network.module)
     return module.to(device, dtype).to(memory_format=torch.channels_last)
-

@@ -16,6 +16,7 @@ from unitmean.layouts.networks import read_network
 from unitmean.pipeline.config.project import find_root
 from unitmean.pipeline.disk.frames import write_parquet, writing_table
 from unitmean.pipeline.index.index import Index, index_hash, load_index
+from unitmean.pipeline.index.pixels import choose_decoder
 from unitmean.pipeline.index.preprocess import Preprocessing
 from unitmean.pipeline.measure.automatic import batch_size, compiles, shard_size
 from unitmean.pipeline.measure.cluster import by_ray
@@ -80,7 +81,14 @@ def _measurements(run: Run, index: Index) -> tuple[Measurement, Measurement]:
     precision = choose_precision(asked if device == "cuda" else settings.precision, device)
     batch = batch_size(settings.batch_size, device)
     precise = Measurement(
-        network, plan.sites, preprocessing, batch, identity, device=device, histograms=settings.histograms
+        network,
+        plan.sites,
+        preprocessing,
+        batch,
+        identity,
+        device=device,
+        histograms=settings.histograms,
+        decoder=choose_decoder(settings.decoder, device),
     )
     fast = replace(precise, precision=precision)
     if precision == "float16":
@@ -106,6 +114,7 @@ def _provenance(
         "input": measurement.network.input.to_dict(),
         "precision": measurement.precision,
         "device": measurement.device,
+        "decoder": measurement.decoder,
         "batch_size": measurement.batch_size,
         "compile": measurement.compile,
         "shard_size": shard,

@@ -18,6 +18,7 @@ from unitmean.pipeline.disk.frames import read_parquet
 from unitmean.pipeline.index.batches import batches, pixel_batches
 from unitmean.pipeline.index.index import Index, load_index
 from unitmean.pipeline.index.labels import classes
+from unitmean.pipeline.index.pixels import choose_decoder
 from unitmean.pipeline.index.preprocess import Preprocessing
 from unitmean.pipeline.measure.automatic import batch_size
 from unitmean.pipeline.measure.measurement import Measurement
@@ -85,6 +86,7 @@ def _measurement(run: Run, rescaled: Stored, plan: Plan) -> Measurement:
         batch_size(run.params.collect.batch_size, device),
         {"weights": sha256(run.dep("normalised.safetensors")), "model": dict(run.params.model)},
         device=device,
+        decoder=choose_decoder(run.params.collect.decoder, device),
     )
 
 
@@ -114,7 +116,9 @@ def _shown(run: Run, statistics: dict[str, int], measurement: Measurement) -> Sh
 
 def _labelled(held: Index, measurement: Measurement) -> Iterator[tuple[Tensor, list[str | None]]]:
     size = measurement.batch_size
-    found = pixel_batches(held, measurement.preprocessing, size)
+    found = pixel_batches(
+        held, measurement.preprocessing, size, device=measurement.device, decoder=measurement.decoder
+    )
     at = 0
     for pixels in watched(found, -(-len(held) // size), "measuring held-out images", "batches"):
         yield pixels, [row.label for row in held.rows[at : at + len(pixels)]]
