@@ -73,7 +73,7 @@ def test_groups_choose_and_keys_override_them() -> None:
             "rescale.max_dead_fraction=2",
             ["rescale.max_dead_fraction must be at least 0 and at most 1", "2.0"],
         ),
-        ("verify.max_mean_error=nan", ["verify.max_mean_error must be at least 0", "nan"]),
+        ("verify.max_mean_ratio=nan", ["verify.max_mean_ratio must be at least 0", "nan"]),
         ("preprocess.crop=500", ["preprocess.crop must be at most preprocess.pixels=224", "500"]),
         ("dataset.name=a/b", ["dataset.name must be a name", "a/b"]),
         ("dataset=folder", ["dataset.path must be given with dataset.source=folder", "None"]),

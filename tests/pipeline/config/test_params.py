@@ -37,7 +37,7 @@ def step(*params: str) -> Step:
 def test_a_section_gives_all_its_keys_and_a_key_only_itself(values: dict[str, Any]) -> None:
     params = declared(step("model.name", "collect"), values, "params.yaml")
     assert params.model.name == "vgg19"
-    assert {"batch_size": 8, "shard_size": 64}.items() <= dict(params.collect).items()
+    assert {"batch_size": None, "control_images": 32}.items() <= dict(params.collect).items()
     assert list(params) == ["model", "collect"] and list(params.model) == ["name"]
 
 
@@ -52,10 +52,10 @@ def test_what_is_not_declared_cannot_be_read(values: dict[str, Any], name: str) 
 
 
 def test_values_are_plain_yaml_of_the_schemas_types(values: dict[str, Any]) -> None:
-    values["verify"]["max_mean_error"] = 1
+    values["verify"]["max_mean_ratio"] = 1
     values["transfer"]["style_layers"] = ["relu1_1"]
     params = declared(step("verify", "transfer", "model", "rescale"), values, "params.yaml")
-    assert type(params.verify.max_mean_error) is float
+    assert type(params.verify.max_mean_ratio) is float
     assert type(params.transfer.style_layers) is list
     assert params.model.pooling == "max" and type(params.model.pooling) is str
     assert params.rescale.rounding == "none"
@@ -76,7 +76,7 @@ def test_the_view_copies_and_pickles(values: dict[str, Any]) -> None:
         ({"model": None}, ["model must be a section", "None", "`unitmean configure`"]),
         ({"collect": {"batch_size": "many"}}, ["collect.batch_size must be a whole number", "'many'"]),
         ({"collect": {"batch_size": 0}}, ["collect.batch_size must be at least 1", "0"]),
-        ({"collect": {"batch_size": None}}, ["collect.batch_size must be a whole number", "None"]),
+        ({"collect": {"control_images": None}}, ["collect.control_images must be a whole number", "None"]),
         ({"collect": {"batch_size": "${model.name}"}}, ["collect.batch_size", "interpolation"]),
         ({"collect": {"batch_sise": 8}}, ["'collect.batch_sise'", "did you mean collect.batch_size"]),
         ({"model": {"pooling": "mean"}}, ["model.pooling must be one of max, avg", "'mean'"]),

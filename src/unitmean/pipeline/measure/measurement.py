@@ -13,6 +13,7 @@ from typing import Any
 import numpy
 import PIL
 import torch
+import torchcodec
 import torchvision
 from jaxtyping import Float64, UInt8
 from torch import Tensor, nn
@@ -29,7 +30,7 @@ from unitmean.pipeline.measure.source_code import code_hash
 from unitmean.statistics.moments import Moments, per_image, per_image_at_once, with_counts
 
 # What decodes, resizes or computes: another version may give other numbers.
-LIBRARIES = (numpy, PIL, torch, torchvision)
+LIBRARIES = (numpy, PIL, torch, torchcodec, torchvision)
 # What the sums depend on of unitmean is all that these import: how a network is read, which sites it has,
 # and how images are decoded, resized and measured.
 MODULES = (
