@@ -1,39 +1,37 @@
 """Ways down a loss: a point, and the points behind it."""
 
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from unitmean.style.losses import Losses, Parts, values
+from unitmean.style.curvature import Curvature
+from unitmean.style.losses import Losses, Parts
 
 # By how much L-BFGS's first step changes a pixel on average, before there is a curvature to tell.
 FIRST = 0.003
 # How often a step that doesn't lead down is halved before there is said to be no way down.
 HALVINGS = 14
-# Steps that L-BFGS remembers; torch's own number.
-MEMORY = 100
-
-Bend = tuple[Tensor, Tensor, float]
-"""A step, how the gradient changed along it, and the product of the two, which is positive."""
 
 
 @dataclass(frozen=True)
 class Point:
-    """A picture, its losses, and their sum with its gradient, both relative to the first loss."""
+    """A picture, its losses, and their sum with its gradient, both relative to the first loss.
+
+    `slope` is the sum of the gradient's absolute values.
+    """
 
     picture: Tensor
     losses: Losses
     value: float
     gradient: Tensor
+    slope: float
 
     @property
     def steep(self) -> bool:
         """Whether the loss is finite, and its gradient too and not zero."""
-        size = self.gradient.abs().sum()
-        return bool(abs(self.value) < float("inf") and size.isfinite() and size > 0)
+        return abs(self.value) < float("inf") and 0 < self.slope < float("inf")
 
 
 Objective = Callable[[Tensor], Point]
@@ -54,7 +52,11 @@ def objective(parts: Parts) -> Objective:
             unit = total.detach() if total > 0 else torch.ones_like(total)
         value = total / unit
         (gradient,) = torch.autograd.grad(value, picture)
-        return Point(picture.detach(), values(content, style), value.item(), gradient)
+        # One trip to the host an evaluation: on a GPU each waits for all that was begun before it.
+        found = [content, *style.values(), value, gradient.abs().sum()]
+        of_content, *of_style, relative, slope = torch.stack([f.detach().double() for f in found]).tolist()
+        losses = Losses(of_content, dict(zip(style, of_style, strict=True)))
+        return Point(picture.detach(), losses, relative, gradient, slope)
 
     return at
 
@@ -67,9 +69,9 @@ def lbfgs(at: Objective, start: Tensor) -> Iterator[Point]:
     # Gatys et al. take the full step wherever it leads; there are losses from which that doesn't come back.
     point = at(start)
     yield point
-    memory: deque[Bend] = deque(maxlen=MEMORY)
+    curvature = Curvature(start)
     while point.steep:
-        step = _newton_step(point.gradient, memory)
+        step = _step(point, curvature)
         for halving in range(HALVINGS):
             tried = at(point.picture + step / 2**halving)
             if tried.steep and tried.value < point.value:
@@ -77,32 +79,16 @@ def lbfgs(at: Objective, start: Tensor) -> Iterator[Point]:
         else:
             return
         moved, bent = tried.picture - point.picture, tried.gradient - point.gradient
-        if (along := _dot(moved, bent)) > 0:  # else the Hessian would not be positive
-            memory.append((moved, bent, along))
+        if torch.dot(moved.flatten(), bent.flatten()) > 0:  # else the Hessian would not be positive
+            curvature.remember(moved, bent)
         point = tried
         yield point
 
 
-def _newton_step(gradient: Tensor, memory: Sequence[Bend]) -> Tensor:
-    """Minus the gradient times the inverse Hessian that the memory tells of.
-
-    Two loops: Nocedal and Wright, Numerical Optimization, 2nd edition, algorithm 7.4 and equation 7.20.
-    """
-    if not memory:
-        return gradient * (-FIRST / gradient.abs().mean())
-    step, parts = -gradient, []
-    for moved, bent, along in reversed(memory):
-        parts.append(_dot(moved, step) / along)
-        step.sub_(bent, alpha=parts[-1])
-    _, bent, along = memory[-1]
-    step.mul_(along / _dot(bent, bent))
-    for moved, bent, along in memory:
-        step.add_(moved, alpha=parts.pop() - _dot(bent, step) / along)
-    return step
-
-
-def _dot(a: Tensor, b: Tensor) -> float:
-    return torch.dot(a.flatten(), b.flatten()).item()
+def _step(point: Point, curvature: Curvature) -> Tensor:
+    if not len(curvature):
+        return point.gradient * (-FIRST * point.gradient.numel() / point.slope)
+    return curvature.newton_step(point.gradient)
 
 
 def adam(at: Objective, start: Tensor, rate: float) -> Iterator[Point]:
