@@ -1,6 +1,7 @@
 """Seconds per L-BFGS iteration of style transfer, against the loop of PyTorch's tutorial, in the same run.
 
     python benchmarks/style.py --size 128 --steps 8
+    python benchmarks/style.py --size 512 --steps 300 --rounds 1 --device cuda
 
 Both have the same random weights, layers, pictures, average pooling and threads, take turns, and start anew
 each round. The tutorial's way: a Sequential with loss modules in between, L-BFGS with full steps. Prints a
@@ -49,8 +50,8 @@ def gram(x: Tensor) -> Tensor:
 def tutorial(layers: dict[str, nn.Module], content: Tensor, style: Tensor, steps: int) -> Timing:
     """One run, as the tutorial is written."""
     model, losses = nn.Sequential(), []
-    mean = torch.tensor(TORCHVISION.mean).view(1, 3, 1, 1)
-    std = torch.tensor(TORCHVISION.std).view(1, 3, 1, 1)
+    mean = torch.tensor(TORCHVISION.mean, device=content.device).view(1, 3, 1, 1)
+    std = torch.tensor(TORCHVISION.std, device=content.device).view(1, 3, 1, 1)
     seen, painted = (content - mean) / std, (style - mean) / std
     with torch.no_grad():
         for name, layer in layers.items():
@@ -72,13 +73,13 @@ def tutorial(layers: dict[str, nn.Module], content: Tensor, style: Tensor, steps
             picture.clamp_(0, 1)
         optimiser.zero_grad()
         model((picture - mean) / std)
-        total = sum((weight * loss.loss for weight, loss in losses), torch.zeros(()))
+        total = sum((weight * loss.loss for weight, loss in losses), torch.zeros((), device=picture.device))
         total.backward()
         return total
 
-    begun = time.perf_counter()
+    begun = _now(content)
     optimiser.step(closure)
-    taken = time.perf_counter() - begun
+    taken = _now(content) - begun
     return taken / optimiser.state[picture]["n_iter"], taken / evaluations
 
 
@@ -93,7 +94,7 @@ def ours(seen: Callable[[Tensor], dict[str, Tensor]], content: Tensor, style: Te
 
     def on_step(step: int, losses: object, picture: Tensor) -> None:
         nonlocal begun, ended, evaluations
-        ended = time.perf_counter()
+        ended = _now(content)
         if step == 0:
             begun, evaluations = ended, 0
 
@@ -102,14 +103,21 @@ def ours(seen: Callable[[Tensor], dict[str, Tensor]], content: Tensor, style: Te
     return (ended - begun) / (len(result.losses) - 1), (ended - begun) / evaluations
 
 
+def _now(on: Tensor) -> float:
+    if on.is_cuda:
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     options = parser.parse_args()
     places = {key: value for key, value in well_behaved(skeleton("vgg19"), 0).items() if "features" in key}
-    network = build("vgg19", places, pooling="avg", input=TORCHVISION)
+    network = build("vgg19", places, pooling="avg", input=TORCHVISION).to(options.device)
     by_name = {name: network.module.get_submodule(p) for p, name in network.layers.items()}
     needed: dict[str, nn.Module] = {}
     for name, layer in by_name.items():
@@ -117,8 +125,8 @@ def main() -> None:
         if name == "relu5_1":
             break
     generator = torch.Generator().manual_seed(0)
-    content = torch.rand(1, 3, options.size, options.size, generator=generator)
-    style = torch.rand(1, 3, options.size, options.size, generator=generator) ** 2
+    content = torch.rand(1, 3, options.size, options.size, generator=generator).to(options.device)
+    style = torch.rand(1, 3, options.size, options.size, generator=generator).to(options.device) ** 2
     seen = features(network, content, [*STYLE, CONTENT])
     runs: dict[str, list[Timing]] = {"tutorial": [], "unitmean": []}
     for i in range(options.rounds + 1):  # the first warms up
@@ -129,7 +137,8 @@ def main() -> None:
         for name, timing in pair.items():
             if i:
                 runs[name].append(timing)
-    print(f"VGG-19 to relu5_1, {options.size} x {options.size} pixels, {torch.get_num_threads()} threads, ")
+    place = torch.cuda.get_device_name() if options.device == "cuda" else f"{torch.get_num_threads()} threads"
+    print(f"VGG-19 to relu5_1, {options.size} x {options.size} pixels, {place}, ")
     print(f"torch {torch.__version__}, {options.steps} iterations, median of {options.rounds} rounds\n")
     print("| loop | seconds an iteration | seconds an evaluation | evaluations an iteration |")
     print("|---|---|---|---|")

@@ -17,13 +17,15 @@ DTYPES = {
 }
 
 
-def choose_device(name: str) -> str:
-    """ "cuda" or "cpu", for "auto" the first where there is one; ConfigError where there is none to use."""
+def choose_device(name: str, setting: str = "runtime.device=") -> str:
+    """ "cuda" or "cpu", for "auto" the first where there is one; ConfigError where there is none to use.
+
+    `setting` is how the user asked for it, for the error.
+    """
     found = torch.cuda.is_available()
     if name == "cuda" and not found:
         raise ConfigError(
-            "runtime.device=cuda needs a GPU that this build of torch can use; found none: "
-            "use runtime.device=auto"
+            f"{setting}cuda needs a GPU that this build of torch can use; found none: use {setting}auto"
         )
     return "cuda" if found and name != "cpu" else "cpu"
 

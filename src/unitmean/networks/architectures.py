@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -29,6 +29,10 @@ class Network:
         """The paper's name of a rectifier; a second use keeps its suffix, as in "layer1.0.relu#2"."""
         path, mark, use = site.partition("#")
         return self.layers.get(path, path) + mark + use
+
+    def to(self, device: str) -> "Network":
+        """The same with its module on a device; the module itself moves."""
+        return replace(self, module=self.module.to(device))
 
 
 def build(

@@ -22,8 +22,11 @@ class Input:
     def apply(self, x: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
         """What the network eats, from RGB in [0, 1]."""
         pixels = x.flip(1) if self.order == "bgr" else x
-        mean = torch.tensor(self.mean, dtype=x.dtype, device=x.device).view(1, 3, 1, 1)
-        std = torch.tensor(self.std, dtype=x.dtype, device=x.device).view(1, 3, 1, 1)
+        # Filled on the device: a tensor from Python's numbers would wait for all that a GPU has begun.
+        mean, std = (
+            torch.cat([x.new_full((1, 1, 1, 1), value) for value in values], 1)
+            for values in (self.mean, self.std)
+        )
         return (pixels * self.scale - mean) / std
 
     def to_dict(self) -> dict[str, Any]:

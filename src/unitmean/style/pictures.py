@@ -36,7 +36,7 @@ def style_picture(path: Path | None, height: int, width: int, *, seed: int) -> P
 
 def write_picture(path: Path, picture: Picture) -> None:
     """Write an 8-bit PNG; values are clipped to [0, 1]."""
-    pixels = (picture[0].clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+    pixels = (picture[0].clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
     with writing(path) as temporary:
         Image.fromarray(pixels).save(temporary, format="PNG")
 

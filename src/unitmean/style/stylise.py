@@ -77,7 +77,8 @@ def stylise(
 
 def _start(descent: Descent, content: Tensor, style: Tensor) -> Tensor:
     if descent.init == "noise":
-        return torch.rand(content.shape, generator=torch.Generator().manual_seed(descent.seed))
+        noise = torch.rand(content.shape, generator=torch.Generator().manual_seed(descent.seed))
+        return noise.to(content.device)  # drawn on the CPU, so that a seed means the same picture everywhere
     return style if descent.init == "style" else content
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from unitmean.disk.atomic import require_writable
 from unitmean.ending import INTERRUPTED, interrupted
 from unitmean.errors import ConfigError
-from unitmean.pipeline.config.choices import Init, LayerWeights, Optimiser, Pooling
+from unitmean.pipeline.config.choices import Device, Init, LayerWeights, Optimiser, Pooling
 from unitmean.pipeline.config.params import read_params
 from unitmean.pipeline.config.project import find_root
 
@@ -43,6 +43,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--style-weight", type=float, default=2000.0)
     parser.add_argument("--layer-weights", choices=[w.name for w in LayerWeights])
     parser.add_argument("--preview", type=int, help="write the picture every so many steps")
+    parser.add_argument("--device", choices=[d.name for d in Device], default="auto")
     parser.add_argument("--seed", type=int, default=0, help="of the noise (0)")
 
 
@@ -50,6 +51,7 @@ def run(options: argparse.Namespace) -> int:
     """Stylise, say how the layers share the loss, write the picture."""
     _require(options)
     # torch takes seconds, which a misspelt option shouldn't.
+    from unitmean.device import choose_device
     from unitmean.disk.progress import Bar
     from unitmean.layouts.files import load_weights
     from unitmean.layouts.networks import read_network
@@ -61,12 +63,14 @@ def run(options: argparse.Namespace) -> int:
     from unitmean.style.stylise import Descent, stylise
 
     content = content_picture(options.content, options.size)
-    style = style_picture(options.style, *content.shape[2:], seed=options.seed)
+    device = choose_device(options.device, "--device ")
+    style = style_picture(options.style, *content.shape[2:], seed=options.seed).to(device)
     path = options.weights or _normalised()
     metadata = load_weights(path)[1]
     padding = metadata.get("statistics", {}).get("model", {}).get("padding", "zeros")
     network = read_network(path, str(metadata.get("model")), options.pooling, padding).network
     usual_content, usual_styles = transfer_layers(network, content)
+    content, network = content.to(device), network.to(device)
     style_layers = options.style_layers or usual_styles
     content_layer = options.content_layer or usual_content
     correction = options.layer_weights or ("equal" if "rescale" in metadata else "authors")

@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from unitmean.device import choose_device
 from unitmean.disk.atomic import write_json, write_text
 from unitmean.disk.progress import Bar
 from unitmean.layouts.networks import read_network
@@ -23,10 +24,12 @@ Preview = Callable[[int, Picture], None]
 def transfer_style(run: Run) -> str:
     """Give the content picture the style picture's Gram matrices, once with each network."""
     model, settings = dict(run.params.model), run.params.transfer
+    device = choose_device(run.params.runtime.device)
     content = content_picture(_path(settings.content), settings.pixels)
-    style = style_picture(_path(settings.style), *content.shape[2:], seed=settings.seed)
+    style = style_picture(_path(settings.style), *content.shape[2:], seed=settings.seed).to(device)
     example = read_network(run.dep("weights.safetensors"), **model).network
     usual_content, usual_styles = transfer_layers(example, content)
+    content = content.to(device)
     content_layer = settings.content_layer or usual_content
     style_layers = usual_styles if settings.style_layers is None else settings.style_layers
     layers = list(dict.fromkeys([*style_layers, content_layer]))
@@ -38,7 +41,7 @@ def transfer_style(run: Run) -> str:
     stylised, measured = {}, {}
     for name, file in (("plain", "weights.safetensors"), ("normalised", "normalised.safetensors")):
         # With the pooling of the statistics, which max pooling makes another network than the one below.
-        network = read_network(run.dep(file), **model).network
+        network = read_network(run.dep(file), **model).network.to(device)
         seen = features(network, content, layers)
         measured[name] = losses_at_start(seen, content, style, alike)
         weights = alike
@@ -46,7 +49,7 @@ def transfer_style(run: Run) -> str:
             measured["plain_authors"] = losses_at_start(seen, content, style, corrected)
             weights = corrected if settings.layer_weights == "authors" else alike
         # Gatys et al. synthesise with average pooling; random weights hardly transfer without.
-        network = read_network(run.dep(file), **model | {"pooling": settings.pooling}).network
+        network = read_network(run.dep(file), **model | {"pooling": settings.pooling}).network.to(device)
         preview = partial(_preview, run.out("transfer"), name, settings.preview)
         with Bar(f"stylising, {name} network", settings.steps * settings.scales, "steps") as bar:
             stylised[name] = stylise(
