@@ -1,20 +1,26 @@
 """From a module to a plan: walk its graph and relate the factors of all channels."""
 
-from collections import defaultdict
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from jaxtyping import Float, Int64
 from torch import Tensor, fx, nn
+from torch.utils._pytree import tree_leaves, tree_map
 
 from unitmean.errors import NetworkError
-from unitmean.graph.call import Absorption, Call, Obstacle
+from unitmean.graph.absorb import Absorption
+from unitmean.graph.call import Call, Obstacle, tree_nodes
 from unitmean.graph.ids import compact, constants, per_channel
-from unitmean.graph.plan import Plan, Site
+from unitmean.graph.plan import OUTPUT, Plan, Site
 from unitmean.graph.rectifiers import rectifiers
-from unitmean.graph.relations import RELATIONS
-from unitmean.graph.trace import trace
+from unitmean.graph.relations import relation
+from unitmean.graph.stored import Stored
+from unitmean.graph.trace import operator, trace
 from unitmean.graph.variables import Variables
+
+# These read shapes, not numbers, though their results aren't tensors.
+_SHAPES = {"sym_size", "sym_numel", "sym_stride", "_assert_tensor_metadata"}
 
 
 def analyse(module: nn.Module, example: Float[Tensor, "n ..."], *, outputs: str = "preserve") -> Plan:
@@ -28,22 +34,24 @@ def analyse(module: nn.Module, example: Float[Tensor, "n ..."], *, outputs: str 
     if outputs not in {"preserve", "normalise"}:
         raise ValueError(f'outputs must be "preserve" or "normalise", got {outputs!r}')
     traced = trace(module, example)
-    aliases = _aliases(module)
-    names, unread = set(rectifiers(traced.graph)), _unread(module, traced, aliases)
+    state = module.state_dict(keep_vars=True)
+    stored = Stored(state, traced.graph.nodes)
+    names, unread = set(rectifiers(traced.graph)), _unread(state, traced, stored.aliases)
     if unread and (whole := _with_heads(module, example, names)):
-        traced, unread = whole, _unread(module, whole, aliases)
-    walk = _Walk(aliases)
+        traced, stored = whole, Stored(state, whole.graph.nodes)
+        unread = _unread(state, whole, stored.aliases)
+    walk = _Walk(stored)
     for node in traced.graph.nodes:
         walk.visit(node)
     results = [node for node in traced.graph.output_node().all_input_nodes if node in walk.ids]
     if outputs == "preserve":
         for node in results:
-            walk.variables.pin(walk.ids[node], "it is the network's output")
+            walk.variables.pin(walk.ids[node], OUTPUT)
     walk.settle()
     sites = [_site(walk, name, node) for name, node in rectifiers(traced.graph).items() if name in names]
     return replace(
         _plan(walk.variables, sites, walk.absorptions, [compact(walk.ids[n]) for n in results]),
-        aliases={name: names for name, names in aliases.items() if len(names) > 1},
+        aliases={name: names for name, names in stored.aliases.items() if len(names) > 1},
         state=module.state_dict,
         obstacles=tuple(walk.obstacles),
         unreached=tuple(unread),
@@ -53,21 +61,26 @@ def analyse(module: nn.Module, example: Float[Tensor, "n ..."], *, outputs: str 
 class _Walk:
     """The ids of every value of the graph so far, and what absorbs them."""
 
-    def __init__(self, aliases: dict[str, tuple[str, ...]]) -> None:
+    def __init__(self, stored: Stored) -> None:
         self.variables = Variables()
         self.ids: dict[fx.Node, Any] = {}
         self.absorptions: list[Absorption] = []
         self.obstacles: list[Obstacle] = []
-        self._canonical = {name: names[0] for names in aliases.values() for name in names}
-        self._otherwise_used: dict[str, str] = {}  # stored tensors that an operator reads as they are
+        self._stored = stored
+        self._read: dict[str, str] = {}  # stored tensors that an operator reads as they are
 
     def visit(self, node: fx.Node) -> None:
         value = node.meta.get("val")
-        if node.op in {"placeholder", "get_attr"}:
-            if isinstance(value, Tensor):
-                self.ids[node] = constants(value.shape)
+        if node.op == "output":
+            for result in filter(self._stored.constant, node.all_input_nodes):
+                self._read |= dict.fromkeys(self._stored.leaves(result), "the network's output")
+        elif node.op == "placeholder" or self._stored.constant(node):
+            if _holds_tensor(value):
+                self.ids[node] = _constants(value)
         elif node.op == "call_function" and _holds_tensor(value):
             self.ids[node] = self._apply(node, value)
+        elif node.op == "call_function" and operator(node) not in _SHAPES:
+            self._call(node, _unknown)
 
     def settle(self) -> None:
         """Tensors used at several places change in one way, or not at all where one place can't follow."""
@@ -78,37 +91,54 @@ class _Walk:
                 because = f"{new.name} is used at several places"
                 self.variables.merge(old.multiply, new.multiply, because)
                 self.variables.merge(old.divide, new.divide, because)
-            if new.name in self._otherwise_used:
-                because = f"{new.name} is also used by {self._otherwise_used[new.name]}"
-                self.variables.pin(new.multiply, because)
-                self.variables.pin(new.divide, because)
+            if new.name in self._read:
+                because = f"{new.name} is also used by {self._read[new.name]}"
+                self.variables.merge(new.multiply, new.divide, because)
         self.absorptions = list(merged.values())
 
     def _apply(self, node: fx.Node, value: Any) -> Any:
-        call = Call(node, self.variables, self.ids.__getitem__)
-        stored = {str(n.target) for n in node.all_input_nodes if n.op == "get_attr"}
-        relation = RELATIONS.get(call.name)
-        result = relation(call) if relation else self._unknown(call, value)
-        absorbed = [replace(a, name=self._canonical.get(a.name, a.name)) for a in call.absorptions]
-        self.absorptions += absorbed
-        self.obstacles += call.obstacles
-        for name in stored - {a.name for a in call.absorptions} - _invariant(call):
-            self._otherwise_used.setdefault(self._canonical.get(name, name), call.name)
+        result = self._call(node, _known)
+        if result is None:
+            result = self._call(node, _unknown)
         return _shaped(result, value)
 
-    def _unknown(self, call: Call, value: Any) -> Any:
-        for node in call.node.all_input_nodes:
-            for ids in _tensors(self.ids.get(node)):
-                call.pin(ids, f"{call.name} is not homogeneous, or not known to be")
-        if isinstance(value, tuple | list):
-            return tuple(constants(v.shape) if isinstance(v, Tensor) else None for v in value)
-        return constants(value.shape)
+    def _call(self, node: fx.Node, relate: Callable[[Call], Any]) -> Any:
+        call = Call(node, self.variables, self._stored, self.ids.__getitem__)
+        result = relate(call)
+        self.obstacles += call.obstacles
+        if result is not None:
+            self.absorptions += call.absorptions
+            self._read = dict.fromkeys(call.read(), call.name) | self._read
+        return result
 
 
-def _invariant(call: Call) -> set[str]:
-    """Stored tensors that an operator reads without caring for factors: a variance, a slope, a multiplier."""
-    names = {"batch_norm": ["running_var"], "prelu": ["weight"], "mul": ["self", "other"], "div": ["other"]}
-    return {p for name in names.get(call.name, []) if (p := call.parameter(name))}
+def _known(call: Call) -> Any:
+    """The ids of the results by the operator's relation; None where it doesn't cover such a call."""
+    found = relation(call)
+    result = found.of(call) if found else None
+    if found is None or result is None or call.overlooked(found.harmless):
+        return None
+    for name in found.harmless:
+        for node in tree_nodes(call.value(name)):
+            for ids in _tensors(call.ids_of(node)):
+                call.pin(ids, f"reads {name} as it is")
+    for ids, value in zip(_tensors(result), tree_leaves(call.node.meta["val"]), strict=True):
+        if isinstance(value, Tensor) and not value.is_floating_point():
+            call.pin(ids, "makes other than floating numbers of it")
+    return result
+
+
+def _unknown(call: Call) -> Any:
+    """What an operator does of which nothing is known: nothing that it reads may change."""
+    for node in call.node.all_input_nodes:
+        if not call.stored.constant(node):
+            for ids in _tensors(call.ids_of(node)):
+                call.pin(ids, "is not homogeneous, or not known to be")
+    return (
+        call.fixed("is not homogeneous, or not known to be")
+        if _holds_tensor(call.node.meta.get("val"))
+        else ()
+    )
 
 
 def _holds_tensor(value: Any) -> bool:
@@ -118,7 +148,12 @@ def _holds_tensor(value: Any) -> bool:
 
 
 def _tensors(ids: Any) -> list[Tensor]:
-    return [ids] if isinstance(ids, Tensor) else [i for i in ids or () if isinstance(i, Tensor)]
+    return [found for found in tree_leaves(ids) if isinstance(found, Tensor)]
+
+
+def _constants(value: Any) -> Any:
+    """Ids of values that don't depend on the input."""
+    return tree_map(lambda v: constants(v.shape) if isinstance(v, Tensor) else None, value)
 
 
 def _shaped(ids: Any, value: Any) -> Any:
@@ -128,10 +163,11 @@ def _shaped(ids: Any, value: Any) -> Any:
     return tuple(_shaped(i, v) if isinstance(v, Tensor) else None for i, v in zip(ids, value, strict=True))
 
 
-def _unread(module: nn.Module, traced: fx.GraphModule, aliases: dict[str, tuple[str, ...]]) -> list[str]:
+def _unread(
+    state: Mapping[str, Tensor], traced: fx.GraphModule, aliases: Mapping[str, tuple[str, ...]]
+) -> list[str]:
     """Stored floating tensors that the graph does not read under any of their names."""
     read = {str(node.target) for node in traced.graph.nodes if node.op == "get_attr"}
-    state = module.state_dict()
     return [
         name
         for name, names in aliases.items()
@@ -150,14 +186,6 @@ def _with_heads(module: nn.Module, example: Float[Tensor, "n ..."], names: set[s
     except NetworkError:
         return None
     return whole if names <= set(rectifiers(whole.graph)) else None
-
-
-def _aliases(module: nn.Module) -> dict[str, tuple[str, ...]]:
-    """State-dict names by storage: tensors tied under several names are rescaled under all of them."""
-    names: dict[Any, list[str]] = defaultdict(list)
-    for name, tensor in module.state_dict(keep_vars=True).items():
-        names[id(tensor)].append(name)
-    return {group[0]: tuple(group) for group in names.values()}
 
 
 def _site(walk: _Walk, name: str, node: fx.Node) -> Site:

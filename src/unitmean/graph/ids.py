@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from unitmean.graph.variables import Variables, stored
+from unitmean.graph.variables import ONE, Variables, stored
 
 
 def compact(ids: Int64[Tensor, "..."]) -> Int64[Tensor, "..."]:
@@ -38,6 +38,17 @@ def reduced(
     return ids
 
 
-def constants(shape: torch.Size | tuple[int, ...]) -> Int64[Tensor, "..."]:
-    """Ids of a tensor whose factor is one."""
-    return torch.zeros((1,) * len(shape), dtype=torch.int64).expand(shape)
+def fitted(
+    variables: Variables, ids: Int64[Tensor, "..."], shape: tuple[int, ...], because: str
+) -> Int64[Tensor, "..."]:
+    """The ids in a shape that broadcasts to the given one; those that met one position are merged."""
+    ids = compact(ids)
+    more = max(0, ids.ndim - len(shape))
+    own = (1,) * more + tuple(shape)[len(shape) - ids.ndim + more :]
+    ids = reduced(variables, ids, [d for d in range(ids.ndim) if own[d] == 1], because)
+    return ids.reshape(ids.shape[more:])
+
+
+def constants(shape: torch.Size | tuple[int, ...], id: int = ONE) -> Int64[Tensor, "..."]:
+    """Ids of a tensor whose numbers have all the same factor, by default one."""
+    return torch.full((1,) * len(shape), id, dtype=torch.int64).expand(shape)

@@ -8,8 +8,12 @@ import torch
 from jaxtyping import Bool, Float64, Int64, Shaped
 from torch import Tensor
 
-from unitmean.graph.call import Absorption, Obstacle
+from unitmean.graph.absorb import Absorption
+from unitmean.graph.call import Obstacle
 from unitmean.graph.variables import ONE
+
+OUTPUT = "it is the network's output"
+"""Why channels that leave the network are pinned."""
 
 
 @dataclass(frozen=True)

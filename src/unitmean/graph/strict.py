@@ -1,11 +1,12 @@
 """The refusal of a network that can be normalised only in part."""
 
-from collections import Counter
 from collections.abc import Mapping
 
 from unitmean.errors import NetworkError
-from unitmean.graph.plan import Plan
+from unitmean.graph.plan import OUTPUT, Plan, Site
 from unitmean.graph.variables import ONE
+
+SHOWN = 12  # rectifiers that a refusal lists
 
 
 def require_rectifier(plan: Plan) -> None:
@@ -22,34 +23,40 @@ def require_rectifier(plan: Plan) -> None:
 def require_whole(plan: Plan, switch: str, names: Mapping[str, str] | None = None) -> None:
     """NetworkError unless every rectifier's channels are free or the network's output.
 
-    An operator that no factor passes (relu6, silu, layer norm) is an obstacle even where it is itself the
-    network's nonlinearity. `switch` is what allows such a network, `names` what its sites are called.
+    Operators that hold no rectifier's channels are no reason, whatever they are. `switch` is what allows a
+    network in which some do, `names` what its sites are called.
     """
-    if plan.obstacles:
-        first = plan.obstacles[0]
-        where = f" in {first.path}" if first.path else ""
+    names = names or {}
+    held = [(site, reason) for site in plan.sites if (reason := _held(site))]
+    if held:
+        site, reason = held[0]
         raise NetworkError(
-            f"a network must be normalised as a whole; {first.operator}{where} forbids it: {first.reason}. "
-            f"{len(plan.obstacles)} operators do:\n{table(plan, names or {})}\n"
+            f"every channel of every rectifier must be free; {_count(site, names)}, because {reason}. "
+            f"{len(held)} of {len(plan.sites)} rectifiers are held:\n{table(plan, names)}\n"
             f"{switch} normalises what is free"
+        )
+    if plan.sites and not any((site.variables != ONE).any() for site in plan.sites):
+        raise NetworkError(
+            "some rectifier's channels must be free; found that all leave the network as its output, "
+            'which is preserved: outputs="normalise" divides them too'
         )
 
 
 def table(plan: Plan, names: Mapping[str, str]) -> str:
-    """What is free and what forbids the rest, for people."""
-    operators = Counter(obstacle.operator for obstacle in plan.obstacles)
-    lines = [f"  {operator:<24} {count:>6} times" for operator, count in operators.most_common()]
-    free, pinned = [], []
-    for site in plan.sites:
-        count = int((site.variables != ONE).sum())
-        if count < site.channels:
-            reason = next(reason for reason in site.reasons if reason)
-            pinned.append(
-                f"  {names.get(site.name, site.name):<24} {count} of {site.channels} channels free: {reason}"
-            )
-        else:
-            free.append(site)
-    if len(pinned) > 12:
-        pinned = [*pinned[:12], f"  and {len(pinned) - 12} more rectifiers"]
-    share = f"  {len(free)} of {len(plan.sites)} rectifiers are free as a whole"
-    return "\n".join([*lines, *pinned, share])
+    """Which rectifiers aren't free as a whole, and why, for people."""
+    part = [site for site in plan.sites if any(site.reasons)]
+    lines = [f"  {_count(site, names)}: {next(filter(None, site.reasons))}" for site in part]
+    if len(lines) > SHOWN:
+        lines = [*lines[:SHOWN], f"  and {len(lines) - SHOWN} more rectifiers"]
+    free = len(plan.sites) - len(part)
+    return "\n".join([*lines, f"  {free} of {len(plan.sites)} rectifiers are free as a whole"])
+
+
+def _held(site: Site) -> str | None:
+    """Why the first of the rectifier's channels is pinned that doesn't leave the network as its output."""
+    return next((reason for reason in site.reasons if reason and not reason.endswith(OUTPUT)), None)
+
+
+def _count(site: Site, names: Mapping[str, str]) -> str:
+    free = int((site.variables != ONE).sum())
+    return f"{names.get(site.name, site.name)} has {free} of {site.channels} channels free"

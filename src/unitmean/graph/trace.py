@@ -113,10 +113,18 @@ def _without_mutation(graph: fx.Graph) -> bool:
 
 def _aliased(mutated: fx.Node, by: fx.Node, position: dict[fx.Node, int]) -> bool:
     """Whether anything else may share the mutated tensor's memory and be read after the mutation."""
-    if _is_alias(mutated) or mutated.op in {"placeholder", "get_attr"}:
+    base = mutated
+    while _is_alias(base):
+        if not base.all_input_nodes:
+            return True
+        base = base.all_input_nodes[0]
+    if base.op in {"placeholder", "get_attr"}:
         return True
-    views = [user for user in mutated.users if user is not by and _is_alias(user)]
-    return any(position[user] < position[by] for user in views)
+    family = [base]
+    for member in family:
+        family += [user for user in member.users if user is not by and _is_alias(user)]
+    others = [member for member in family if member is not mutated]
+    return any(position[user] > position[by] for other in others for user in other.users)
 
 
 def _is_alias(node: fx.Node) -> bool:

@@ -24,7 +24,8 @@ class Variables:
 
     def __init__(self) -> None:
         self._parent: list[int] = [ONE]
-        self._reason: dict[int, str] = {ONE: "it is the network's input or a constant"}
+        # Why a class is pinned, and what tied it to the place where that happened.
+        self._reason: dict[int, tuple[str, str]] = {ONE: ("it is the network's input or a constant", "")}
 
     def __len__(self) -> int:
         return len(self._parent)
@@ -54,11 +55,18 @@ class Variables:
 
     def merge(self, a: Int64[Tensor, "..."], b: Int64[Tensor, "..."], because: str) -> int:
         """Make ids that meet under broadcasting equal; a pinned one pins the other, which is counted."""
-        a, b = torch.broadcast_tensors(a, b)
-        for dim in range(a.ndim):  # positions that are stored once meet once
-            if a.stride(dim) == b.stride(dim) == 0:
-                a, b = a.narrow(dim, 0, 1), b.narrow(dim, 0, 1)
-        pairs, newly = torch.stack((a, b)).flatten(1), 0
+        a, b, newly = *map(stored, torch.broadcast_tensors(a, b)), 0
+        for dim in range(a.ndim):  # all that meet one position of the other are equal to each other
+            if a.shape[dim] != b.shape[dim]:
+                wide = a if a.shape[dim] > b.shape[dim] else b
+                first = wide.narrow(dim, 0, 1)
+                newly += self._union(first.expand_as(wide), wide, because)
+                a, b = (first, b) if wide is a else (a, first)
+        return newly + self._union(a, b, because)
+
+    def _union(self, a: Int64[Tensor, "..."], b: Int64[Tensor, "..."], because: str) -> int:
+        newly = 0
+        pairs = torch.stack((a, b)).flatten(1)
         for left, right in pairs.unique(dim=1).T.tolist():
             i, j = self.find(left), self.find(right)
             if i == j or (i in self._reason and j in self._reason):
@@ -66,9 +74,7 @@ class Variables:
             if i in self._reason or j in self._reason:
                 pinned, free = (i, j) if i in self._reason else (j, i)
                 newly += 1
-                self._reason[free] = (
-                    because if pinned == ONE else f"{because}, which is pinned because {self._reason[pinned]}"
-                )
+                self._reason[free] = (self._reason[pinned][0], because)
             else:
                 self._parent[max(i, j)] = min(i, j)
         return newly
@@ -77,7 +83,7 @@ class Variables:
         """Give the ids the factor one; how many were free. The first reason is kept."""
         before = len(self._reason)
         for variable in stored(ids).unique().tolist():
-            self._reason.setdefault(self.find(variable), because)
+            self._reason.setdefault(self.find(variable), (because, ""))
         return len(self._reason) - before
 
     def pinned(self, ids: Int64[Tensor, "*shape"]) -> Bool[Tensor, "*shape"]:
@@ -88,4 +94,5 @@ class Variables:
 
     def reason(self, variable: int) -> str | None:
         """Why the variable is pinned, or None where it is free."""
-        return self._reason.get(self.find(variable))
+        root, tie = self._reason.get(self.find(variable), ("", ""))
+        return (f"{tie}: {root}" if tie else root) or None

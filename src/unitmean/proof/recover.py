@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from unitmean.graph.call import Absorption
+from unitmean.graph.absorb import Absorption
 from unitmean.graph.plan import Plan
 from unitmean.graph.variables import ONE
 

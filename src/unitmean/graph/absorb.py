@@ -1,0 +1,179 @@
+"""How far a factor reaches into stored tensors that a network computes with before it uses them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Int64
+from torch import Tensor, fx
+
+from unitmean.graph.ids import compact, fitted
+from unitmean.graph.rearrange import rearranged, rearranges
+from unitmean.graph.stored import COPIES, Stored, is_zero, value
+from unitmean.graph.trace import operator
+from unitmean.graph.variables import ONE, Variables
+
+Ids = Int64[Tensor, "..."]
+
+
+@dataclass(frozen=True)
+class Absorption:
+    """A stored tensor takes up factors: `tensor * factor[multiply] / factor[divide]`, ids broadcast to it."""
+
+    name: str
+    multiply: Int64[Tensor, "..."]
+    divide: Int64[Tensor, "..."]
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What took up factors, and the stored tensors that the same computation reads as they are."""
+
+    absorptions: list[Absorption] = field(default_factory=list)
+    read: set[str] = field(default_factory=set)
+
+    def and_read(self, *names: set[str]) -> "Taken":
+        """The same, and these are read too."""
+        return Taken(self.absorptions, self.read.union(*names))
+
+
+@dataclass(frozen=True)
+class Absorber:
+    """Changes what a constant node computes into `value * factor[multiply] / factor[divide]`."""
+
+    stored: Stored
+    variables: Variables
+
+    def take_up(self, node: fx.Node, multiply: Ids, divide: Ids) -> Taken | None:
+        """None where the node's value can't change in that way; ids broadcast to its shape."""
+        if not self.stored.constant(node) or not _floats(node):
+            return None
+        if self.stored.absorbs(node):
+            return Taken([Absorption(self.stored.canonical(node), compact(multiply), compact(divide))])
+        name = operator(node)
+        if name in COPIES or name in {"neg", "dropout"}:
+            return self._copied(node, multiply, divide)
+        rule = _RULES.get(name)
+        if rule:
+            return rule(self, node, multiply, divide)
+        return self._moved(node, multiply, divide) if rearranges(node) else None
+
+    def _copied(self, node: fx.Node, multiply: Ids, divide: Ids) -> Taken | None:
+        return self.take_up(node.args[0], multiply, divide)  # type: ignore[arg-type]
+
+    def _multiplied(self, node: fx.Node, multiply: Ids, divide: Ids) -> Taken | None:
+        """One of two factors takes up all: the one that tells apart what the ids do, if there is one."""
+        sides = [side for side in node.args[:2] if isinstance(side, fx.Node)]
+        sides.sort(key=lambda side: -side.meta["val"].numel())
+        apart = [side for side in sides if _apart(side, multiply) and _apart(side, divide)]
+        for side in apart + [side for side in sides if side not in apart]:
+            if taken := self._one_of(side, multiply, divide):
+                return taken.and_read(*(self.stored.leaves(other) for other in sides if other is not side))
+        return None
+
+    def _divided(self, node: fx.Node, multiply: Ids, divide: Ids) -> Taken | None:
+        above, below = node.args[:2]
+        if node.kwargs.get("rounding_mode") is not None or not isinstance(above, fx.Node):
+            return None
+        taken = self._one_of(above, multiply, divide)
+        return taken and taken.and_read(self.stored.leaves(below) if isinstance(below, fx.Node) else set())
+
+    def _one_of(self, node: fx.Node, multiply: Ids, divide: Ids) -> Taken | None:
+        """An operand that broadcasts to the operator's result."""
+        shape = node.meta["val"].shape
+        return self.take_up(node, self._fitted(multiply, shape), self._fitted(divide, shape))
+
+    def _added(self, node: fx.Node, multiply: Ids, divide: Ids) -> Taken | None:
+        """Both terms take up the same."""
+        first, second = node.args[:2]
+        if not isinstance(first, fx.Node):
+            return None
+        if is_zero(second):
+            return self.take_up(first, multiply, divide)
+        if not isinstance(second, fx.Node):
+            return None
+        one, two = (self._one_of(side, multiply, divide) for side in (first, second))
+        return Taken(one.absorptions + two.absorptions, one.read | two.read) if one and two else None
+
+    def _weight_norm(self, node: fx.Node, multiply: Ids, divide: Ids) -> Taken | None:
+        """v * g / |v|: g takes up what it tells apart."""
+        direction, gain = node.args[:2]
+        assert isinstance(direction, fx.Node) and isinstance(gain, fx.Node)
+        taken = self._one_of(gain, multiply, divide)
+        return taken and taken.and_read(self.stored.leaves(direction))
+
+    def _standardised(self, node: fx.Node, multiply: Ids, divide: Ids) -> Taken | None:
+        """Batch norm of weights, whose channels are the filters: its weight takes up what it tells apart."""
+        names = (argument.name for argument in node.target._schema.arguments)  # type: ignore[union-attr]
+        given = dict(zip(names, node.args, strict=False))
+        gain = given["weight"]
+        if not given["training"] or given["bias"] is not None or not isinstance(gain, fx.Node):
+            return None
+        across = (1, *gain.meta["val"].shape, *[1] * (multiply.ndim - 2))
+        fit = [self._fitted(ids, across).reshape(-1) for ids in (multiply, divide)]
+        taken = self.take_up(gain, *fit)
+        return taken and taken.and_read(self.stored.leaves(given["input"]))
+
+    def _moved(self, node: fx.Node, multiply: Ids, divide: Ids) -> Taken | None:
+        """Where each number comes from is found by moving their positions."""
+        start, positions = 0, {}
+        source_of = node
+        while not operator(source_of):  # an item of several results
+            source_of = source_of.args[0]  # type: ignore[assignment]
+        for source in source_of.all_input_nodes:
+            shape = source.meta["val"].shape
+            positions[source] = torch.arange(start, start + shape.numel()).reshape(shape)
+            start += shape.numel()
+        placed = rearranged(source_of, positions.__getitem__, value)
+        if source_of is not node and placed is not None:
+            placed = placed[node.args[1]]
+        if placed is None:
+            return None
+        whole = Taken()
+        for source, position in positions.items():
+            if not _floats(source):
+                continue
+            own = (placed >= position.min()) & (placed <= position.max())
+            into = placed[own] - position.min()
+            back = []
+            for ids in (multiply, divide):
+                there = torch.full((position.numel(),), ONE)
+                there[into] = ids.expand(placed.shape)[own]
+                self.variables.merge(
+                    there[into], ids.expand(placed.shape)[own], "a stored tensor is read twice"
+                )
+                back.append(compact(there.reshape(position.shape)))
+            taken = self.take_up(source, *back)
+            if taken is None:
+                return None
+            whole = Taken(whole.absorptions + taken.absorptions, whole.read | taken.read)
+        return whole
+
+    def _fitted(self, ids: Ids, shape: tuple[int, ...]) -> Ids:
+        return fitted(self.variables, ids, shape, "one number of a stored tensor serves several channels")
+
+
+def distinguishes(shape: torch.Size | tuple[int, ...], ids: Ids) -> bool:
+    """Whether a tensor of that shape has a number of its own for each of the ids that it meets."""
+    sizes = compact(ids).shape
+    more = max(len(sizes), len(shape))
+    met, own = ((1,) * (more - len(some)) + tuple(some) for some in (sizes, shape))
+    return all(size == 1 or there > 1 for size, there in zip(met, own, strict=True))
+
+
+_RULES: dict[str, Callable[[Absorber, fx.Node, Ids, Ids], Taken | None]] = {
+    **dict.fromkeys(("mul", "multiply"), Absorber._multiplied),
+    **dict.fromkeys(("div", "divide", "true_divide"), Absorber._divided),
+    **dict.fromkeys(("add", "sub", "subtract"), Absorber._added),
+    "_weight_norm": Absorber._weight_norm,
+    "batch_norm": Absorber._standardised,
+}
+
+
+def _apart(node: fx.Node, ids: Ids) -> bool:
+    return distinguishes(node.meta["val"].shape, ids)
+
+
+def _floats(node: fx.Node) -> bool:
+    found = node.meta.get("val")
+    return isinstance(found, Tensor) and found.is_floating_point()

@@ -1,0 +1,52 @@
+"""Which stored tensors are one memory under several names, and which share only a part of it."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+Span = tuple[Any, int, int]
+
+
+def aliases(state: Mapping[str, Tensor]) -> dict[str, tuple[str, ...]]:
+    """State-dict names by the numbers they stand for; the first of each group is its key.
+
+    Tied tensors are rescaled under all their names. Two Parameters over one memory are tied, too.
+    """
+    names: dict[Any, list[str]] = defaultdict(list)
+    for name, tensor in state.items():
+        key = (_span(tensor), tensor.shape, tensor.stride(), tensor.dtype) if tensor.numel() else name
+        names[key].append(name)
+    return {group[0]: tuple(group) for group in names.values()}
+
+
+def overlapping(state: Mapping[str, Tensor]) -> set[str]:
+    """Tensors that share memory with another that isn't the same tensor: no factor can reach one alone."""
+    spans = sorted(
+        ((_span(state[name]), name) for name in aliases(state) if state[name].numel()),
+        key=lambda pair: (str(pair[0][0]), *pair[0][1:]),
+    )
+    found: set[str] = set()
+    place, reach, holder = None, 0, ""
+    for (where, start, stop), name in spans:
+        if where == place and start < reach:
+            found |= {holder, name}
+        if where != place or stop > reach:
+            place, reach, holder = where, stop, name
+    return {alias for name in found for alias in aliases(state)[name]}
+
+
+def _span(tensor: Tensor) -> Span:
+    """The bytes from the tensor's first to its last number: of the device, or of a storage without data."""
+    steps = zip(tensor.shape, tensor.stride(), strict=True)
+    length = (sum((size - 1) * stride for size, stride in steps) + 1) * tensor.itemsize
+    start: int
+    storage = tensor.untyped_storage()
+    try:
+        start, place = tensor.data_ptr(), str(tensor.device)
+    except RuntimeError:  # a tensor without numbers of its own
+        start, place = 0, ""
+    if not start:
+        start, place = int(tensor.storage_offset()) * tensor.itemsize, f"storage {storage._cdata}"
+    return place, start, start + length
