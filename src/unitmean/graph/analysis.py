@@ -48,7 +48,11 @@ def analyse(module: nn.Module, example: Float[Tensor, "n ..."], *, outputs: str 
         for node in results:
             walk.variables.pin(walk.ids[node], OUTPUT)
     walk.settle()
-    sites = [_site(walk, name, node) for name, node in rectifiers(traced.graph).items() if name in names]
+    sites = [
+        _site(walk, name, node)
+        for name, node in rectifiers(traced.graph).items()
+        if name in names and not stored.constant(node)
+    ]
     return replace(
         _plan(walk.variables, sites, walk.absorptions, [compact(walk.ids[n]) for n in results]),
         aliases={name: names for name, names in stored.aliases.items() if len(names) > 1},

@@ -18,6 +18,8 @@ _UNREADING = set(
 )
 _ZEROS = {"zeros", "zeros_like", "new_zeros"}
 _FILLED = {"full": 1, "full_like": 1, "new_full": 2, "fill": 1}  # where the number stands among the arguments
+# Layers, whose results have factors of their own even where their input is a stored table.
+_LAYERS = {"linear", *(f"conv{kind}{n}d" for kind in ("", "_transpose") for n in (1, 2, 3))}
 # Another spelling of the same numbers, or of the same rounded to another type of floats.
 COPIES = set(
     "to _to_copy type_as contiguous clone detach alias lift_fresh lift_fresh_copy positive "
@@ -66,6 +68,8 @@ class Stored:
         if node.op == "get_attr":
             return isinstance(node.meta.get("val"), Tensor)
         if node.op != "call_function" or not (operator(node) or node.target is python.getitem):
+            return False
+        if operator(node) in _LAYERS:
             return False
         return operator(node) in _UNREADING or all(n in self._constant for n in node.all_input_nodes)
 

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from chains import image
+from chains import change, image
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
@@ -69,7 +69,7 @@ def test_what_comes_before_a_rectifier_is_named_too() -> None:
     assert "because group_norm in 1 has no weight" in held(
         conv(3), nn.GroupNorm(2, 4, affine=False), nn.ReLU(), conv()
     )
-    assert "because lstm in 0 is not homogeneous" in held(
+    assert "because lstm in 1.lstm is not homogeneous" in held(
         nn.Flatten(2), Sequence(), nn.ReLU(), nn.Linear(5, 2)
     )
 
@@ -93,3 +93,26 @@ def test_a_feature_extractor_is_told_how_to_divide_its_outputs() -> None:
 def test_many_rectifiers_are_listed_in_part() -> None:
     said = held(conv(3), *(layer for _ in range(14) for layer in (nn.ReLU(), nn.Tanh(), conv())))
     assert "and 2 more rectifiers" in said
+
+
+class Fused(nn.Module):
+    """Two activations weighed by rectified parameters, and by what layers make of a stored table."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.last = conv(3), conv(3), conv()
+        self.weights = nn.Parameter(torch.ones(2))
+        self.table = nn.Buffer(torch.ones(4, 3))
+        self.mlp = nn.Sequential(nn.Linear(3, 5), nn.ReLU(), nn.Linear(5, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        w = F.relu(self.weights)
+        both = F.relu(self.a(x)) * w[0] + F.relu(self.b(x)) * w[1]
+        return self.last(both * self.mlp(self.table).sigmoid().view(-1, 1, 1))
+
+
+def test_rectified_parameters_are_no_rectifiers_and_layers_on_a_stored_table_are() -> None:
+    plan = analyse(Fused().eval(), image())
+    require_whole(plan, "strict=False")
+    assert [site.channels for site in plan.sites] == [5, 4, 4]
+    assert change(Fused().eval(), image()) < 1e-12

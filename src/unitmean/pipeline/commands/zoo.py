@@ -20,13 +20,14 @@ HEADER = """\
 # torchvision's networks
 
 What `unitmean zoo` found on {day} (torch {torch}). *Free* channels of the rectifiers may have any factor;
-*tied* ones of these share it with others, as in a residual stream. What no factor passes is *forbidden by*:
-a network with such an operator is refused unless `rescale.strict=false`, one without a rectifier always.
+*tied* ones of these share it with others, as in a residual stream. *Others* are operators that no factor
+passes: a network is refused where they hold a rectifier's channels, unless `rescale.strict=false`, and always
+where it has no rectifier.
 *Change* is that of the float64 output, relative, under random log-normal factors (sigma 0.7) on all that is
 free, with random weights and batch-norm statistics, auxiliary heads included. *Seconds* are those of the
 analysis, nearly all `torch.export`'s own.
 
-| network | rectifiers | channels | free | tied | forbidden by | change | s |
+| network | rectifiers | channels | free | tied | others | change | s |
 |---|---:|---:|---:|---:|---|---:|---:|
 """
 
