@@ -1,8 +1,10 @@
-"""Tars and Parquet files, broken and hostile."""
+"""Tars, zips and Parquet files, broken and hostile."""
 
 import gzip
 import io
 import tarfile
+import warnings
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -51,11 +53,24 @@ def flipped() -> bytes:
     return bytes(data)
 
 
+def names(folder: Path, *expected: str) -> None:
+    rows = pq.read_table(folder / "data/odd/images/index.parquet").to_pylist()
+    assert [row["name"] for row in rows] == [*expected]
+
+
 def headed(records: bytes) -> bytes:
     """A PAX header with these records in front of a member."""
     header = tarfile.TarInfo("pax")
     header.type, header.size = tarfile.XHDTYPE, len(records)
     return header.tobuf(tarfile.USTAR_FORMAT) + records.ljust(512, b"\0") + packed(member("a.png"))
+
+
+def nested() -> bytes:
+    """As ILSVRC's training images are packed."""
+    inner, file = packed(member("a.png")), io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as tar:
+        tar.addfile(member("n01440764.tar", size=len(inner)), io.BytesIO(inner))
+    return file.getvalue()
 
 
 ARCHIVES = [
@@ -69,8 +84,9 @@ ARCHIVES = [
     tar("a sparse member", lambda: packed(member("a.png", tarfile.GNUTYPE_SPARSE),
         format=tarfile.GNU_FORMAT), "a sparse file"),
     tar("a device", lambda: packed(member("a.png", tarfile.CHRTYPE)), "no file"),
-    tar("a name that isn't UTF-8", lambda: packed(member("\udcff.png"), format=tarfile.GNU_FORMAT),
-        "isn't UTF-8"),
+    Case("a name that isn't UTF-8", put("images.tar", lambda: packed(
+        member("\udcff.png"), format=tarfile.GNU_FORMAT)), COMMAND, "read; the name stands as `\\xff.png`",
+        check=lambda folder: names(folder, "\\xff.png")),
     tar("cut in the first image", lambda: packed(member("a.png"))[:1000], "cut or damaged"),
     tar("cut between two images", lambda: packed(member("a.png"), member("b.png"))[:5632], "cut or damaged"),
     tar("a damaged header", flipped, "no header and no end"),
@@ -83,7 +99,65 @@ ARCHIVES = [
     tar("a JPEG named .tar", lambda: encoded(noise(), "JPEG"), "neither"),
     tar("zero bytes", lambda: b"", "neither"),
     tar("an empty tar", lambda: packed(), "no file at all"),
-    tar("a tar of tars", lambda: packed(member("n01440764.tar")), "but 1 .tar"),
+    tar("a tar of tars", nested, "but 1 .tar"),
+]  # fmt: skip
+
+
+def zipped(*names: str, method: int = zipfile.ZIP_DEFLATED, data: bytes = IMAGE) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", method) as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # zipfile's, of a name twice
+        for name in names:
+            archive.writestr(name, data)
+    return file.getvalue()
+
+
+def patched(data: bytes, header: bytes, place: int, value: bytes) -> bytes:
+    """With these bytes in the header of the first member, counted from the header's start."""
+    changed = bytearray(data)
+    start = data.index(header) + place
+    changed[start : start + len(value)] = value
+    return bytes(changed)
+
+
+def damaged_crc() -> bytes:
+    return patched(zipped("a.png"), b"PK\x01\x02", 16, b"\0\0\0\0")
+
+
+ZIP = "index_images dataset=folder dataset.path=images.zip dataset.name=odd"
+STORED = zipfile.ZIP_STORED
+
+
+def zip_case(what: str, data: Callable[[], bytes], outcome: str) -> Case:
+    return Case(what, put("images.zip", data), ZIP, outcome)
+
+
+def taken_zip(what: str, data: Callable[[], bytes], outcome: str) -> Case:
+    return Case(what, put("images.zip", data), ZIP, outcome, check=lambda folder: names(folder, "a.png"))
+
+
+ZIPS = [
+    taken_zip("stored members", lambda: zipped("a.png", method=STORED), "read in place"),
+    taken_zip("packed members", lambda: zipped("a.png"), "read in place"),
+    taken_zip("members of macOS, `__MACOSX/._a.png`", lambda: zipped("a.png", "__MACOSX/._a.png"),
+              "passed over, and counted"),
+    zip_case("a name that leads out, ../a.png", lambda: zipped("../a.png"), "leads out of the archive"),
+    zip_case("an absolute name, /a.png", lambda: zipped("/a.png"), "leads out of the archive"),
+    zip_case("one name twice", lambda: zipped("a.png", "a.png"), "the same name twice"),
+    zip_case("a password", lambda: patched(zipped("a.png"), b"PK\x01\x02", 8, b"\x01\0"),
+             "needs a password"),
+    zip_case("a member that claims 4 GB", lambda: patched(
+        zipped("a.png"), b"PK\x01\x02", 24, b"\xf0\xff\xff\xff"), "claims 4,294,967,280 bytes"),
+    zip_case("a method that nobody knows", lambda: patched(zipped("a.png"), b"PK\x01\x02", 10, b"\x4d\0"),
+             "method is not supported|must be a whole zip"),
+    zip_case("a member whose checksum is another's", damaged_crc, "Bad CRC-32"),
+    zip_case("a header that lies elsewhere", lambda: patched(
+        zipped("a.png", method=STORED), b"PK\x01\x02", 42, b"\x05\0\0\0"), "no header"),
+    zip_case("cut in half", lambda: (lambda d: d[: len(d) // 2])(zipped("a.png")), "cut or damaged"),
+    zip_case("an empty zip", lambda: zipped(), "no file at all"),
+    zip_case("a zip of text", lambda: zipped("a.txt", data=b"words"), "but 1 .txt"),
+    Case("a zip named .tar", put("images.tar", lambda: zipped("a.png")), ZIP, "name that ends in .zip",
+         ("dataset.path=images.tar",)),
 ]  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 import functools
 import io
+import os
 import struct
 import zlib
 from collections.abc import Callable
@@ -110,6 +111,18 @@ def skipped(folder: Path) -> None:
     assert 'bad.jpg,"no format' in (folder / "data/odd/images/skipped.csv").read_text()
 
 
+def text_beside(folder: Path) -> None:
+    put("images/good.png", encoded(noise()))(folder)
+    for name in ("a.txt", "b.txt", ".DS_Store"):
+        put(f"images/{name}", b"words")(folder)
+
+
+def left_out(folder: Path) -> None:
+    assert [row["name"] for row in pq.read_table(folder / INDEX).to_pylist()] == ["good.png"]
+    found = (folder / "data/odd/images/skipped.csv").read_text()
+    assert "no image; 2 left out: .txt\n" in found and ".DS_Store,no image; 1 left out" in found
+
+
 def dangling(folder: Path) -> None:
     (folder / "images").mkdir()
     (folder / "images" / "a.jpg").symlink_to(folder / "nowhere")
@@ -128,7 +141,8 @@ IMAGES = [
     refused("text named .jpg", b"no image", "no format that is read here"),
     refused("a web page named .jpg", b"<!doctype html><html>", "no format that is read here"),
     refused("EPS named .jpg, which would run a program", b"%!PS-Adobe-3.0 EPSF-3.0\n", "no format"),
-    refused("PNG of 57 bytes that claims 20,000x20,000 pixels", bomb, "20000x20000|pixels"),
+    refused("PNG of 57 bytes that claims 20,000x20,000 pixels", bomb,
+            "400,000,000 pixels.*width and height 47% of what they are"),
     refused("32-bit whole numbers",
             lambda: encoded(Image.fromarray(np.full((2, 2), 1 << 20, np.int32)), "TIFF"),
             "more than 16 bits", "a.tif"),
@@ -152,6 +166,15 @@ IMAGES = [
     taken("palette", lambda: encoded(flat(RED).quantize(4)), "looked up", "P", RED),
     taken("alpha", transparent, "laid on white", "RGBA", (127, 127, 127)),
     taken("JPEG with EXIF rotation", rotated, "pixels stay as stored", "RGB", (9, 9, 9), name="a.jpg"),
+    taken("AVIF", lambda: encoded(flat(RED), "AVIF"), "read", "RGB", RED, name="a.avif"),
+    taken("JPEG 2000", lambda: encoded(flat(RED), "JPEG2000"), "read", "RGB", RED, name="a.jp2"),
+    taken("JPEG named .jfif", lambda: encoded(flat(RED), "JPEG"), "read", "RGB", None, name="a.jfif"),
+    taken("JPEG without a suffix", lambda: encoded(flat(RED), "JPEG"), "read, by its first bytes", "RGB",
+          None, name="photo"),
+    taken("a name that isn't UTF-8", lambda: encoded(flat(RED)), "read; the name stands as `caf\\xe9.png`",
+          "RGB", RED, name=os.fsdecode(b"caf\xe9.png")),
+    Case("text beside images", text_beside, COMMAND,
+         "left out, counted on the console and listed in skipped.csv", check=left_out),
     taken("1x1 pixel", lambda: encoded(flat(RED, size=(1, 1))), "read; preprocessing enlarges it", "RGB",
           RED, size=(1, 1)),
     taken("animated GIF", lambda: animated("GIF"), "its first picture", "P", RED, name="a.gif"),
@@ -165,7 +188,7 @@ PICTURES = [
     Case("text", put("picture.jpg", b"no image"), STYLISE, "no format that is read here"),
     Case("EPS, which would run a program", put("picture.jpg", b"%!PS-Adobe-3.0 EPSF-3.0\n"), STYLISE,
          "no format that is read here"),
-    Case("PNG that claims 20,000x20,000 pixels", put("picture.jpg", bomb), STYLISE, "pixels"),
+    Case("PNG that claims 20,000x20,000 pixels", put("picture.jpg", bomb), STYLISE, "width and height 47%"),
     Case("floating point", put("picture.jpg", lambda: encoded(
         Image.fromarray(np.ones((2, 2), np.float32)), "TIFF")), STYLISE, "floating point pixels"),
 ]  # fmt: skip

@@ -40,6 +40,27 @@ LABELS = [
     listed("synsets beside numbers", b"a.png n00000001\nb.png 1\n", "synsets beside numbers"),
     listed("no text", b"\xff\xfe\x00", "can't decode byte"),
     listed("class numbers, as in Caffe's val.txt", b"b.png 7\na.png 65\n", "accepted", are("65", "7")),
+    listed("folders in names", b"val/a.png 65\nval/b.png 7\n", "accepted", are("65", "7")),
+    listed(
+        "one name in two folders, with two labels",
+        b"x/a.png 65\ny/a.png 66\nx/b.png 7\n",
+        "found none for 1 of 2.*a.png",
+    ),
+    listed("a byte order mark", b"\xef\xbb\xbfa.png 65\nb.png 7\n", "accepted", are("65", "7")),
+    listed(
+        "UTF-16, as PowerShell writes", "a.png 65\nb.png 7\n".encode("utf-16"), "accepted", are("65", "7")
+    ),
+    listed(
+        "a byte order mark before Kaggle's header",
+        b"\xef\xbb\xbfImageId,PredictionString\na,n03995372 1 2 3 4\nb,n01751748 1 2 3 4\n",
+        "accepted",
+        are("n03995372", "n01751748"),
+    ),
+    listed("another header", b"filename,label\na.png,65\nb.png,7\n", "accepted", are("65", "7")),
+    listed("quoted cells", b'"a.png","65"\n"b.png","7"\n', "accepted", are("65", "7")),
+    listed("semicolons", b"image;class\na.png;65\nb.png;7\n", "accepted", are("65", "7")),
+    listed("spaces around", b" a.png , 65 \n b.png , 7 \n", "accepted", are("65", "7")),
+    listed("a cell of 200,000 letters", b"a.png," + b"x" * 200_000 + b"\n", "field larger than field limit"),
     listed(
         "synsets and boxes, as in LOC_val_solution.csv",
         b"ImageId,PredictionString\nb,n01751748 111 108 428 366 \na,n03995372 85 131 499 499 \n",

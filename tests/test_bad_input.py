@@ -39,6 +39,7 @@ STAGES: dict[str, Callable[[], None]] = {
 SECTIONS: dict[str, list[Case]] = {
     "Images": bad_images.IMAGES,
     "Archives": bad_archives.ARCHIVES,
+    "Zip": bad_archives.ZIPS,
     "Parquet": bad_archives.PARQUET,
     "Labels": bad_labels.LABELS,
     "Weights": bad_weights.WEIGHTS,

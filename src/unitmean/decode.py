@@ -7,6 +7,7 @@ Transparent images lie on white, 16-bit grey is scaled to 8 bits, of animations 
 import io
 import re
 import warnings
+from math import floor
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -14,7 +15,7 @@ from PIL import Image, UnidentifiedImageError
 from unitmean.errors import DataError, refusing
 
 # No format of which the decoder runs another program (EPS) or reads other files.
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF", "JPEG2000")
 MAX_PIXELS = 1024**3 // 4 // 3  # where Pillow 13 begins to warn of decompression bombs
 
 
@@ -42,7 +43,7 @@ def decode_stored(data: bytes, name: str) -> Image.Image:
     with refusing(lambda error: UndecodableError(name, _reason(error))):
         image = Image.open(io.BytesIO(data), formats=FORMATS)
         if image.width * image.height > MAX_PIXELS:
-            raise UndecodableError(name, f"{image.width}x{image.height}, more than {MAX_PIXELS} pixels")
+            raise UndecodableError(name, _too_large(image.width * image.height))
         image.load()
     return image
 
@@ -69,9 +70,20 @@ def to_rgb(image: Image.Image, name: str) -> Image.Image:
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, Image.DecompressionBombError):
+        found = re.search(r"(\d+) pixels", str(error))
+        return _too_large(int(found[1])) if found else str(error)
     if isinstance(error, UnidentifiedImageError):  # whose message holds an address in memory
         return f"no format that is read here ({', '.join(FORMATS)})"
     return str(error).rstrip(".") or type(error).__name__
+
+
+def _too_large(pixels: int) -> str:
+    percent = floor(100 * (MAX_PIXELS / pixels) ** 0.5)
+    return (
+        f"{pixels:,} pixels, more than the {MAX_PIXELS:,} that are read; "
+        f"make its width and height {percent}% of what they are, or less"
+    )
 
 
 def _silence_pillow() -> None:

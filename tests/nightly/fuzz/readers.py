@@ -4,8 +4,10 @@ A reader takes a path; only UnitmeanError may come out of it.
 """
 
 import io
+import re
 import tarfile
 import warnings
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +27,9 @@ from unitmean.pipeline.disk.frames import read_parquet, write_parquet
 from unitmean.pipeline.index.containers import list_images, read_bytes
 from unitmean.pipeline.index.index import SCHEMA, load_index, write_index
 from unitmean.pipeline.index.labels import Labels
+from unitmean.pipeline.index.pixels import pixels
 from unitmean.pipeline.index.tables import _group, _layout
+from unitmean.pipeline.index.zips import _opened
 from unitmean.pipeline.rescale.statistics import COLUMNS
 from unitmean.style.pictures import content_picture
 
@@ -58,7 +62,7 @@ def images() -> list[bytes]:
     grey = Image.fromarray(np.arange(54, dtype=np.uint16).reshape(6, 9) * 1000)
     exif = Image.Exif()
     exif[0x0112], exif[0x010E] = 6, "words"
-    kinds = [(photo, f, {}) for f in ("PNG", "GIF", "BMP", "TIFF", "PPM", "WEBP")]
+    kinds = [(photo, f, {}) for f in ("PNG", "GIF", "BMP", "TIFF", "PPM", "WEBP", "AVIF", "JPEG2000")]
     kinds += [(photo, "JPEG", {"exif": exif}), (photo, "JPEG", {"progressive": True})]
     kinds += [(photo.convert("CMYK"), "JPEG", {}), (photo.convert("RGBA"), "PNG", {"exif": exif})]
     kinds += [(photo.quantize(16), "PNG", {"transparency": b"\0\x80"}), (grey, "PNG", {}), (grey, "TIFF", {})]
@@ -83,6 +87,17 @@ def tars() -> list[bytes]:
                 tar.addfile(info, io.BytesIO(b"image"))
         data = file.getvalue().rstrip(b"\0")  # most of the padding is left out
         found.append(data.ljust((len(data) // 512 + 2) * 512, b"\0"))
+    return found
+
+
+def zip_files() -> list[bytes]:
+    found = []
+    for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA):
+        file = io.BytesIO()
+        with zipfile.ZipFile(file, "w", method) as archive:
+            for name in ("a.png", "n01440764/é.jpg", "notes", "__MACOSX/._a.png"):
+                archive.writestr(zipfile.ZipInfo(name), b"image" * 20, method)
+        found.append(file.getvalue())
     return found
 
 
@@ -135,7 +150,8 @@ def indices() -> list[bytes]:
 def label_lists() -> list[bytes]:
     numbers = "".join(f"ILSVRC2012_val_{i:08d}.JPEG {i * 37}\n" for i in range(1, 9))
     synsets = "ImageId,PredictionString\n" + "".join(f"val_{i},n0000000{i} 1 2 3 4 \n" for i in range(1, 9))
-    return [numbers.encode(), synsets.encode()]
+    quoted = "\ufefffilename;class\n" + "".join(f'"sub/val_{i}.JPEG";"{i}"\n' for i in range(1, 9))
+    return [numbers.encode(), synsets.encode(), quoted.encode(), numbers.encode("utf-16")]
 
 
 def statistics() -> list[bytes]:
@@ -145,12 +161,14 @@ def statistics() -> list[bytes]:
 
 
 def read_labels(path: Path) -> None:
-    Labels(path).require(["ILSVRC2012_val_00000001.JPEG" if b"ILSVRC" in path.read_bytes() else "val_1.JPEG"])
+    numbered = re.search(rb"I\0?L\0?S\0?V", path.read_bytes())
+    Labels(path).require(["ILSVRC2012_val_00000001.JPEG" if numbered else "val_1.JPEG"])
 
 
 def read_container(path: Path) -> None:
     _layout.cache_clear()  # every execution writes another file to the same path
     _group.cache_clear()
+    _opened.cache_clear()
     for entry in list_images(path):
         read_bytes(path, entry)
 
@@ -161,9 +179,11 @@ READERS = {
     "pth": Reader(".pth", read_tensors, pickles),
     "own_weights": Reader(".safetensors", load_weights, own_weights),
     "tar": Reader(".tar", read_container, tars),
+    "zip": Reader(".zip", read_container, zip_files),
     "parquet": Reader(".parquet", read_container, tables),
     "statistics": Reader(".parquet", lambda path: read_parquet(path, COLUMNS), statistics),
     "labels": Reader(".txt", read_labels, label_lists),
     "image": Reader(".img", lambda path: decode(path.read_bytes(), path.name), images),
+    "pixels": Reader(".img", lambda path: pixels(path.read_bytes(), path.name), images),
     "picture": Reader(".img", lambda path: content_picture(path, 32), images),
 }

@@ -6,7 +6,8 @@ import tarfile
 import pytest
 
 from unitmean.errors import DataError
-from unitmean.pipeline.index.containers import Entry, list_images, read_bytes
+from unitmean.pipeline.index.containers import list_images, listing, read_bytes
+from unitmean.pipeline.index.entries import Entry
 
 
 def pack(path, members, format=tarfile.USTAR_FORMAT):
@@ -59,13 +60,46 @@ def test_folder_refuses_what_is_no_file(tmp_path):
         list_images(tmp_path)
 
 
-def test_names_that_are_not_utf8_are_refused(tmp_path):
+def test_names_that_are_not_utf8_are_read(tmp_path):
     try:
-        open(os.fsencode(tmp_path) + b"/\xff.jpg", "wb").close()
+        (tmp_path / os.fsdecode(b"caf\xe9.jpg")).write_bytes(b"latin")
     except OSError:
         pytest.skip("this file system takes only UTF-8 names")
-    with pytest.raises(DataError, match="isn't UTF-8"):
+    (tmp_path / "café.jpg").write_bytes(b"utf-8")
+    entries = list_images(tmp_path)
+    assert [entry.name for entry in entries] == ["caf\\xe9.jpg", "café.jpg"]
+    assert [read_bytes(tmp_path, entry) for entry in entries] == [b"latin", b"utf-8"]
+    (tmp_path / "caf\\xe9.jpg").write_bytes(b"backslash")
+    with pytest.raises(DataError, match="the same name twice"):
         list_images(tmp_path)
+    (tmp_path / os.fsdecode(b"caf\xe9.jpg")).unlink()
+    assert read_bytes(tmp_path, Entry(entries[0].name, None, 9)) == b"backslash"
+
+
+JPEG_START, PNG_START = b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n"
+
+
+def test_other_names_are_decided_by_the_first_bytes(tmp_path):
+    images = {"photo": JPEG_START, "scan.dat": PNG_START, "a.jfif": b"?", "b.avif": b"?", "sub/c": b"P6 4 4"}
+    others = {
+        "notes": b"P6 is a format",
+        "BM.txt": b"BMW, a car of Munich",
+        "list.csv": b"",
+        ".b": JPEG_START,
+    }
+    for name, data in (images | others).items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(data)
+    os.mkfifo(tmp_path / "pipe")
+    found = listing(tmp_path)
+    assert [entry.name for entry in found.entries] == sorted(images)
+    assert len(found.left_out) == 5 and str(found.left_out).startswith("2 (no suffix), 1 ")
+    assert {kind: count for kind, (count, _) in found.left_out.found.items()} == {
+        "(no suffix)": 2,
+        ".txt": 1,
+        ".csv": 1,
+        "names that start with a dot": 1,
+    }
 
 
 @pytest.mark.parametrize("format", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
@@ -137,7 +171,7 @@ def test_tar_with_a_damaged_header_is_refused(tmp_path):
 
 def test_other_files_are_no_tar(tmp_path):
     (tmp_path / "a.jpg").write_bytes(b"\xff\xd8" * 600)
-    with pytest.raises(DataError, match="folder or a whole tar"):
+    with pytest.raises(DataError, match="folder, a zip or a whole tar"):
         list_images(tmp_path / "a.jpg")
 
 

@@ -1,38 +1,43 @@
-"""Where images lie: in a folder, in a plain tar or in Parquet, read in place and never extracted."""
+"""Where images lie: in a folder, in a plain tar, a zip or in Parquet, read in place and never extracted."""
 
-import tarfile
-from collections import Counter
+import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
+from unitmean.decode import FORMATS
 from unitmean.errors import DataError
 from unitmean.pipeline.disk.remote import Remote
+from unitmean.pipeline.index import zips
+from unitmean.pipeline.index.entries import Entry, escaped, refusal
+from unitmean.pipeline.index.kinds import START, LeftOut, by_suffix, hidden, is_image
 from unitmean.pipeline.index.tables import SUFFIX, list_table, read_row
+from unitmean.pipeline.index.tars import list_tar
 
 Container = Path | Remote
 
-SUFFIXES = frozenset(".jpg .jpeg .png .webp .bmp .gif .tif .tiff .ppm .pgm".split())
-# How files begin that hold a compressed tar.
-COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
+ESCAPED = re.compile(rb"\\x([89a-f][0-9a-f])")
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One image in a container: its name there and its bytes.
+class Listing:
+    """The images of a container, sorted by name, and what else it holds."""
 
-    `offset` is None for a file in a folder, the row's number in Parquet.
-    """
-
-    name: str
-    offset: int | None
-    size: int
+    entries: list[Entry]
+    left_out: LeftOut
 
 
 def list_images(container: Container) -> list[Entry]:
-    """The images of a folder and its subfolders or of a tar, by suffix, sorted by name.
+    """The images of a container, by `listing`."""
+    return listing(container).entries
 
-    Names in which a component starts with a dot are passed over: macOS puts `._a.jpg` beside `a.jpg`.
+
+def listing(container: Container) -> Listing:
+    """The images of a folder and its subfolders or of an archive, by their names' suffixes or first bytes.
+
+    At an address suffixes alone decide about a folder's files, as each look into one would be a request.
+    Names in which a component starts with a dot are passed over.
     Raises DataError where there is no image, or where one can't be read in place.
     """
     try:
@@ -42,25 +47,22 @@ def list_images(container: Container) -> list[Entry]:
             f"dataset.path must be readable; found {str(container)!r}: {error}; check it and its permissions"
         ) from error
     if not entries:
-        held = (
-            ", ".join(f"{n} {suffix or '(no suffix)'}" for suffix, n in others.most_common(5))
-            or "no file at all"
-        )
         raise DataError(
-            f"dataset.path must hold images ({', '.join(sorted(SUFFIXES))}); "
-            f"found none in {str(container)!r}, but {held}: give a folder or a tar with images"
+            f"dataset.path must hold images ({', '.join(FORMATS)}); found none in "
+            f"{str(container)!r}, but {str(others) or 'no file at all'}: give a folder or an archive "
+            "with images"
         )
-    return sorted(entries, key=lambda entry: entry.name)
+    return Listing(sorted(entries, key=lambda entry: entry.name), others)
 
 
 def read_bytes(container: Container, entry: Entry) -> bytes:
     """The image's bytes as they lie in the container; DataError if they are no longer there."""
-    path = container / entry.name if entry.offset is None else container
     try:
-        data = _read(path, entry)
+        data = _read(container, entry)
     except OSError as error:
+        where = container / entry.name if entry.offset is None else container
         raise DataError(
-            f"image {entry.name!r} must be readable; found {error} at {str(path)!r}: "
+            f"image {entry.name!r} must be readable; found {error} at {str(where)!r}: "
             "bring it back, or index again with `dvc repro -f index_images`"
         ) from error
     if len(data) != entry.size:
@@ -71,127 +73,86 @@ def read_bytes(container: Container, entry: Entry) -> bytes:
     return data
 
 
-def _read(path: Container, entry: Entry) -> bytes:
-    if entry.offset is not None and path.suffix == SUFFIX:
-        return read_row(path, entry.offset)
-    if isinstance(path, Remote):
-        return path.read(entry.offset, entry.size)
-    with path.open("rb") as file:
+def _read(container: Container, entry: Entry) -> bytes:
+    if entry.offset is None and container.suffix.lower() == zips.SUFFIX and not container.is_dir():
+        return zips.read_member(container, entry.name)
+    if entry.offset is not None and container.suffix == SUFFIX:
+        return read_row(container, entry.offset)
+    if isinstance(container, Remote):
+        return (container if entry.offset is not None else container / entry.name).read(
+            entry.offset, entry.size
+        )
+    with (container if entry.offset is not None else _file(container, entry.name)).open("rb") as file:
         file.seek(entry.offset or 0)
         # A file is read to its end: one that grew since it was listed must not look unchanged.
         return file.read() if entry.offset is None else file.read(entry.size)
 
 
-def _list(container: Container) -> tuple[list[Entry], Counter[str]]:
-    if container.suffix == SUFFIX and not container.is_dir():
-        return [Entry(*row) for row in list_table(container)], Counter()
-    if not container.is_dir():
-        return _list_tar(container)
-    return _list_remote(container) if isinstance(container, Remote) else _list_folder(container)
+def _file(folder: Path, name: str) -> Path:
+    """The file that is listed by this name: its bytes that aren't UTF-8 were written as \\xNN."""
+    path = folder / name
+    if "\\x" not in name or path.exists():
+        return path
+    raw = ESCAPED.sub(lambda match: bytes.fromhex(match[1].decode()), name.encode())
+    return folder / os.fsdecode(raw)
 
 
-def _list_remote(folder: Remote) -> tuple[list[Entry], Counter[str]]:
-    entries, others = [], Counter[str]()
+def _list(container: Container) -> tuple[list[Entry], LeftOut]:
+    if container.is_dir():
+        return _list_remote(container) if isinstance(container, Remote) else _list_folder(container)
+    if container.suffix == SUFFIX:
+        return [Entry(*row) for row in list_table(container)], LeftOut()
+    with container.open("rb") as file:
+        start = file.read(4)
+    return zips.list_zip(container) if start in zips.MAGIC else list_tar(container)
+
+
+def _list_remote(folder: Remote) -> tuple[list[Entry], LeftOut]:
+    entries, others = [], LeftOut()
     for name, size in folder.files():
-        if _wanted(name):
+        if by_suffix(name) and not hidden(name):
             entries.append(Entry(name, None, size))
         else:
-            others[PurePosixPath(name).suffix] += 1
+            others.add(name)
     return entries, others
 
 
-def _list_folder(folder: Path) -> tuple[list[Entry], Counter[str]]:
-    entries, others = [], Counter[str]()
+def _list_folder(folder: Path) -> tuple[list[Entry], LeftOut]:
+    entries, others = dict[str, Entry](), LeftOut()
     for path in _walk(folder, above=()):
-        name = path.relative_to(folder).as_posix()
-        if not _wanted(name):
-            others[path.suffix] += 1
+        name = escaped(path.relative_to(folder).as_posix())
+        if hidden(name) or not (by_suffix(name) or _starts_as_image(path)):
+            others.add(name)
             continue
         if not path.is_file():
-            raise _refusal(folder, name, "a broken link or no regular file")
-        entries.append(Entry(_text(folder, name), None, path.stat().st_size))
-    return entries, others
+            raise refusal(folder, name, "a broken link or no regular file")
+        if name in entries:
+            raise refusal(folder, name, "the same name twice")
+        entries[name] = Entry(name, None, path.stat().st_size)
+    return list(entries.values()), others
+
+
+def _starts_as_image(path: Path) -> bool:
+    """False too where it is no regular file, or can't be read: nothing says then that it is an image."""
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            return is_image(file.read(START))
+    except OSError:
+        return False
 
 
 def _walk(folder: Path, above: tuple[Path, ...]) -> Iterator[Path]:
-    """All files below `folder`, those of linked folders too: data sets are often put together so."""
+    """All files below `folder`, those of linked folders too: data sets are often put together so.
+
+    Of a folder whose name starts with a dot, the folder itself.
+    """
     real = folder.resolve()
     if real in above:
         raise DataError(f"folders must not lie in themselves; found the link {str(folder)!r}: remove it")
     for path in folder.iterdir():
-        if path.is_dir():
-            if not path.name.startswith("."):
-                yield from _walk(path, (*above, real))
+        if path.is_dir() and not path.name.startswith("."):
+            yield from _walk(path, (*above, real))
         else:
             yield path
-
-
-def _list_tar(path: Container) -> tuple[list[Entry], Counter[str]]:
-    _require_plain(path)
-    entries, others = dict[str, Entry](), Counter[str]()
-    try:
-        with path.open("rb") as opened, tarfile.open(fileobj=opened, mode="r:") as tar:
-            for member in tar:
-                name = PurePosixPath(
-                    member.name
-                ).as_posix()  # without the leading ./ that `tar -C x .` writes
-                if not _wanted(name) or member.isdir():
-                    others[PurePosixPath(name).suffix] += member.isreg()
-                    continue
-                if not member.isreg() or member.issparse():
-                    raise _refusal(path, name, "a link, a sparse file or no file")
-                if name.startswith("/") or ".." in PurePosixPath(name).parts:
-                    raise _refusal(path, name, "a name that leads out of the archive")
-                if name in entries:
-                    raise _refusal(path, name, "the same name twice")
-                entries[name] = Entry(_text(path, name), member.offset_data, member.size)
-            end = tar.offset
-    except tarfile.TarError as error:
-        raise _damaged(path, str(error)) from error
-    # tarfile takes a damaged or missing header for the end of the archive; a real end is a block of zeros.
-    with path.open("rb") as file:
-        file.seek(end)
-        block = file.read(tarfile.BLOCKSIZE)
-    if block != bytes(tarfile.BLOCKSIZE):
-        raise _damaged(path, f"no header and no end at byte {end}")
-    return list(entries.values()), others
-
-
-def _require_plain(path: Container) -> None:
-    with path.open("rb") as file:
-        start = file.read(6)
-    for magic, kind in COMPRESSED.items():
-        if start.startswith(magic):
-            raise DataError(
-                f"dataset.path must be a plain tar, which can be read in place; {str(path)!r} is compressed "
-                f"with {kind}: decompress it first, and give the .tar"
-            )
-
-
-def _wanted(name: str) -> bool:
-    path = PurePosixPath(name)
-    return path.suffix.lower() in SUFFIXES and not any(
-        part.startswith(".") and part != ".." for part in path.parts
-    )
-
-
-def _text(container: Container, name: str) -> str:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        raise _refusal(container, name, "a name that isn't UTF-8") from None
-    return name
-
-
-def _refusal(container: Container, name: str, found: str) -> DataError:
-    return DataError(
-        f"images must be plain files with a name of their own; found {found} for {name!r} "
-        f"in {str(container)!r}: pack the images again, or give the extracted folder"
-    )
-
-
-def _damaged(path: Container, found: str) -> DataError:
-    return DataError(
-        f"dataset.path must be a folder or a whole tar; {str(path)!r} is neither: {found}; "
-        "a tar must have been cut or damaged: compare its size and hash with the original's, or get it again"
-    )

@@ -19,7 +19,8 @@ from unitmean.disk.progress import watched
 from unitmean.errors import DataError, refusing
 from unitmean.pipeline.disk.ahead import ahead
 from unitmean.pipeline.disk.remote import Remote, is_remote
-from unitmean.pipeline.index.containers import Container, Entry, read_bytes
+from unitmean.pipeline.index.containers import Container, read_bytes
+from unitmean.pipeline.index.entries import Entry
 
 SCHEMA = pa.schema(
     [
@@ -38,7 +39,7 @@ SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class Row:
-    """One image: where its bytes lie, their sha256, its pixels, its mode as stored, its synset or None."""
+    """One image: where its bytes lie, their sha256, its pixels, its mode as stored, its class or None."""
 
     container: str
     name: str
@@ -53,7 +54,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Skipped:
-    """An image that doesn't decode, and why."""
+    """An image that doesn't decode, or the first of some files that are none, and why."""
 
     name: str
     reason: str
@@ -194,7 +195,7 @@ def _examine(skip: bool, source: tuple[Container, str, Entry]) -> Row | Skipped:
         if not skip:
             raise
         return Skipped(entry.name, error.reason)
-    digest, label = hashlib.sha256(data).hexdigest(), _synset(entry.name)
+    digest, label = hashlib.sha256(data).hexdigest(), _class(entry.name)
     return Row(recorded, entry.name, entry.offset, entry.size, digest, *image.size, mode, label)
 
 
@@ -203,11 +204,15 @@ def _rank(seed: int, row: Row) -> tuple[bytes, str, str]:
     return hashlib.sha256(f"{seed}{row.sha256}".encode()).digest(), row.name, row.container
 
 
-def _synset(name: str) -> str | None:
-    """The n01440764 that names a folder or begins the name of the file, as in ImageNet; else None."""
+def _class(name: str) -> str | None:
+    """The synset or the class's number that an image's name holds, or None.
+
+    A synset, such as n01440764, names one of its folders or begins the name of the file, as in ImageNet; a
+    number from 0 to 999 names one of its folders.
+    """
     *folders, file = PurePosixPath(name).parts
     for folder in reversed(folders):
-        if re.fullmatch(r"n\d{8}", folder):
+        if re.fullmatch(r"n\d{8}|0|[1-9]\d{0,2}", folder):
             return folder
     match = re.match(r"(n\d{8})_", file)
     return match[1] if match else None

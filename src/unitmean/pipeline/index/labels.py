@@ -1,43 +1,50 @@
 """What an image shows: from a list of labels to an index, and from an index to a network's classes."""
 
+import csv
 import posixpath
 import re
-from collections.abc import Sequence
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from unitmean.errors import DataError
 from unitmean.pipeline.index.index import Index
+from unitmean.pipeline.index.kinds import SUFFIXES
 
-# "ILSVRC2012_val_00000001.JPEG 65" in Caffe's val.txt; in Kaggle's LOC_val_solution.csv no suffix, a comma, a
-# synset and boxes.
-LINE = re.compile(r"(?P<name>[^\s,]+)[\s,]+(?P<label>n[0-9]{8}|[0-9]{1,9})(?:\s.*)?")
-HEADER = "ImageId,"
+LABEL = re.compile(r"n[0-9]{8}|[0-9]{1,9}")
+SYNSET = re.compile(r"n[0-9]{8}")
+DELIMITERS = "\t,;"
 
 
 class Labels:
     """A list of labels: a line an image, its name and then a synset or a class's number.
 
-    Raises DataError for a line that is none, an image with two labels, synsets beside numbers.
+    Cells are parted by tabs, commas or semicolons, or names and labels by spaces. What follows a label (boxes
+    in Kaggle's LOC_val_solution.csv) is passed over, and so is a header. Raises DataError for a line that is
+    none, an image with two labels, synsets beside numbers.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._labels: dict[str, str] = {}
-        try:
-            lines = path.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise self._refused(str(error)) from error
-        for number, line in enumerate(lines, 1):
-            if not line.strip() or (number == 1 and line.startswith(HEADER)):
+        for number, line in enumerate(lines := self._text().splitlines(), 1):
+            if not line.strip():
                 continue
-            match = LINE.fullmatch(line.strip())
-            if match is None:
-                raise self._refused(f"{line[:60]!r} in line {number}")
-            name = _stem(match["name"])
-            if self._labels.setdefault(name, match["label"]) != match["label"]:
+            try:
+                cells = _cells(line, _delimiter(lines))
+            except csv.Error as error:
+                raise self._refused(f"{error} in line {number}") from error
+            name, label = _parted(cells)
+            if not (name and LABEL.fullmatch(label)):
+                if number == 1 and _is_header(cells):
+                    continue
+                raise self._refused(f"{' '.join(cells)[:60]!r} in line {number}")
+            name = _stem(name)
+            if self._labels.setdefault(name, label) != label:
                 raise self._refused(f"two labels for {name!r}")
         if len({label.isdecimal() for label in self._labels.values()}) > 1:
             raise self._refused("synsets beside numbers")
+        self._ends = _ends(self._labels)
 
     def require(self, names: Sequence[str]) -> None:
         """DataError unless each of these images is in the list."""
@@ -48,9 +55,22 @@ class Labels:
             )
 
     def get(self, name: str) -> str | None:
-        """The label of an image by its name, in whatever folder the list has it."""
+        """The label of an image by its name, where the list has more or fewer of its folders.
+
+        None too where the list has several such images that differ in their labels.
+        """
         stem = _stem(name)
-        return self._labels.get(stem, self._labels.get(posixpath.basename(stem)))
+        if stem in self._ends:
+            return self._ends[stem]
+        return next((self._labels[end] for end in _shorter(stem) if end in self._labels), None)
+
+    def _text(self) -> str:
+        try:
+            data = self._path.read_bytes()
+            wide = data.startswith((BOM_UTF16_LE, BOM_UTF16_BE))  # as PowerShell writes
+            return data.decode("utf-16" if wide else "utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            raise self._refused(str(error)) from error
 
     def _refused(self, found: str) -> DataError:
         return DataError(
@@ -64,7 +84,8 @@ def classes(index: Index, count: int) -> dict[str, int] | None:
     """The class of every label: its number, or a synset's rank if there are as many as classes.
 
     By rank is how ImageNet numbers its classes and torchvision's ImageFolder any folder's; with fewer synsets
-    in the index their numbers can't be told. Then, with a number too large and without labels: None.
+    in the index their numbers can't be told. Then, with a number too large, with synsets beside numbers and
+    without labels: None.
     """
     found = {row.label for row in index.rows}
     known = sorted(label for label in found if label is not None)
@@ -73,8 +94,56 @@ def classes(index: Index, count: int) -> dict[str, int] | None:
     if all(label.isdecimal() for label in known):
         numbers = {label: int(label) for label in known}
         return numbers if max(numbers.values()) < count else None
+    if any(label.isdecimal() for label in known):
+        return None
     return {label: i for i, label in enumerate(known)} if len(known) == count else None
 
 
+def _delimiter(lines: Sequence[str]) -> str | None:
+    """What parts the cells, by the first two lines; None for spaces."""
+    return next((delimiter for delimiter in DELIMITERS if any(delimiter in line for line in lines[:2])), None)
+
+
+def _cells(line: str, delimiter: str | None) -> list[str]:
+    if delimiter is None:
+        return _words(line)
+    return [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter))]
+
+
+def _words(line: str) -> list[str]:
+    """The name and the label of a line without delimiters: a name may hold spaces, a label is one word."""
+    words = line.split()
+    synset = next((i for i, word in enumerate(words) if i and SYNSET.fullmatch(word)), len(words) - 1)
+    quoted = " ".join(words[:synset]).strip('"'), words[synset].strip('"')
+    return [cell for cell in quoted if cell]
+
+
+def _parted(cells: list[str]) -> tuple[str, str]:
+    """The name in the first cell and the first word of the second; empty where there is none."""
+    label = cells[1].split() if len(cells) > 1 else []
+    return cells[0], label[0] if label else ""
+
+
+def _is_header(cells: list[str]) -> bool:
+    return len(cells) > 1 and posixpath.splitext(cells[0])[1].lower() not in SUFFIXES
+
+
 def _stem(name: str) -> str:
-    return posixpath.splitext(name)[0]
+    """Without an image's suffix and a leading ./, with slashes as in an index."""
+    stem, suffix = posixpath.splitext(posixpath.normpath(name.replace("\\", "/")))
+    return stem if suffix.lower() in SUFFIXES else stem + suffix
+
+
+def _shorter(stem: str) -> Iterator[str]:
+    """`a/b/c`, then `b/c` and `c`."""
+    parts = stem.split("/")
+    return ("/".join(parts[i:]) for i in range(len(parts)))
+
+
+def _ends(labels: dict[str, str]) -> dict[str, str | None]:
+    """The labels by every end of a name, from `a/b/c` to `c`; None where names that end alike differ."""
+    found: dict[str, str | None] = {}
+    for stem, label in labels.items():
+        for end in _shorter(stem):
+            found[end] = label if found.get(end, label) == label else None
+    return found | labels

@@ -1,13 +1,10 @@
 """Any folder of images, searched in depth, or any archive of them, read in place."""
 
-from unitmean.pipeline.sources.images.source import Found, ImageSource, Request, existing
+from unitmean.pipeline.sources.images.source import Found, ImageSource, Request, existing, look_into
 
 
 def find(request: Request) -> list[Found]:
-    from unitmean.pipeline.index.containers import list_images
-
-    container = existing(request)
-    return [Found(container, list_images(container))]
+    return [look_into(existing(request))]
 
 
-SOURCE = ImageSource("folder", "a folder (searched in depth) or a tar of images", ("path",), find)
+SOURCE = ImageSource("folder", "a folder (searched in depth), a tar or a zip of images", ("path",), find)

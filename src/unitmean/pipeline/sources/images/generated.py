@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from unitmean.errors import ConfigError
-from unitmean.pipeline.sources.images.source import Found, ImageSource, Request
+from unitmean.pipeline.sources.images.source import Found, ImageSource, Request, look_into
 
 
 def generate(tar: Path, count: int, size: int, seed: int) -> None:
@@ -23,11 +23,9 @@ def generate(tar: Path, count: int, size: int, seed: int) -> None:
 
 
 def find(request: Request) -> list[Found]:
-    from unitmean.pipeline.index.containers import list_images
-
     dataset, tar = request.dataset, request.folder / "images.tar"
     generate(tar, dataset.count, dataset.pixels, dataset.seed)
-    return [Found(tar, list_images(tar), made=True)]
+    return [look_into(tar, made=True)]
 
 
 SOURCE = ImageSource("generated", "dead leaves with 1/f textures, made on the spot", (), find)

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 from unitmean.errors import DataError
 
 if TYPE_CHECKING:
-    from unitmean.pipeline.index.containers import Container, Entry
+    from unitmean.pipeline.index.containers import Container
+    from unitmean.pipeline.index.entries import Entry
+    from unitmean.pipeline.index.kinds import LeftOut
 
 
 @dataclass(frozen=True)
@@ -26,11 +28,23 @@ class Request:
 
 @dataclass(frozen=True)
 class Found:
-    """One container and the images in it; `made` where the source put the container into its folder."""
+    """One container, the images in it, and what else it holds.
+
+    `made` where the source put the container into its folder.
+    """
 
     container: "Container"
     entries: "list[Entry]"
+    left_out: "LeftOut"
     made: bool = False
+
+
+def look_into(container: "Container", *, made: bool = False) -> Found:
+    """The images of a container; DataError where there is none, or where one can't be read in place."""
+    from unitmean.pipeline.index.containers import listing
+
+    found = listing(container)
+    return Found(container, found.entries, found.left_out, made)
 
 
 def nothing_known(names: Iterable[str], expected: int) -> str:

@@ -1,11 +1,11 @@
 """An archive from an address, checked by its digest and kept as a plain tar."""
 
 from unitmean.errors import ConfigError
-from unitmean.pipeline.sources.images.source import Found, ImageSource, Request
+from unitmean.pipeline.sources.images.source import Found, ImageSource, Request, look_into
 
 
 def find(request: Request) -> list[Found]:
-    from unitmean.pipeline.index.containers import list_images
+    from unitmean.pipeline.index.zips import MAGIC, SUFFIX
     from unitmean.pipeline.sources.archive import fetch_tar
 
     url, digest = request.dataset.url, request.dataset.digest
@@ -16,7 +16,11 @@ def find(request: Request) -> list[Found]:
         )
     tar = request.folder / "images.tar"
     fetch_tar(url, digest, tar, request.root / ".partial" / "downloads")
-    return [Found(tar, list_images(tar), made=True)]
+    with tar.open("rb") as file:
+        zipped = file.read(4) in MAGIC
+    if zipped:
+        tar = tar.rename(tar.with_suffix(SUFFIX))
+    return [look_into(tar, made=True)]
 
 
 SOURCE = ImageSource(

@@ -1,14 +1,13 @@
 """The images of web-dataset shards: a folder of tars, or their names with wildcards."""
 
-from unitmean.pipeline.sources.images.source import Found, ImageSource, Request, given
+from unitmean.pipeline.sources.images.source import Found, ImageSource, Request, given, look_into
 
 
 def find_all(request: Request, suffix: str) -> list[Found]:
     """The images of all files with this suffix that dataset.path names."""
-    from unitmean.pipeline.index.containers import list_images
     from unitmean.pipeline.sources.wildcards import containers
 
-    return [Found(shard, list_images(shard)) for shard in containers(given(request), request.root, suffix)]
+    return [look_into(shard) for shard in containers(given(request), request.root, suffix)]
 
 
 def find(request: Request) -> list[Found]:

@@ -1,0 +1,71 @@
+"""Plain tars, read in place: where each image's bytes lie."""
+
+import tarfile
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from unitmean.errors import DataError
+from unitmean.pipeline.disk.remote import Remote
+from unitmean.pipeline.index.entries import Entry, escaped, refusal
+from unitmean.pipeline.index.kinds import START, LeftOut, by_suffix, hidden, is_image
+
+# How files begin that hold a compressed tar.
+COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
+
+
+def list_tar(path: Path | Remote) -> tuple[list[Entry], LeftOut]:
+    """The images of a tar; DataError where it isn't whole, or one of them can't be read in place."""
+    _require_plain(path)
+    entries, others = dict[str, Entry](), LeftOut()
+    try:
+        with path.open("rb") as opened, tarfile.open(fileobj=opened, mode="r:") as tar:
+            for member in tar:
+                # Without the leading ./ that `tar -C x .` writes.
+                name = PurePosixPath(escaped(member.name)).as_posix()
+                if member.isdir():
+                    continue
+                if hidden(name) or not (by_suffix(name) or _starts_as_image(opened, member)):
+                    others.add(name)
+                    continue
+                if not member.isreg() or member.issparse():
+                    raise refusal(path, name, "a link, a sparse file or no file")
+                if name.startswith("/") or ".." in PurePosixPath(name).parts:
+                    raise refusal(path, name, "a name that leads out of the archive")
+                if name in entries:
+                    raise refusal(path, name, "the same name twice")
+                entries[name] = Entry(name, member.offset_data, member.size)
+            end = tar.offset
+    except tarfile.TarError as error:
+        raise _damaged(path, str(error)) from error
+    # tarfile takes a damaged or missing header for the end of the archive; a real end is a block of zeros.
+    with path.open("rb") as file:
+        file.seek(end)
+        block = file.read(tarfile.BLOCKSIZE)
+    if block != bytes(tarfile.BLOCKSIZE):
+        raise _damaged(path, f"no header and no end at byte {end}")
+    return list(entries.values()), others
+
+
+def _starts_as_image(file: Any, member: tarfile.TarInfo) -> bool:
+    if not member.isreg() or member.issparse():
+        return False
+    file.seek(member.offset_data)
+    return is_image(file.read(min(START, member.size)))
+
+
+def _require_plain(path: Path | Remote) -> None:
+    with path.open("rb") as file:
+        start = file.read(6)
+    for magic, kind in COMPRESSED.items():
+        if start.startswith(magic):
+            raise DataError(
+                f"dataset.path must be a plain tar, which can be read in place; {str(path)!r} is compressed "
+                f"with {kind}: decompress it first, and give the .tar"
+            )
+
+
+def _damaged(path: Path | Remote, found: str) -> DataError:
+    return DataError(
+        f"dataset.path must be a folder, a zip or a whole tar; {str(path)!r} is none: {found}; "
+        "a tar must have been cut or damaged: compare its size and hash with the original's, or get it again"
+    )
