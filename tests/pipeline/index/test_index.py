@@ -170,6 +170,11 @@ def test_all_images_corrupt_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("name", "label"),
     [
+        ("0/a.jpg", "0"),
+        ("val/999/a.jpg", "999"),
+        ("1000/a.jpg", None),
+        ("007/a.jpg", None),
+        ("7.jpg", None),
         ("n01440764/ILSVRC2012_val_00000293.png", "n01440764"),
         ("val/n01440764/a.png", "n01440764"),
         ("n01440764_tench.png", "n01440764"),
