@@ -2,7 +2,9 @@
 #   make repro                        the default pipeline, from nothing to the report
 #   make repro ARGS="model=vgg16"     a variant; ARGS go to `unitmean repro`
 #   make test                         style, types and tests
-#   make faults                       kills, full disks and changed files, more than `make test` has
+#   make test-narrow                  the numerical tests as on a processor without AVX, on one thread
+#   make nightly                      what takes long: faults, fuzzing, the zoo's networks one by one
+#   make faults                       kills, full disks and changed files; UNITMEAN_FAULTS=20 rounds
 #   make fuzz                         damaged files for every reader; UNITMEAN_FUZZ=20000 executions each
 #   make audit                        known vulnerabilities of what requirements.txt pins; asks a service on the network
 #   make requirements                 requirements.txt again, after pyproject.toml; what is pinned stays
@@ -10,7 +12,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: setup repro test faults fuzz audit lint requirements
+.PHONY: setup repro test test-narrow nightly faults fuzz audit lint requirements
 
 PYTHON ?= python3
 UV := 0.13.9
@@ -18,18 +20,30 @@ VENV := $(CURDIR)/.venv
 # The stages' commands say `python`: it must be the environment's.
 IN_VENV := PATH="$(VENV)/bin:$$PATH"
 
+# A process a core; what the tests of a file share is made once.
+PARALLEL := --numprocesses logical --maxprocesses 4 --dist loadfile
+NUMERICAL := $(addprefix tests/, unit/graph unit/statistics unit/proof unit/style unit/test_api.py unit/networks/test_seeded.py \
+  pipeline/measure pipeline/proof pipeline/audit pipeline/test_pipeline_stages.py pipeline/test_pipeline_collect.py)
+
 setup: .venv/.installed
 
 repro: setup
 	$(IN_VENV) unitmean repro $(ARGS)
 
-# A process a core; what the tests of a file share is made once.
 test: lint
-	$(IN_VENV) pytest --numprocesses logical --maxprocesses 4 --dist loadfile $(ARGS)
+	$(IN_VENV) pytest $(PARALLEL) $(ARGS)
 
-# UNITMEAN_FAULTS is the number of rounds; `make test` has one.
+# Numbers must not depend on the processor's vectors, nor on how many threads add them up.
+test-narrow: setup
+	$(IN_VENV) ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 OMP_NUM_THREADS=1 \
+	  pytest $(PARALLEL) $(NUMERICAL) $(ARGS)
+
+nightly: setup
+	$(IN_VENV) UNITMEAN_FAULTS=$${UNITMEAN_FAULTS:-2} UNITMEAN_FUZZ=$${UNITMEAN_FUZZ:-2000} \
+	  pytest $(PARALLEL) -m nightly $(ARGS)
+
 faults: setup
-	$(IN_VENV) UNITMEAN_FAULTS=$${UNITMEAN_FAULTS:-5} pytest tests/nightly/faults $(ARGS)
+	$(IN_VENV) UNITMEAN_FAULTS=$${UNITMEAN_FAULTS:-5} pytest -m nightly tests/nightly/faults $(ARGS)
 
 lint: setup
 	$(IN_VENV) ruff check
@@ -37,7 +51,7 @@ lint: setup
 	$(IN_VENV) mypy
 
 fuzz: setup
-	$(IN_VENV) UNITMEAN_FUZZ="$${UNITMEAN_FUZZ:-5000}" pytest tests/nightly/fuzz -s $(ARGS)
+	$(IN_VENV) UNITMEAN_FUZZ="$${UNITMEAN_FUZZ:-5000}" pytest -m nightly tests/nightly/fuzz -s $(ARGS)
 
 audit: .venv/.uv
 	$(VENV)/bin/uv tool run pip-audit --requirement requirements.txt --no-deps --disable-pip --strict $(ARGS) || \

@@ -71,7 +71,6 @@ def offline(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     }
 
 
-@pytest.mark.slow
 def test_no_network_two_projects_and_other_batches(
     tmp_path: Path, offline: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -35,7 +35,6 @@ def outputs(project: Path) -> dict[str, bytes]:
     }
 
 
-@pytest.mark.slow
 def test_there_and_back_comes_from_the_cache(project: Path) -> None:
     assert set(ran(run(project, "dvc", "repro").stdout)) == set(read_pipeline(project))
     first = outputs(project)
@@ -87,7 +86,6 @@ def test_what_hydra_lets_through_stops_at_the_first_stage(project: Path) -> None
     assert ran(result.stdout) == ["config"] and "Traceback" not in result.stderr
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("with_remote", [False, True])
 def test_figures_of_two_revisions_are_compared(project: Path, tmp_path: Path, with_remote: bool) -> None:
     """What .github/workflows/metrics.yml does, in a clone whose cache is empty."""
@@ -118,7 +116,6 @@ def test_figures_of_two_revisions_are_compared(project: Path, tmp_path: Path, wi
     assert len(rows) == (1 if with_remote else 4), table
 
 
-@pytest.mark.slow
 def test_a_project_without_git_runs_and_says_so(project: Path, tmp_path: Path) -> None:
     copy = tmp_path / "unpacked"
     shutil.copytree(

@@ -89,7 +89,6 @@ def predicted(index: Index) -> list[int]:
     return found
 
 
-@pytest.mark.slow
 def test_accuracy_is_in_the_proof_the_report_and_on_the_console(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -108,7 +107,6 @@ def test_accuracy_is_in_the_proof_the_report_and_on_the_console(
     assert ["accuracy, normalised weights", "0.625"] in lines
 
 
-@pytest.mark.slow
 def test_the_tar_as_downloaded_with_a_list_of_numbers_has_the_same_classes(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,7 +12,6 @@ import pytest
 from fault_project import OLD, ROUNDS, Project, one_error
 from stage_server import STAGES, start
 
-pytestmark = pytest.mark.slow
 rounds = pytest.mark.parametrize("round_", range(ROUNDS))
 PAGE = 4096  # bytes: what a file of any size takes at least of a tmpfs
 

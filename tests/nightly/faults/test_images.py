@@ -15,8 +15,6 @@ from stage_server import start
 from unitmean.pipeline.index.index import load_index
 from unitmean.pipeline.sources.images.generated import generate
 
-pytestmark = pytest.mark.slow
-
 
 def one_bit(tar: Path) -> None:
     """In the middle of every image."""

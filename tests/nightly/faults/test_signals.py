@@ -12,7 +12,6 @@ import pytest
 from fault_project import ROUNDS, Project
 from stage_server import STAGES, Ended, start
 
-pytestmark = pytest.mark.slow
 rounds = pytest.mark.parametrize("round_", range(ROUNDS))
 
 

@@ -7,11 +7,8 @@ import time
 from pathlib import Path
 
 import fault_project
-import pytest
 from fault_project import OVERRIDES, ROUNDS, Project, Tally
 from scratch_project import copy_project
-
-pytestmark = pytest.mark.slow
 
 
 def repro(folder: Path, *arguments: str) -> subprocess.Popen[str]:

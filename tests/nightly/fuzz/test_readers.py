@@ -1,7 +1,7 @@
 """Damaged files of every kind that is read: only UnitmeanError comes out.
 
-UNITMEAN_FUZZ=20000 pytest tests/fuzz     so many executions a reader, instead of 150; `make fuzz`
-UNITMEAN_FUZZ_SEED=1                      another sequence
+UNITMEAN_FUZZ=20000 make fuzz     so many executions a reader
+UNITMEAN_FUZZ_SEED=1              another sequence
 """
 
 import os

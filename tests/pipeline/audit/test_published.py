@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
+from heads import empty
 from PIL import Image
 
 from unitmean.errors import NetworkError
 from unitmean.networks.inputs import TORCHVISION
-from unitmean.networks.seeded import seeded
 from unitmean.pipeline.audit.candidates import Trials
 from unitmean.pipeline.audit.published import Published, try_candidates
 from unitmean.pipeline.index.containers import list_images
@@ -18,7 +18,7 @@ def test_a_network_without_rectifiers_is_refused(tmp_path: Path) -> None:
     Image.new("RGB", (40, 40), "red").save(tmp_path / "a.png")
     rows, _ = build_rows(tmp_path, list_images(tmp_path), str(tmp_path), seed=0, skip=False)
     name = "mobilenet_v2"
-    published = Published(Path("w.pth"), name, seeded(name, 0, 1.0), "torchvision", TORCHVISION, [])
+    published = Published(Path("w.pth"), name, empty(name), "torchvision", TORCHVISION, [])
     with pytest.raises(NetworkError, match="must have a rectifier.*found none, but hardtanh"):
         try_candidates(
             published, Index(tuple(rows), tmp_path), Trials(32, ["warp"], ["zeros"], ["max"]), tmp_path

@@ -155,7 +155,6 @@ def neural_style_pt(path: str) -> nn.Module:
     return module
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("model", ["vgg16", "vgg19"])
 def test_neural_style_pt_with_its_head(model: str, tmp_path: Path) -> None:
     """It loads strictly, classifier too, though it runs the features only."""

@@ -62,7 +62,6 @@ def program(tmp_path: Path, mode: str) -> str:
     return result.stdout
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["calm", "kill"])
 def test_ray_gives_the_same_bits_though_a_worker_dies(tmp_path, mode):
     pytest.importorskip("ray")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import pytest
 import torch
 from chains import randomised
 from hypothesis import HealthCheck, given, settings
@@ -107,9 +108,29 @@ def network(tree: object, shared: bool, seed: int) -> nn.Module:
     return randomised(nn.Sequential(stem, nn.ReLU(), *middle, *head), seed).double()
 
 
-@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
-@given(tree=names, shared=st.booleans(), seed=st.integers(0, 5))
+def examples(count: int) -> settings:
+    return settings(
+        max_examples=count, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+    )
+
+
+NETWORKS = given(tree=names, shared=st.booleans(), seed=st.integers(0, 5))
+
+
+@examples(25)
+@NETWORKS
 def test_random_factors_leave_the_output(tree: object, shared: bool, seed: int) -> None:
+    leave_the_output(tree, shared, seed)
+
+
+@pytest.mark.nightly
+@examples(500)
+@NETWORKS
+def test_random_factors_leave_the_output_of_many(tree: object, shared: bool, seed: int) -> None:
+    leave_the_output(tree, shared, seed)
+
+
+def leave_the_output(tree: object, shared: bool, seed: int) -> None:
     module = network(tree, shared, seed)
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn(2, 3, SIZE, SIZE, generator=generator, dtype=torch.float64)
