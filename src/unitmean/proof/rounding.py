@@ -10,16 +10,29 @@ from torch import Tensor
 from unitmean.graph.observe import Observer
 from unitmean.graph.plan import Site
 
+MOST = 0.95
+
 
 @dataclass(frozen=True)
 class Rounding:
-    """The largest difference between float32 and float64 at a channel's positions; how many an image has.
+    """Of each channel, at the rectifier's input: the largest difference between float32 and float64, and the
+    largest number itself. An image has so many `positions`.
 
-    At the rectifier's input, for all positions have one, active or not; rectifying makes no error larger.
+    All positions have an input, active or not, and rectifying makes no error larger.
     """
 
     largest: Float64[Tensor, " channels"]
+    size: Float64[Tensor, " channels"]
     positions: int
+
+    @property
+    def expected(self) -> Float64[Tensor, " channels"]:
+        """What other images may show: a channel seen at few positions may have been lucky.
+
+        So each errs at least as much as, relative to their size, all but a few of the site's channels do.
+        """
+        relative = (self.largest / self.size).nan_to_num(0.0)
+        return torch.maximum(self.largest, relative.quantile(MOST) * self.size)
 
 
 def rounding(
@@ -42,8 +55,10 @@ def rounding(
             right = truth[site.name]
             for values, factors in rounded:
                 undone = values[site.name].double() * site.along(factors[site.name]).to(right.device)
-                error = (undone - right).abs().amax(over).cpu()
+                error, size = (undone - right).abs().amax(over).cpu(), right.abs().amax(over).cpu()
                 positions = right[0].numel() // site.channels
-                before = found.get(site.name, Rounding(error, positions))
-                found[site.name] = Rounding(torch.maximum(before.largest, error), positions)
+                before = found.get(site.name, Rounding(error, size, positions))
+                found[site.name] = Rounding(
+                    torch.maximum(before.largest, error), torch.maximum(before.size, size), positions
+                )
     return found

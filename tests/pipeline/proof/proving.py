@@ -26,7 +26,7 @@ from unitmean.proof.algebra import discrepancies
 from unitmean.statistics.factors import choose, status
 
 SIZE = 16  # of which there is no smaller one to try: exporting a network takes a second
-TOLERANCES = Tolerances(1e-12, 3.0, 4.0, 1.0)
+TOLERANCES = Tolerances(1e-12, 3.0, 8.0, 1.0)
 State = dict[str, Tensor]
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from unitmean.graph.plan import Plan
 from unitmean.networks.inputs import CAFFE
 from unitmean.pipeline.proof.prove import Proof
+from unitmean.pipeline.rescale.factors import from_frame
 
 Fault = Callable[[Case], Case]
 
@@ -90,6 +91,23 @@ def table_cell(column: str, row: int, factor: float) -> Fault:
         return dataclasses.replace(right, table=table)
 
     return fault
+
+
+def everywhere(right: Case, by: float, *, sums: bool) -> Case:
+    """A factor is off in the table and the file alike; with `sums`, so is all that it rests on."""
+    table = right.table.copy()
+    table.loc[7, "factor"] *= by
+    if sums:
+        table.loc[7, "mean"] *= by
+        statistics = right.statistics.assign(mean=table["mean"])
+        site, channel = table.loc[7, "site"], table.loc[7, "channel"]
+        change = torch.ones(len(right.first[site].mean), dtype=torch.float64)
+        change[channel] = by
+        first = right.first | {site: right.first[site].scaled(change)}
+        right = dataclasses.replace(right, statistics=statistics, first=first)
+    right = dataclasses.replace(right, table=table)
+    factors = from_frame(right.original.network, right.plan, table)
+    return right.with_state(dict(right.plan.rescale(factors, right.original.state)))
 
 
 def other_images(right: Case) -> Case:
@@ -186,6 +204,16 @@ FAULTS: dict[str, tuple[str, Fault, str]] = {
     "engine forgets a bias": ("chain", plan_forgets("3.bias"), "at 4"),
     "engine forgets a residual branch": ("residual", plan_forgets("b.2.weight"), "at relu_b"),
     "factors.parquet of another run": ("chain", table_cell("factor", 7, 1.5), "3.weight"),
+    "a factor off by 1e-8, and the file with it": (
+        "chain",
+        lambda right: everywhere(right, 1 + 1e-8, sums=False),
+        "the factor of channel 2 of 4",
+    ),
+    "the sums behind a factor off by 1e-4": (
+        "chain",
+        lambda right: everywhere(right, 1 + 1e-4, sums=True),
+        "the mean of channel 2 of 4",
+    ),
     "a mean falsified": ("chain", table_cell("mean", 7, 1.01), "channel 2 of 4"),
     "means of other images": ("chain", other_images, "the mean of channel"),
     "another input recorded": ("chain", input_recorded_wrongly, "the mean of channel"),

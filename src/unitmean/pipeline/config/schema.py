@@ -137,7 +137,7 @@ class Verify:
     seed: int = 0
     max_float64_difference: float = 1e-12  # relative
     max_float32_ratio: float = 3.0  # of float32's own error; two right networks differ by at most 2
-    max_mean_ratio: float = 4.0  # of a new channel mean's error to what float32 itself may do to it
+    max_mean_ratio: float = 8.0  # of a new channel mean's error to what float32 itself may do to it
     min_top1_agreement: float = 1.0
 
 

@@ -74,7 +74,9 @@ class Pair:
                 (right, self._factors),
             )
         ]
-        return rounding(exact, single, self._sites, (x.to(self._device) for x in inputs))
+        # In the layout that means are measured in, since other layouts go by other algorithms.
+        shown = (x.to(self._device).contiguous(memory_format=torch.channels_last) for x in inputs)
+        return rounding(exact, single, self._sites, shown)
 
     def _observer(
         self,
@@ -85,6 +87,8 @@ class Pair:
         names: Sequence[str],
     ) -> Observer:
         module = reloaded(self._module, {name: tensor.to(self._device) for name, tensor in state.items()})
+        if observing is observe_inputs:
+            module = module.to(memory_format=torch.channels_last)
         return observing(module, torch.zeros(1, 3, size, size, dtype=dtype, device=self._device), names)
 
 

@@ -93,16 +93,15 @@ def tolerated(
 ) -> pd.Series:
     """The relative error allowed to each channel's new mean.
 
-    It is `ratio` times what float32 does to the rectifier's input, at the worst position seen, at as many
-    positions as are active, and one more; with it the error that the control found of the precision in which
-    the means were collected.
+    It is `ratio` times what float32 may do to the rectifier's input, at as many positions as are active, and
+    one more; with it the error that the control found of the precision in which the means were collected.
     """
     of_layer = {network.layer(site.name): rounding[site.name] for site in plan.sites}
     parts = []
     for site, rows in table.groupby("site", sort=False):
         moments, found = first[str(site)], of_layer[str(site)]
         active = moments.active_fraction() + 1 / (moments.images * found.positions)
-        absolute = ratio * found.largest * active
+        absolute = ratio * found.expected * active
         mean = moments.expectation()
         parts.append(pd.Series((absolute / mean).numpy(), index=rows.index))
     float32 = pd.concat(parts).reindex(table.index)
