@@ -2,6 +2,8 @@
 
     python benchmarks/collect.py FOLDER [--images 64] [--repeats 3] [--size 224] [--model vgg19] …
 
+With --device cuda, and without a folder, gpu.py's table for a GPU instead: it draws its images.
+
 FOLDER holds JPEGs. Every contender runs in a process of its own, start-up and warm-up outside the clock;
 rounds are interleaved, so that a slow minute of the machine hits all of them. Prints a Markdown table:
 images/s are the median of the rounds, peak memory is that of the process without its workers, the share is
@@ -23,7 +25,7 @@ from pathlib import Path
 from safetensors.torch import save_file
 
 from unitmean.networks.seeded import seeded
-from unitmean.pipeline.config.schema import Collect
+from unitmean.pipeline.measure.automatic import BATCH
 
 CONTENDERS = {
     "a": "PIL, torchvision transforms, DataLoader, hooks, float32",
@@ -45,12 +47,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--images", type=int, default=64)
+    parser.add_argument("folder", type=Path, nargs="?")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--images", type=int, help="64, on a GPU 8192")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--model", default="vgg19")
-    parser.add_argument("--batch-size", type=int, default=Collect.batch_size)
+    parser.add_argument("--batch-size", type=int, default=BATCH["cpu"])
     parser.add_argument("--usual-batch-size", type=int, default=8, help="of (a), (b) and (c)")
     parser.add_argument(
         "--control-images", type=int, default=8, help="measured in float32 too, by (f) and (i)"
@@ -58,6 +61,12 @@ def main() -> None:
     parser.add_argument("--only", default="".join(CONTENDERS), help="letters of the contenders")
     parser.add_argument("--json", type=Path, help="write every measurement here too")
     options = parser.parse_args()
+    if options.device == "cuda" or options.folder is None:
+        import gpu
+
+        options.images = options.images or 8192
+        return gpu.run(options)
+    options.images = options.images or 64
     letters = [letter for letter in options.only if letter != "c" or find_spec("keras")]
     runs: dict[str, list[dict[str, float]]] = {letter: [] for letter in letters}
     with tempfile.TemporaryDirectory() as folder:

@@ -25,6 +25,7 @@ from unitmean.pipeline.disk.frames import write_parquet
 from unitmean.pipeline.index.batches import batches
 from unitmean.pipeline.index.containers import list_images
 from unitmean.pipeline.index.index import Index, build_rows
+from unitmean.pipeline.index.pixels import pixels
 from unitmean.pipeline.index.preprocess import Preprocessing
 from unitmean.pipeline.measure.collecting import check, collect
 from unitmean.pipeline.measure.measurement import Measurement
@@ -181,7 +182,7 @@ def parts(index: Index, settings: dict[str, Any]) -> dict[str, float]:
             taken.append(time.perf_counter() - started)
         return min(taken) / count
 
-    images = [decode(index.read(row), row.name) for row in index.rows]
+    images = [pixels(index.read(row), row.name) for row in index.rows]
     forward_seconds, both = seconds(lambda: forward(x)), seconds(lambda: reducing(x))
     with tempfile.TemporaryDirectory() as folder:
         sums = measurement.of(index.head(1), lambda _: None)
@@ -189,7 +190,7 @@ def parts(index: Index, settings: dict[str, Any]) -> dict[str, float]:
             seconds(lambda: write_parquet(Path(folder) / "a.parquet", [to_frame(sums)], {})) * count / 64
         )
     return {
-        "part_decode": seconds(lambda: [decode(index.read(row), row.name) for row in index.rows]),
+        "part_decode": seconds(lambda: [pixels(index.read(row), row.name) for row in index.rows]),
         "part_resize": seconds(lambda: [preprocessing(image) for image in images]),
         "part_forward": forward_seconds,
         "part_reduction": max(0.0, both - forward_seconds),

@@ -47,6 +47,19 @@ def test_exceptions_arise_where_the_result_was_due_and_end_the_threads():
     assert not workers()
 
 
+def test_an_exception_of_the_items_arises_where_it_was_due():
+    def items():
+        yield from range(3)
+        raise LookupError("no more")
+
+    seen = []
+    with pytest.raises(LookupError, match="no more"):
+        for result in ahead(lambda n: n, items(), threads=2):
+            seen.append(result)
+    assert seen == [0, 1, 2]
+    assert not workers()
+
+
 def test_dropping_the_results_ends_the_threads():
     for result in ahead(lambda n: n, range(1000), threads=2):
         if result == 5:

@@ -1,6 +1,8 @@
 import os
 import threading
+from contextlib import nullcontext
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import torch
@@ -9,9 +11,11 @@ from torchvision.transforms.v2.functional import pil_to_tensor
 
 from unitmean.decode import decode
 from unitmean.errors import ConfigError, DataError
+from unitmean.pipeline.index import batches as module
 from unitmean.pipeline.index.batches import batches, pixel_batches, resized
 from unitmean.pipeline.index.containers import list_images
 from unitmean.pipeline.index.index import Index, build_rows
+from unitmean.pipeline.index.pixels import pixels
 from unitmean.pipeline.index.preprocess import Preprocessing
 from unitmean.pipeline.sources.images.generated import generate
 
@@ -92,6 +96,57 @@ def test_no_tensor_of_another_device_meets_the_gpus():
         for preprocessing in (SMALL, Preprocessing("shorter", 8, 6)):
             found = resized(images, preprocessing)
             assert (found.device.type, found.dtype, found.shape) == ("cuda", torch.uint8, (2, 3, 6, 6))
+
+
+@pytest.fixture
+def streams(monkeypatch):
+    """A GPU's streams and decoder played by the CPU; returns what was done with streams, in order."""
+    done = []
+
+    class Stream:
+        def __init__(self, device):
+            pass
+
+        def record_event(self):
+            done.append("made")
+            return mock.Mock(spec=torch.cuda.Event)
+
+        def wait_event(self, event):
+            done.append("waited for")
+
+    monkeypatch.setattr(torch.cuda, "Stream", Stream)
+    monkeypatch.setattr(torch.cuda, "stream", lambda stream: nullcontext())
+    monkeypatch.setattr(torch.cuda, "current_stream", Stream)
+    monkeypatch.setattr(torch.Tensor, "record_stream", lambda batch, stream: done.append("recorded"))
+    monkeypatch.setattr(
+        module, "pixels_on_gpu", lambda images, device: [pixels(data, row.name) for data, row in images]
+    )
+    return done
+
+
+def test_a_gpus_batches_come_in_order_and_are_waited_for(index, streams):
+    found = list(pixel_batches(index, SMALL, 4, device="cuda", decoder="gpu"))
+    assert [len(batch) for batch in found] == [4, 4, 3]
+    assert torch.equal(torch.cat(found), torch.cat(list(pixel_batches(index, SMALL, 4))))
+    # Each batch is waited for before the network gets it, and its memory kept for as long as it is used.
+    assert [event for event in streams if event != "made"] == ["waited for", "recorded"] * 3
+    assert not workers()
+
+
+def test_no_thread_outlives_a_gpus_batches(index, streams, tmp_path):
+    for _ in pixel_batches(index, SMALL, 2, device="cuda", decoder="gpu"):
+        break
+    assert not workers()
+    row = index.rows[7]
+    raw = bytearray((index.root / row.container).read_bytes())
+    raw[row.offset + row.size // 2] ^= 1
+    (tmp_path / row.container).write_bytes(raw)
+    seen = 0
+    with pytest.raises(DataError, match=f"{row.name!r}.*changed"):
+        for batch in pixel_batches(Index(index.rows, tmp_path), SMALL, 3, device="cuda", decoder="gpu"):
+            seen += len(batch)
+    assert seen == 6
+    assert not workers()
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
