@@ -9,6 +9,7 @@ from scratch_project import composed
 
 from unitmean.pipeline.stages.audit_weights import audit_weights
 from unitmean.pipeline.stages.collect_statistics import collect_statistics
+from unitmean.pipeline.stages.export_weights import export_weights
 from unitmean.pipeline.stages.fetch_weights import fetch_weights
 from unitmean.pipeline.stages.index_images import index_images
 from unitmean.pipeline.stages.report import report
@@ -24,6 +25,7 @@ STAGES = [
     collect_statistics,
     rescale_weights,
     verify_invariance,
+    export_weights,
     transfer_style,
     report,
 ]

@@ -20,6 +20,7 @@ STAGES = (
     "collect_statistics",
     "rescale_weights",
     "verify_invariance",
+    "export_weights",
     "transfer_style",
     "report",
 )

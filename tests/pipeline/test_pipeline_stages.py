@@ -14,6 +14,7 @@ from scratch_project import ROOT, copy_settings
 from torch import Tensor
 
 from unitmean.layouts.files import load_weights, save_weights
+from unitmean.pipeline.stages.export_weights import export_weights
 from unitmean.pipeline.stages.rescale_weights import rescale_weights
 from unitmean.pipeline.stages.transfer_style import transfer_style
 from unitmean.pipeline.stages.verify_invariance import verify_invariance
@@ -187,16 +188,30 @@ def test_style_transfer_says_how_layers_share_the_loss(data: Path, monkeypatch: 
 
 
 def test_without_exports_only_the_card_is_written(data: Path) -> None:
-    assert [path.name for path in (data / "exports").iterdir()] == ["README.md"]
+    assert [path.name for path in sorted((data / "exports").iterdir())] == ["README.md", "card.json"]
     assert "random numbers: no licence needed" in (data / "exports" / "README.md").read_text()
 
 
 def test_an_export_that_does_not_fit_stops_the_stage(
     data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = (data / "normalised.safetensors").read_bytes()
+    before = (data / "exports" / "README.md").read_bytes()
     with pytest.raises(SystemExit):
-        run(monkeypatch, rescale_weights, "model=alexnet", *SMALL, "rescale.exports=[adain]")
+        run(monkeypatch, export_weights, "model=alexnet", *SMALL, "rescale.exports=[adain]")
     words = capsys.readouterr().err
     assert "rescale.exports=adain doesn't fit" in words and "choose from torchvision, onnx" in words
-    assert (data / "normalised.safetensors").read_bytes() == before
+    assert (data / "exports" / "README.md").read_bytes() == before
+
+
+def test_what_is_not_proved_is_not_exported(
+    data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, old = data / "proof.json", (data / "exports" / "README.md").read_bytes()
+    right = path.read_text()
+    for wrong in ({"passed": False}, {"sha256": "0" * 64}):
+        path.write_text(json.dumps(json.loads(right) | wrong))
+        with pytest.raises(SystemExit):
+            run(monkeypatch, export_weights, "model=alexnet", *SMALL, "rescale.exports=[torchvision]")
+        assert "only weights that are proved may be exported" in capsys.readouterr().err
+        assert (data / "exports" / "README.md").read_bytes() == old
+    path.write_text(right)

@@ -149,7 +149,7 @@ def test_the_adain_file_in_an_adain_encoder(
     weights: dict[str, torch.Tensor], files: list[str], tmp_path: Path
 ) -> None:
     stored = Stored(build("vgg11", weights, input=CAFFE), weights, METADATA)
-    write_exports(tmp_path / "x", ["adain"], stored, "0" * 64, 32)
+    write_exports(tmp_path / "x", ["adain"], stored, "0" * 64, 32, {"channels": 9, "normalised": 9})
     module = example("adain_encoder")
     file = str(tmp_path / "x" / "vgg11_normalised_adain.pth")
     features = module.main([file, *files, "--size", "32"])

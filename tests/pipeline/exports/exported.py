@@ -16,6 +16,8 @@ METADATA = {
     "statistics": {"images": 7, "dataset": "photographs", "model": {"pooling": "max", "padding": "zeros"}},
 }
 
+COUNTS = {"channels": 9, "normalised": 6, "tied": 0, "dead": 2, "pinned": 1}
+
 
 def stored(input: Input, convolutions: int = 16) -> Stored:
     weights = state(convolutions)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from exported import METADATA, stored
+from exported import COUNTS, METADATA, stored
 from heads import empty, good
 from torch import nn
 from torchvision import models
@@ -85,7 +85,7 @@ def test_adain_is_read_back_and_runs_to_the_same(
     input: Input, pictures: torch.Tensor, tmp_path: Path
 ) -> None:
     original = stored(input)
-    write_exports(tmp_path, ["adain"], original, "0" * 64, 40)
+    write_exports(tmp_path, ["adain"], original, "0" * 64, 40, COUNTS)
     written = torch.load(tmp_path / "vgg19_normalised_adain.pth", weights_only=True)
     found = canonical(written, "vgg19")
     assert found.layout == "adain" and found.input == input
@@ -103,7 +103,7 @@ def test_adain_is_read_back_and_runs_to_the_same(
 
 def test_leongatys_is_read_back_and_runs_to_the_same(pictures: torch.Tensor, tmp_path: Path) -> None:
     original = stored(CAFFE)
-    write_exports(tmp_path, ["leongatys"], original, "0" * 64, 40)
+    write_exports(tmp_path, ["leongatys"], original, "0" * 64, 40, COUNTS)
     written = torch.load(tmp_path / "vgg19_normalised_leongatys.pth", weights_only=True)
     found = canonical(written, "vgg19")
     assert (found.layout, found.input) == ("leongatys", CAFFE)
@@ -119,7 +119,7 @@ def test_leongatys_is_read_back_and_runs_to_the_same(pictures: torch.Tensor, tmp
 
 def test_torchvision_without_a_head(pictures: torch.Tensor, tmp_path: Path) -> None:
     original = stored(TORCHVISION, 5)
-    write_exports(tmp_path, ["torchvision"], original, "0" * 64, 40)
+    write_exports(tmp_path, ["torchvision"], original, "0" * 64, 40, COUNTS)
     written = torch.load(tmp_path / "vgg19_normalised_torchvision.pth", weights_only=True)
     assert canonical(written, "vgg19").state_dict.keys() == original.state.keys()
     with torch.device("meta"):
@@ -161,7 +161,7 @@ def test_neural_style_pt_with_its_head(model: str, tmp_path: Path) -> None:
     end = {"vgg16": 26, "vgg19": 30}[model]
     weights = empty(model) | good(model, end)
     original = Stored(build(model, weights, input=CAFFE), weights, METADATA)
-    write_exports(tmp_path / "x", ["neural_style_pt"], original, "0" * 64, 224)
+    write_exports(tmp_path / "x", ["neural_style_pt"], original, "0" * 64, 224, COUNTS)
     (path,) = (tmp_path / "x").glob("*.pth")
     with torch.device("meta"):
         module = neural_style_pt(path.name)
@@ -180,8 +180,12 @@ def test_neural_style_pt_with_its_head(model: str, tmp_path: Path) -> None:
 def test_onnx_runs_in_onnxruntime(input: Input, pictures: torch.Tensor, tmp_path: Path) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     original = stored(input, 3)
-    write_exports(tmp_path, require_exports(["onnx"], original), original, "0" * 64, 40)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["README.md", "vgg19_normalised_onnx.onnx"]
+    write_exports(tmp_path, require_exports(["onnx"], original), original, "0" * 64, 40, COUNTS)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "README.md",
+        "card.json",
+        "vgg19_normalised_onnx.onnx",
+    ]
     session = onnxruntime.InferenceSession(tmp_path / "vgg19_normalised_onnx.onnx")
     names = ["relu1_1", "relu1_2", "relu2_1", "output"]
     assert [output.name for output in session.get_outputs()] == names
@@ -201,7 +205,7 @@ def test_onnx_with_a_head_is_the_classifier(model: str, tmp_path: Path) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     weights = seeded(model, 0, 1.0)
     original = Stored(build(model, weights, input=TORCHVISION), weights, METADATA)
-    write_exports(tmp_path, require_exports(["onnx"], original), original, "0" * 64, 64)
+    write_exports(tmp_path, require_exports(["onnx"], original), original, "0" * 64, 64, COUNTS)
     session = onnxruntime.InferenceSession(tmp_path / f"{model}_normalised_onnx.onnx")
     ours = Loaded(original.network)
     names = [output.name for output in session.get_outputs()]

@@ -1,10 +1,11 @@
 """Which layouts fit, and what is written beside them."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from exported import stored
+from exported import COUNTS, stored
 from heads import good
 
 from unitmean.errors import WeightsError
@@ -18,7 +19,7 @@ def test_equal_weights_give_equal_bytes_and_old_files_go(tmp_path: Path) -> None
     original = stored(TORCHVISION, 1)
     digests = []
     for layouts in (["torchvision", "adain"], ["adain"]):
-        write_exports(tmp_path, layouts, original, "0" * 64, 40)
+        write_exports(tmp_path, layouts, original, "0" * 64, 40, COUNTS)
         content = (tmp_path / "vgg19_normalised_adain.pth").read_bytes()
         digests.append(hashlib.sha256(content).hexdigest())
         assert len(list(tmp_path.glob("*.pth"))) == len(layouts)
@@ -60,9 +61,18 @@ def test_batch_norm_does_not_fit_adain() -> None:
 
 
 def test_the_card_says_what_matters(tmp_path: Path) -> None:
-    write_exports(tmp_path, ["torchvision", "adain"], stored(CAFFE), "f" * 64, 40)
+    write_exports(tmp_path, ["torchvision", "adain"], stored(CAFFE), "f" * 64, 40, COUNTS)
     text = (tmp_path / "README.md").read_text()
     assert "Not for LPIPS or DISTS" in text and "CC BY 4.0" in text and "f" * 64 in text
     assert "| images | 7 of photographs |" in text and "| pooling and padding | max, zeros |" in text
     assert "103.939" in text and "2, 5, 9, 12, 16, 19" in text and "unitmean.load(" in text
     assert "None" not in text and "{" not in text
+    assert "The mean activation of 6 of 9 channels is one" in text and "stand-in" not in text
+    assert "2 are never, or hardly ever, active" in text and "1 must keep the factor one" in text
+
+
+def test_the_card_of_random_weights_calls_them_a_stand_in(tmp_path: Path) -> None:
+    made = stored(CAFFE)
+    seeded = replace(made, metadata=made.metadata | {"source": {"kind": "seeded", "seed": 0}})
+    write_exports(tmp_path, [], seeded, "f" * 64, 40, COUNTS)
+    assert "**A stand-in:**" in (tmp_path / "README.md").read_text()

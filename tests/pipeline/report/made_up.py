@@ -21,21 +21,14 @@ WEIGHTS = {
 }
 
 
-CARD = """# tiny, normalised
-
-## Files
-
-### normalised.safetensors
-
-The canonical file.
-
-### tiny_normalised_torchvision.pth
-
-Module and keys are `torchvision`'s.
-
-    network = tiny()
-    network.load_state_dict(torch.load("tiny.pth"))
-"""
+EXPORTS = [
+    {
+        "name": "tiny_normalised_torchvision.pth",
+        "how": "Module and keys are `torchvision`'s.\n\n"
+        "    network = tiny()\n"
+        '    network.load_state_dict(torch.load("tiny.pth"))',
+    }
+]
 
 
 def png(colour: tuple[int, int, int]) -> bytes:
@@ -132,7 +125,7 @@ def evidence(**changes: Any) -> Evidence:
             {name: png((40 * i, 90, 120)) for i, name in enumerate(PICTURES)},
         ),
         audit=None,
-        card=CARD,
+        exports=EXPORTS,
         skipped=0,
         convergence=convergence,
         inputs=inputs,

@@ -4,7 +4,8 @@ import pytest
 from made_up import png
 
 from unitmean.errors import DataError
-from unitmean.pipeline.report.gather import PICTURES, read_csv, read_json, read_pictures
+from unitmean.pipeline.disk.documents import read_csv, read_json
+from unitmean.pipeline.report.gather import PICTURES, read_pictures
 
 
 def test_reads_what_is_there(tmp_path):

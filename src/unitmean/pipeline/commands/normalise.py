@@ -79,7 +79,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-TARGETS = ("verify_invariance",)
+TARGETS = ("export_weights",)
 
 
 def _overrides(options: argparse.Namespace) -> list[str]:
@@ -132,7 +132,8 @@ def _copy(folder: Path, out: Path) -> None:
     files = {out: folder / "normalised.safetensors"}
     for source in sorted((folder / "exports").iterdir()):
         name = f"{out.stem}.md" if source.name == "README.md" else source.name
-        files[out.with_name(name)] = source
+        if source.name != "card.json":  # for the report
+            files[out.with_name(name)] = source
     for target, source in files.items():
         with writing(target) as temporary:
             shutil.copyfile(source, temporary)

@@ -15,6 +15,9 @@ CANONICAL = """\
 The canonical file, beside this folder: torchvision's keys, and what this card says as metadata.
 
     network = unitmean.load("normalised.safetensors")  # eats RGB in [0, 1]"""
+STAND_IN = """\
+**A stand-in:** the original weights are random numbers, badly scaled on purpose. This file shows \
+what the pipeline does; it is of no use for real pictures."""
 HOW = {
     "torchvision": """\
 Module and keys are torchvision's; preprocess as said above.
@@ -61,16 +64,18 @@ def card(
     metadata: Mapping[str, Any],
     canonical: str,
     files: Mapping[str, tuple[str, str]],
-    size: int,
+    how: Mapping[str, str],
+    counts: Mapping[str, int],
 ) -> str:
     """Markdown. `canonical` is the sha256 of normalised.safetensors, `files` name and sha256 by layout.
 
-    `size` is the side of the pictures, where a file takes no other.
+    `how` is `how_to_load`'s, `counts` how many channels were normalised, tied, dead and pinned.
     """
     measured = metadata.get("statistics", {})
     parts = [
         f"# {network.name}, normalised",
-        _what(network, metadata),
+        _what(network, metadata, counts),
+        *([STAND_IN] if metadata.get("source", {}).get("kind") == "seeded" else []),
         "**Not for LPIPS or DISTS**, nor for anything else whose learned weights assume the original channel "
         "scales: for losses and decoders that choose their own weights per layer.",
         "## What was measured\n\n" + _table(_facts(metadata, measured)),
@@ -79,8 +84,13 @@ def card(
         + "\n".join(f"| `{name}` | `{digest}` |" for name, digest in _all(canonical, files)),
         CANONICAL,
     ]
-    parts += [f"### {name}\n\n{_how(layout, name, network, size)}" for layout, (name, _) in files.items()]
+    parts += [f"### {name}\n\n{words}" for name, words in how.items()]
     return "\n\n".join(parts) + "\n"
+
+
+def how_to_load(network: Network, files: Mapping[str, tuple[str, str]], size: int) -> dict[str, str]:
+    """By file name, how its program loads it; `size` is the side of pictures, where it takes no other."""
+    return {name: _how(layout, name, network, size) for layout, (name, _) in files.items()}
 
 
 def pixels(input: Input) -> str:
@@ -92,7 +102,7 @@ def pixels(input: Input) -> str:
     )
 
 
-def _what(network: Network, metadata: Mapping[str, Any]) -> str:
+def _what(network: Network, metadata: Mapping[str, Any], counts: Mapping[str, int]) -> str:
     outputs = metadata.get("rescale", {}).get("outputs")
     function = (
         "It computes what the original computes: later layers take up what earlier ones were divided by."
@@ -100,13 +110,12 @@ def _what(network: Network, metadata: Mapping[str, Any]) -> str:
         else "Its output is the original's, each channel divided by its factor (factors.parquet)."
     )
     rescale = metadata.get("rescale", {})
-    rounding, what = rescale.get("rounding", "none"), words.statistic(rescale)
-    source = " (Gatys, Ecker and Bethge, CVPR 2016, section 2)" if what == words.WORDS["mean"] else ""
-    about = "within a factor √2 of one" if rounding == "pow2" else "one"
+    mean = rescale.get("statistic", "mean") == "mean"
+    source = " as in Gatys, Ecker and Bethge, CVPR 2016, section 2" if mean else ""
+    images = metadata.get("statistics", {}).get("images", 0)
     return (
-        f"The weights of {network.name}, rescaled so that each channel's {what} behind its "
-        f"rectifier, over images and positions, is {about}{source}. "
-        f"{function}"
+        f"The weights of {network.name}, rescaled channel by channel behind its rectifiers{source}. "
+        f"{function} {words.became(counts, rescale, images)}"
     )
 
 

@@ -1,6 +1,7 @@
-"""The parts of the exports' card (exports/card.py) that say how each file is loaded."""
+"""How each exported file is loaded, in paragraphs that a page can show."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -12,16 +13,11 @@ class File:
     paragraphs: tuple[tuple[str, bool], ...]
 
 
-def files(card: str) -> list[File]:
-    """The files under `### ` headings, without the canonical one, which the report explains itself."""
-    found = [_file(*part.split("\n", 1)) for part in re.split(r"^### ", card, flags=re.MULTILINE)[1:]]
-    return [file for file in found if file.name != "normalised.safetensors"]
-
-
-def _file(name: str, text: str) -> File:
-    blocks = [block for block in text.strip("\n").split("\n\n") if block.strip()]
+def file(entry: Mapping[str, str]) -> File:
+    """An entry of card.json: `name`, and in `how` Markdown, in which four spaces mean code."""
+    blocks = [block for block in entry["how"].strip("\n").split("\n\n") if block.strip()]
     return File(
-        name.strip(),
+        entry["name"],
         tuple(
             (re.sub(r"^    ", "", block, flags=re.MULTILINE), True)
             if block.startswith("    ")

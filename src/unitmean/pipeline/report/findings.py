@@ -158,33 +158,15 @@ def verdict(evidence: Evidence) -> Verdict:
         if evidence.provenance["rescale"]["outputs"] == "preserve"
         else "Its output is the original's, each channel divided by a recorded factor"
     )
+    became = words.became(
+        evidence.rescale, evidence.provenance["rescale"], evidence.provenance["statistics"]["images"]
+    )
     rounded = evidence.provenance["rescale"]["rounding"] == "pow2"
     headline = (
         "Invariant, and normalised" if rounded or evidence.rescale.get("tied") else "Invariant and normalised"
     )
     headline += " where channels are free" * bool(evidence.rescale.get("tied"))
-    return Verdict(headline + ", up to a power of two" * rounded, f"{function}. {_normalised(evidence)}")
-
-
-def _normalised(evidence: Evidence) -> str:
-    """Which channels have which statistic at one, and which have not, in whole sentences."""
-    rescale, settings = evidence.rescale, evidence.provenance["rescale"]
-    about = "lies within a factor √2 of one" if settings["rounding"] == "pow2" else "is one"
-    share = f"{rescale['normalised']:,} of {rescale['channels']:,} channels"
-    if rescale["normalised"] == rescale["channels"]:
-        share = f"all {rescale['channels']:,} channels"
-    measured = evidence.provenance["statistics"]["images"]
-    sentences = [f"The {words.statistic(settings)} of {share} {about}, over {measured:,} images."]
-    if tied := rescale.get("tied", 0):
-        sentences.append(
-            f"{tied:,} share a factor with others, as additions demand, and only the geometric mean over "
-            f"those that share it {about}."
-        )
-    if dead := rescale.get("dead", 0):
-        sentences.append(f"{dead:,} are never, or hardly ever, active and were left as they were.")
-    if pinned := rescale.get("pinned", 0):
-        sentences.append(f"{pinned:,} must keep the factor one.")
-    return " ".join(sentences)
+    return Verdict(headline + ", up to a power of two" * rounded, f"{function}. {became}")
 
 
 def spread(transfer: Transfer) -> dict[str, float]:

@@ -1,15 +1,14 @@
 """The numbers of a report, from the files that the stages wrote."""
 
 import base64
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from unitmean.errors import DataError
+from unitmean.pipeline.disk.documents import unusable
 
 PICTURES = ("content", "style", "plain", "normalised")
 
@@ -46,7 +45,7 @@ class Evidence:
     rescale: Mapping[str, Any]
     transfer: Transfer | None  # none where the proof failed
     audit: Audit | None  # none where audit.enabled is false
-    card: str  # of the exports, Markdown
+    exports: Sequence[Mapping[str, str]]  # name of each exported file and how it is loaded, as in card.json
     skipped: int  # images that could not be decoded
     statistics: pd.DataFrame
     convergence: pd.DataFrame
@@ -56,48 +55,14 @@ class Evidence:
     means: pd.DataFrame
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object; DataError where there is none."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise _unusable(path, "JSON", error) from error
-    if not isinstance(value, dict):
-        raise _unusable(path, "a JSON object", type(value).__name__)
-    return value
-
-
-def read_text(path: Path) -> str:
-    """UTF-8 text; DataError where there is none."""
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise _unusable(path, "a text", error) from error
-
-
-def read_csv(path: Path) -> pd.DataFrame:
-    """A table; DataError where there is none."""
-    try:
-        return pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise _unusable(path, "CSV", error) from error
-
-
 def read_pictures(folder: Path) -> dict[str, bytes]:
     """The four pictures of a style transfer, as PNG bytes by name."""
     try:
         return {name: (folder / f"{name}.png").read_bytes() for name in PICTURES}
     except OSError as error:
-        raise _unusable(folder, f"the pictures {', '.join(PICTURES)}", error) from error
+        raise unusable(folder, f"the pictures {', '.join(PICTURES)}", error) from error
 
 
 def data_uri(content: bytes, kind: str) -> str:
     """The bytes as an address that needs no request."""
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
-
-
-def _unusable(path: Path, expected: str, found: object) -> DataError:
-    return DataError(
-        f"the report needs {expected} at {str(path)!r}; found {str(found)!r}: "
-        "run `dvc repro` to write it again"
-    )

@@ -49,7 +49,7 @@ def _context(evidence: Evidence) -> dict[str, Any]:
         "table": findings.layer_table(evidence).to_dict("records"),
         "exceptions": findings.exceptions(evidence),
         "audit": _audit(evidence.audit) if evidence.audit is not None else {},
-        "files": card.files(evidence.card),
+        "files": [card.file(entry) for entry in evidence.exports],
         "origin": findings.origin(evidence),
         "hashes": findings.hashes(evidence),
         "figures": {name: data_uri(svg, "image/svg+xml") for name, svg in drawn.items()},

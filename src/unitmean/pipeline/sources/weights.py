@@ -125,7 +125,7 @@ def _origin(request: Request, partial: Path) -> _Origin:
         return _Origin(None, facts, TORCHVISION, SEEDED_LICENCE)
     if request.source == "file":
         path, digest = _file(request)
-        return _Origin(path, {"from": request.path, "sha256": digest}, None, UNKNOWN_LICENCE)
+        return _Origin(path, {"file": path.name, "sha256": digest}, None, UNKNOWN_LICENCE)
     url, expected, implied, licence = _address(request)
     path = partial / hashlib.sha256(url.encode()).hexdigest()
     expected = check_digest(expected)

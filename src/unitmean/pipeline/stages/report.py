@@ -3,16 +3,14 @@
 from typing import Any
 
 from unitmean.disk.atomic import write_text, writing
+from unitmean.pipeline.disk.documents import read_csv, read_json
 from unitmean.pipeline.disk.frames import read_parquet
 from unitmean.pipeline.report.figures import means
 from unitmean.pipeline.report.gather import (
     Audit,
     Evidence,
     Transfer,
-    read_csv,
-    read_json,
     read_pictures,
-    read_text,
 )
 from unitmean.pipeline.report.render import render
 from unitmean.pipeline.stages.entry import Run, stage
@@ -32,10 +30,10 @@ def report(run: Run) -> str:
         provenance=provenance,
         invariance=proof,
         rescale=read_json(run.dep("rescale.json")),
-        # Behind a failed proof no transfer ran, and what lies there is of another file.
+        # Behind a failed proof no transfer or export ran, and what lies there is of another file.
         transfer=_transfer(run) if proof["passed"] else None,
         audit=_audit(run),
-        card=read_text(run.dep("exports") / "README.md"),
+        exports=read_json(run.dep("exports") / "card.json")["files"] if proof["passed"] else [],
         skipped=len(read_csv(run.dep("images") / "skipped.csv")),
         statistics=statistics,
         convergence=read_csv(run.dep("convergence.csv")),

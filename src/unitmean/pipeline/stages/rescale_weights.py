@@ -6,12 +6,10 @@ import torch
 
 import unitmean
 from unitmean.disk.atomic import write_json
-from unitmean.disk.digest import sha256
 from unitmean.graph.analysis import analyse
 from unitmean.layouts.files import save_weights
 from unitmean.layouts.networks import read_network
 from unitmean.pipeline.disk.frames import read_parquet, write_parquet
-from unitmean.pipeline.exports.write import require_exports, write_exports
 from unitmean.pipeline.index.preprocess import Preprocessing
 from unitmean.pipeline.rescale import factors as tables
 from unitmean.pipeline.rescale.statistics import COLUMNS, column, living, measured, require_alive
@@ -25,7 +23,6 @@ def rescale_weights(run: Run) -> str:
     settings = run.params.rescale
     stored = read_network(run.dep("weights.safetensors"), **run.params.model)
     network = stored.network
-    layouts = require_exports(settings.exports, stored)
     outputs = settings.outputs
     if outputs == "auto":
         outputs = "normalise" if network.truncated else "preserve"
@@ -54,9 +51,6 @@ def rescale_weights(run: Run) -> str:
     }
     metadata = stored.metadata | {"statistics": provenance, "rescale": rescaling}
     save_weights(run.out("normalised.safetensors"), state, metadata)
-    written = read_network(run.out("normalised.safetensors"), **run.params.model)
-    digest = sha256(run.out("normalised.safetensors"))
-    write_exports(run.out("exports"), layouts, written, digest, size)
     write_parquet(run.out("factors.parquet"), [frame], metadata)
     totals = {name: int(counts.get(name, 0)) for name in ("normalised", "tied", "dead", "pinned")}
     orders = round(math.log10(frame["factor"].max() / frame["factor"].min()), 4)

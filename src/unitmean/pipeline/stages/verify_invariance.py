@@ -55,7 +55,7 @@ def verify_invariance(run: Run) -> str:
     write_text(run.out("inputs.csv"), inputs.to_csv(index=False, float_format="%.6g"))
     write_text(run.out("layers.csv"), worst_by_layer(inputs).to_csv(index=False, float_format="%.6g"))
     write_text(run.out("means.csv"), proof.means.to_csv(index=False, float_format="%.9g"))
-    found = details(proof, allowed)
+    found = details(proof, allowed) | {"sha256": sha256(run.dep("normalised.safetensors"))}
     write_json(run.out("proof.json"), found)
     write_json(run.out("invariance.json"), metrics(found))
     if proof.failures:

@@ -1,0 +1,35 @@
+"""Small files between stages: JSON, CSV and text, each refused in words where it is damaged."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from unitmean.errors import DataError
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object; DataError where there is none."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise unusable(path, "JSON", error) from error
+    if not isinstance(value, dict):
+        raise unusable(path, "a JSON object", type(value).__name__)
+    return value
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    """A table; DataError where there is none."""
+    try:
+        return pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise unusable(path, "CSV", error) from error
+
+
+def unusable(path: Path, expected: str, found: object) -> DataError:
+    """The refusal of a file that another stage wrote."""
+    return DataError(
+        f"{str(path)!r} must hold {expected}; found {str(found)!r}: run `dvc repro` to write it again"
+    )
