@@ -52,14 +52,14 @@ def test_the_document_is_what_dvc_yaml_implies() -> None:
     )
 
 
-LATER = ["verify_invariance", "transfer_style", "report"]
+LATER = ["verify_invariance", "export_weights", "transfer_style", "report"]
 
 
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
         ("transfer.steps", ["transfer_style", "report"]),
-        ("verify.images", ["verify_invariance", "report"]),
+        ("verify.images", ["verify_invariance", "export_weights", "report"]),
         ("rescale.rounding", ["rescale_weights", *LATER]),
         ("dataset.subset", ["collect_statistics", "rescale_weights", *LATER]),
         ("preprocess.pixels", ["collect_statistics", "rescale_weights", *LATER]),
