@@ -1,7 +1,7 @@
 """A stage that only writes what it may know: its declared parameters' values and its inputs.
 
-`python fake_stage.py NAME` runs in a project with params.yaml and steps.json, both JSON, which is YAML too and needs
-no library to be read: this program starts hundreds of times.
+`python fake_stage.py NAME` runs in a project with params.yaml and steps.json, both JSON: that is YAML too and
+needs no library to be read: this program starts hundreds of times.
 """
 
 import hashlib

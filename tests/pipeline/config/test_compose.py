@@ -9,6 +9,7 @@ from unitmean.errors import ConfigError
 from unitmean.pipeline.config.check import check
 from unitmean.pipeline.config.compose import as_values, compose, groups
 from unitmean.pipeline.config.conf_sha import conf_sha
+from unitmean.pipeline.config.files import require_files
 from unitmean.pipeline.config.params import read_params
 from unitmean.pipeline.stages.config import require_in_step
 
@@ -23,7 +24,7 @@ def test_params_yaml_is_in_step_with_conf() -> None:
 def test_every_choice_of_every_group_composes() -> None:
     given = {
         "dataset": ["dataset.path=/x"],
-        "weights": ["weights.path=w", "weights.url=u", "weights.sha256=abc"],
+        "weights": ["weights.path=w", "weights.url=http://u", "weights.sha256=abcdef01"],
     }
     for group, choices in groups(ROOT / "conf").items():
         for choice in choices:
@@ -87,7 +88,9 @@ def test_groups_choose_and_keys_override_them() -> None:
         ("~transfer.seed", ["can't be removed"]),
         ("model@foo=vgg16", ["can't be removed or moved"]),
         ("model", ["key=value", "'model'"]),
-        ("dataset.path=/a=b", ["key=value", "'dataset.path=/a=b'", "quotes"]),
+        ("dataset.digest=zz", ["dataset.digest must be a sha256", "md5:", "'zz'"]),
+        ("weights.sha256=zz", ["weights.sha256 must be a sha256", "'zz'"]),
+        ("dataset.url=ftp://x/y.tar", ["dataset.url must be an address", "https://", "'ftp://x/y.tar'"]),
     ],
 )
 def test_a_wrong_override_is_refused_in_words(override: str, words: list[str]) -> None:
@@ -100,6 +103,47 @@ def test_a_wrong_override_is_refused_in_words(override: str, words: list[str]) -
 
 def test_quotes_hold_special_characters() -> None:
     assert as_values(compose(ROOT, ["dataset=folder", "dataset.path='/a=b'"]))["dataset"]["path"] == "/a=b"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/w/epoch=9-step=99.ckpt",
+        "/照片",
+        "~/photos",
+        "/a,b",
+        "/a (1)/b c",
+        "/a#b",
+        "/it's",
+        "C:\\a\\",
+        "/a:[1]{2}",
+    ],
+)
+def test_a_path_needs_no_quotes_of_its_own(path: str) -> None:
+    values = as_values(compose(ROOT, ["dataset=folder", f"dataset.path={path}"]))
+    assert values["dataset"]["path"] == path
+
+
+def test_digits_stay_as_they_were_typed() -> None:
+    assert as_values(compose(ROOT, ["weights.sha256=0012345e78"]))["weights"]["sha256"] == "0012345e78"
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["transfer.content=missing"],
+        ["transfer.style=missing"],
+        ["dataset=folder", "dataset.path=missing"],
+        ["dataset.labels=missing"],
+        ["weights=file", "weights.path=missing"],
+    ],
+)
+def test_a_file_that_is_missing_is_refused_before_any_work(overrides: list[str], tmp_path: Path) -> None:
+    values = as_values(compose(ROOT, overrides))
+    with pytest.raises(ConfigError, match=f"{overrides[-1].partition('=')[0]} must name.*missing"):
+        require_files(values, tmp_path, "params.yaml")
+    (tmp_path / "missing").mkdir()
+    require_files(values, tmp_path, "params.yaml")
 
 
 def test_nothing_is_left_for_dvc_to_resolve() -> None:

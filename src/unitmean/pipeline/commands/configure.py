@@ -7,6 +7,7 @@ from pathlib import Path
 from unitmean.disk.atomic import write_text
 from unitmean.errors import ConfigError
 from unitmean.pipeline.config.check import Values, check
+from unitmean.pipeline.config.files import require_files
 from unitmean.pipeline.config.own_code import require_own_code
 from unitmean.pipeline.config.params import read_params
 from unitmean.pipeline.config.project import find_root
@@ -35,9 +36,16 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def configure(root: Path, overrides: Sequence[str]) -> None:
-    """Compose conf/ with `overrides` and write params.yaml, if that changes it."""
+def configure(root: Path, overrides: Sequence[str], *, to_run: bool = False) -> None:
+    """Compose conf/ with `overrides` and write params.yaml, if that changes it.
+
+    `to_run`: ConfigError where a file is missing that the settings name.
+    """
     text, path = _compose(root, overrides), root / "params.yaml"
+    if to_run:
+        from unitmean.pipeline.config.compose import as_values
+
+        require_files(as_values(text), root, " ".join(["the configuration", *overrides]))
     if path.exists() and path.read_bytes() == text.encode():
         print("params.yaml is as composed", flush=True)
         return

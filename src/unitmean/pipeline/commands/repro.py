@@ -72,7 +72,7 @@ def run(options: argparse.Namespace) -> int:
 def _repro(root: Path, options: argparse.Namespace) -> int:
     started = time.time()
     _allow_no_git(root)
-    configure(root, options.overrides)
+    configure(root, options.overrides, to_run=True)
     # The stages' commands say `python`: they must get this interpreter, and DVC its neighbours.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     command = [sys.executable, "-m", "dvc", "repro", *options.behind]

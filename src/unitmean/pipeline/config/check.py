@@ -76,6 +76,17 @@ NOT_EMPTY = ("audit.resizes", "audit.paddings", "audit.poolings")
 NAMES = ("model.name", "dataset.name")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
+# What the texts of some keys must look like, in words and as an expression.
+FORMS = {
+    "weights.sha256": ("a sha256 or its first 8 or more hex digits", r"[0-9a-fA-F]{8,64}"),
+    "dataset.digest": (
+        "a sha256 or its first 8 or more hex digits, or md5: and 32 of them",
+        r"[0-9a-fA-F]{8,64}|md5:[0-9a-fA-F]{32}",
+    ),
+    "weights.url": ("an address that begins with http:// or https://", r"https?://.+"),
+    "dataset.url": ("an address that begins with http:// or https://", r"https?://.+"),
+}
+
 # With this value of section.source, these keys must be given.
 NEEDS = {
     ("weights", "url"): ("url", "sha256"),
@@ -104,6 +115,8 @@ def check_value(section: str, key: str, value: Any, where: str) -> Any:
             f"{name} must be a name of letters, digits, '.', '_' and '-'; found {value!r} in {where}: "
             "choose another name"
         )
+    if name in FORMS and value is not None and not re.fullmatch(FORMS[name][1], value):
+        raise ConfigError(f"{name} must be {FORMS[name][0]}; found {value!r} in {where}: mend it there")
     return value
 
 

@@ -1,5 +1,6 @@
 """conf/ composed by Hydra, byte for byte what `dvc exp run -S` writes into params.yaml."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ def compose(root: Path, overrides: Sequence[str] = ()) -> str:
     Raises ConfigError for an unknown group, choice or key, a wrong type or a value out of its range.
     """
     conf = root / "conf"
-    overrides = [_spelt_out(text) for text in overrides]
+    given, overrides = overrides, [_quoted(_spelt_out(text)) for text in overrides]
     for text in overrides:
         _check_override(conf, _parse(text))
     register(conf)
@@ -37,7 +38,7 @@ def compose(root: Path, overrides: Sequence[str] = ()) -> str:
     # Hydra raises a bare ValueError for a group's choice of the wrong type.
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise ConfigError(_explain(error)) from error
-    check(OmegaConf.to_container(config, enum_to_str=True), _where(overrides))
+    check(OmegaConf.to_container(config, enum_to_str=True), _where(given))
     return OmegaConf.to_yaml(config)
 
 
@@ -52,6 +53,18 @@ def _spelt_out(text: str) -> str:
     name, _, value = text.partition("=")
     switch = name in sections() and "enabled" in keys(name)
     return f"{name}.enabled={value}" if switch else text
+
+
+def _quoted(text: str) -> str:
+    """`dataset.path=/a=b` as `dataset.path='/a=b'`: a text is all that stands behind the first =."""
+    name, equals, value = text.partition("=")
+    section, _, key = name.lstrip("+").partition(".")
+    takes_text = section in sections() and keys(section).get(key) in (str, str | None)
+    if not (takes_text and value) or value == "null" or value[0] in "'\"":
+        return text
+    # Backslashes mean themselves, except before a quote.
+    escaped = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), value)
+    return f"{name}{equals}'{escaped}'"
 
 
 def _parse(text: str) -> Override:
