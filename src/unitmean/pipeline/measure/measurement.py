@@ -184,6 +184,7 @@ class Measurement:
             "precision": self.precision,
             "device": self.device,
             "decoder": self.decoder,
+            "gpu": torch.cuda.get_device_name() if self.device == "cuda" else None,
             "compile": self.compile,
             "histograms": self.histograms,
             "undo": {site: factors.tolist() for site, factors in self.undo.items()},

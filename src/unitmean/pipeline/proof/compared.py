@@ -64,6 +64,7 @@ class Pair:
 
     def rounding(self, inputs: Inputs, size: int) -> dict[str, Rounding]:
         """What float32 does to each rectifier's input, in the original and the rightly rescaled network."""
+        self._networks.clear()  # before others take their room
         original, _, right, _ = self._states
         names = [site.name for site in self._sites]
         exact = self._observer(observe_inputs, double(original), torch.float64, size, names)
