@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,20 @@ class Bench:
             text = "failed, see above"
         print(f"| {name} | {images:,} | {text} | {time.perf_counter() - started:.1f} s |", flush=True)
 
+    @cached_property
+    def precise(self) -> Measurement:
+        network = build(self.model, self.state, input=TORCHVISION)
+        plan = analyse(network.module, torch.zeros(1, 3, self.size, self.size))
+        decoder = choose_decoder("auto", self.device)
+        preprocessing = Preprocessing("warp", self.size)
+        return Measurement(
+            network, plan.sites, preprocessing, self.batch, {}, device=self.device, decoder=decoder
+        )
+
+    @cached_property
+    def half(self) -> Measurement:
+        return in_range(self.precise, self.index)
+
     def wait(self) -> None:
         if self.device == "cuda":
             torch.cuda.synchronize()
@@ -143,18 +158,7 @@ def tf32(on: bool) -> Iterator[None]:
 
 
 def measurement(bench: Bench, precision: str, *, compile: bool = False) -> Measurement:
-    network = build(bench.model, bench.state, input=TORCHVISION)
-    plan = analyse(network.module, torch.zeros(1, 3, bench.size, bench.size))
-    precise = Measurement(
-        network,
-        plan.sites,
-        Preprocessing("warp", bench.size),
-        bench.batch,
-        {},
-        device=bench.device,
-        decoder=choose_decoder("auto", bench.device),
-    )
-    fast = in_range(precise, bench.index) if precision == "float16" else replace(precise, precision=precision)
+    fast = bench.half if precision == "float16" else replace(bench.precise, precision=precision)
     return replace(fast, compile=compile)
 
 
