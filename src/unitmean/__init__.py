@@ -12,6 +12,7 @@ _PUBLIC = {
     "load": "unitmean.loading",
     "measure": "unitmean.api",
     "normalise": "unitmean.api",
+    "stylise": "unitmean.stylising",
     "verify": "unitmean.api",
 }
 __all__ = ["__version__", *_PUBLIC]

@@ -33,7 +33,7 @@ COMMANDS = {
         "unitmean.pipeline.commands.zoo",
         "what can be normalised in each of torchvision's networks, as a table",
     ),
-    "stylise": Command("unitmean.pipeline.commands.stylise", "give a picture the style of another"),
+    "stylise": Command("unitmean.commands.stylise", "give a picture the style of another"),
     "audit": Command(
         "unitmean.pipeline.commands.audit",
         "say whether a published weights file is normalised, and by which measurement",

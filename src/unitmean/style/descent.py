@@ -46,16 +46,18 @@ def objective(parts: Parts) -> Objective:
     def at(picture: Tensor) -> Point:
         nonlocal unit
         picture = picture.detach().clone().requires_grad_()
-        content, style = parts(picture)
-        total = content + sum(style.values())
+        content, style, roughness = parts(picture)
+        total = content + sum(style.values()) + roughness
         if unit is None:
             unit = total.detach() if total > 0 else torch.ones_like(total)
         value = total / unit
         (gradient,) = torch.autograd.grad(value, picture)
         # One trip to the host an evaluation: on a GPU each waits for all that was begun before it.
-        found = [content, *style.values(), value, gradient.abs().sum()]
-        of_content, *of_style, relative, slope = torch.stack([f.detach().double() for f in found]).tolist()
-        losses = Losses(of_content, dict(zip(style, of_style, strict=True)))
+        found = [content, *style.values(), roughness, value, gradient.abs().sum()]
+        of_content, *of_style, rough, relative, slope = torch.stack(
+            [f.detach().double() for f in found]
+        ).tolist()
+        losses = Losses(of_content, dict(zip(style, of_style, strict=True)), rough)
         return Point(picture.detach(), losses, relative, gradient, slope)
 
     return at

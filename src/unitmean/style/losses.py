@@ -6,13 +6,14 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from unitmean.errors import ConfigError
 from unitmean.style.gram import gram
 
 Picture = Float[Tensor, "1 3 h w"]
 Features = Callable[[Tensor], dict[str, Tensor]]
-Parts = Callable[[Tensor], tuple[Tensor, dict[str, Tensor]]]
+Parts = Callable[[Tensor], tuple[Tensor, dict[str, Tensor], Tensor]]
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,8 @@ class LossWeights:
     """Which layers are compared and what they weigh.
 
     Style layers share `style` alike; with `by_channels` each weighs style / N^2, N its channels, as the
-    authors weigh those of the original network (github.com/leongatys/NeuralImageSynthesis).
+    authors weigh those of the original network (github.com/leongatys/NeuralImageSynthesis). `smooth` weighs
+    the total variation, which Gatys et al. don't have.
     """
 
     content_layer: str
@@ -28,6 +30,7 @@ class LossWeights:
     content: float
     style: float
     by_channels: bool = False
+    smooth: float = 0.0
 
     def __post_init__(self) -> None:
         if not self.style_layers:
@@ -37,16 +40,29 @@ class LossWeights:
 
 
 @dataclass(frozen=True)
+class Style:
+    """A style picture, of any size, what it weighs beside others, and where it goes (None: everywhere).
+
+    A mask is one where the style goes, as large as the content picture.
+    """
+
+    picture: Picture
+    weight: float = 1.0
+    mask: Float[Tensor, "1 1 y x"] | None = None
+
+
+@dataclass(frozen=True)
 class Losses:
     """One step's weighted losses, each layer's part; they add up to `total`."""
 
     content: float
     style: Mapping[str, float]
+    roughness: float = 0.0
 
     @property
     def total(self) -> float:
-        """Content and style together (eq. 7)."""
-        return self.content + sum(self.style.values())
+        """Content and style together (eq. 7), and the total variation where it weighs anything."""
+        return self.content + sum(self.style.values()) + self.roughness
 
     @property
     def spread(self) -> float:
@@ -75,40 +91,85 @@ def content_loss(activation: Float[Tensor, "1 c h w"], target: Float[Tensor, "1 
 
 def style_loss(activation: Float[Tensor, "1 c h w"], target: Float[Tensor, "c c"]) -> Float[Tensor, ""]:
     """1/(4 N^2 M^2) sum (G - A)^2, N channels, M positions (eq. 4), summed in float64."""
-    _, channels, height, width = activation.shape
-    difference = (gram(activation) - target).double()
-    return difference.square().sum() / (4 * channels**2 * (height * width) ** 2)
+    positions = activation[0, 0].numel()
+    return _between(gram(activation) / positions, target / positions)
 
 
-def losses_at_start(features: Features, content: Picture, style: Picture, weights: LossWeights) -> Losses:
+def total_variation(picture: Picture) -> Float[Tensor, ""]:
+    """The mean squared difference of neighbouring pixels, down and across."""
+    down, across = picture.diff(dim=2), picture.diff(dim=3)
+    return down.double().square().mean() + across.double().square().mean()
+
+
+def losses_at_start(
+    features: Features, content: Picture, style: Picture | Sequence[Style], weights: LossWeights
+) -> Losses:
     """The losses of the content picture itself: how far each layer's style is from the style picture's."""
     with torch.no_grad():
         return values(*parts_of(features, content, style, weights)(content))
 
 
-def parts_of(features: Features, content: Tensor, style: Tensor, weights: LossWeights) -> Parts:
-    """The weighted losses of any picture: content, and style by layer, differentiable."""
+def parts_of(
+    features: Features, content: Tensor, style: Picture | Sequence[Style], weights: LossWeights
+) -> Parts:
+    """The weighted losses of any picture as large as the content: content, style by layer, roughness.
+
+    Several styles without masks are one, whose Gram matrices are their weighted mean: the sum of their losses
+    has the same gradient. With masks each is compared where its mask is white. Differentiable.
+    """
+    styles = [Style(style)] if isinstance(style, Tensor) else list(style)
     with torch.no_grad():
         target = features(content)[weights.content_layer]
-        of_style = features(style)
-        grams = {layer: gram(of_style[layer]) for layer in weights.style_layers}
+        terms = {layer: _terms(features, styles, layer) for layer in weights.style_layers}
     each = {
-        layer: weights.style / (len(matrix) ** 2 if weights.by_channels else len(grams))
-        for layer, matrix in grams.items()
+        layer: weights.style / (len(terms[layer][0][1]) ** 2 if weights.by_channels else len(terms))
+        for layer in terms
     }
 
-    def parts(picture: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def parts(picture: Tensor) -> tuple[Tensor, dict[str, Tensor], Tensor]:
         # Gatys et al. let pixels leave the range and clip the result. Here the loss sees the clipped
         # picture, so that the losses reported are those of the picture that is written.
-        seen = features(picture.clamp(0, 1))
-        return (
-            weights.content * content_loss(seen[weights.content_layer], target),
-            {layer: each[layer] * style_loss(seen[layer], grams[layer]) for layer in grams},
-        )
+        clipped = picture.clamp(0, 1)
+        seen = features(clipped)
+        found = {layer: each[layer] * _masked_loss(seen[layer], terms[layer]) for layer in terms}
+        roughness = weights.smooth * total_variation(clipped) if weights.smooth else picture.new_zeros(())
+        return weights.content * content_loss(seen[weights.content_layer], target), found, roughness
 
     return parts
 
 
-def values(content: Tensor, style: Mapping[str, Tensor]) -> Losses:
+Term = tuple[Tensor | None, Tensor, float]
+"""Where a style goes, its Gram matrix divided by its positions, and its weight."""
+
+
+def _terms(features: Features, styles: Sequence[Style], layer: str) -> list[Term]:
+    whole = sum(style.weight for style in styles)
+    seen = [features(style.picture)[layer] for style in styles]
+    means = [gram(activation) / activation[0, 0].numel() for activation in seen]
+    if all(style.mask is None for style in styles):
+        blend = [mean * (style.weight / whole) for mean, style in zip(means, styles, strict=True)]
+        return [(None, torch.stack(blend).sum(0), 1.0)]
+    return [(style.mask, mean, style.weight / whole) for mean, style in zip(means, styles, strict=True)]
+
+
+def _masked_loss(activation: Tensor, terms: Sequence[Term]) -> Tensor:
+    positions = activation[0, 0].numel()
+    losses = []
+    for mask, mean, weight in terms:
+        if mask is None:
+            losses.append(weight * _between(gram(activation) / positions, mean))
+            continue
+        small = interpolate(mask, activation.shape[2:], mode="area")
+        within = small.sum().clamp(min=1e-6)  # a small mask may leave a deep layer no position
+        found = gram(activation * small.sqrt()) / within
+        losses.append(weight * within / positions * _between(found, mean))
+    return torch.stack(losses).sum()
+
+
+def _between(found: Tensor, mean: Tensor) -> Tensor:
+    return (found - mean).double().square().sum() / (4 * len(mean) ** 2)
+
+
+def values(content: Tensor, style: Mapping[str, Tensor], roughness: Tensor) -> Losses:
     """As plain numbers."""
-    return Losses(content.item(), {layer: loss.item() for layer, loss in style.items()})
+    return Losses(content.item(), {layer: loss.item() for layer, loss in style.items()}, roughness.item())

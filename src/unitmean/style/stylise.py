@@ -1,7 +1,7 @@
 """Style transfer as in Gatys, Ecker and Bethge, CVPR 2016: change a picture until its losses are small."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Literal
 
@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from unitmean.style.descent import adam, lbfgs, objective
-from unitmean.style.losses import Features, Losses, LossWeights, Picture, parts_of
+from unitmean.style.losses import Features, Losses, LossWeights, Picture, Style, parts_of
 
 OnStep = Callable[[int, Losses, Tensor], None]
 
@@ -19,7 +19,8 @@ OnStep = Callable[[int, Losses, Tensor], None]
 class Descent:
     """How a picture is changed: `steps` at each of `scales` sizes, each twice the last, from `init`.
 
-    Adam moves a pixel by about `rate` of its range a step. `seed` makes the noise.
+    Adam moves a pixel by about `rate` of its range a step. `seed` makes the noise, of which the start has the
+    share `noise`, all of it where `init` is noise.
     """
 
     steps: int
@@ -28,6 +29,7 @@ class Descent:
     scales: int = 1
     rate: float = 0.02
     seed: int = 0
+    noise: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Stylised:
 def stylise(
     features: Features,
     content: Picture,
-    style: Picture,
+    style: Picture | Sequence[Style],
     *,
     weights: LossWeights,
     descent: Descent,
@@ -58,14 +60,15 @@ def stylise(
     `features` maps a picture in [0, 1] to activations by layer. Stops early where there is no way down or a
     loss is not finite. `on_step` counts steps from 0 over all scales.
     """
+    styles = [Style(style)] if isinstance(style, Tensor) else list(style)
     history: list[Losses] = []
     picture: Tensor | None = None
     for octave in reversed(range(descent.scales)):
-        small_content, small_style = _halved(content, octave), _halved(style, octave)
-        start = _start(descent, small_content, small_style) if picture is None else picture
+        small_content, small_styles = halved(content, octave), [smaller(s, octave) for s in styles]
+        start = _start(descent, small_content, small_styles[0].picture) if picture is None else picture
         # The authors enlarge a result and go on from there, too: "hr" in their notebook.
         start = _resized(start, small_content.shape[2:])
-        at = objective(parts_of(features, small_content, small_style, weights))
+        at = objective(parts_of(features, small_content, small_styles, weights))
         path = lbfgs(at, start) if descent.optimiser == "lbfgs" else adam(at, start, descent.rate)
         for point in islice(path, descent.steps + 1):
             on_step(len(history), point.losses, point.picture)
@@ -76,13 +79,25 @@ def stylise(
 
 
 def _start(descent: Descent, content: Tensor, style: Tensor) -> Tensor:
-    if descent.init == "noise":
-        noise = torch.rand(content.shape, generator=torch.Generator().manual_seed(descent.seed))
-        return noise.to(content.device)  # drawn on the CPU, so that a seed means the same picture everywhere
-    return style if descent.init == "style" else content
+    start = content
+    if descent.init == "style":
+        start = _resized(style, content.shape[2:])
+    share = 1.0 if descent.init == "noise" else descent.noise
+    if not share:
+        return start
+    # Drawn on the CPU, so that a seed means the same picture everywhere.
+    noise = torch.rand(content.shape, generator=torch.Generator().manual_seed(descent.seed))
+    return torch.lerp(start, noise.to(content.device), share)
 
 
-def _halved(picture: Tensor, octave: int) -> Tensor:
+def smaller(style: Style, octave: int) -> Style:
+    """A style halved so many times, its mask too."""
+    mask = None if style.mask is None else halved(style.mask, octave)
+    return replace(style, picture=halved(style.picture, octave), mask=mask)
+
+
+def halved(picture: Tensor, octave: int) -> Tensor:
+    """A picture halved so many times."""
     return _resized(picture, [max(1, round(side / 2**octave)) for side in picture.shape[2:]])
 
 

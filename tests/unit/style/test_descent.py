@@ -16,7 +16,7 @@ class Counted:
 
     def __init__(self, loss):
         self.asked = 0
-        self._at = objective(lambda x: (loss(x), {}))
+        self._at = objective(lambda x: (loss(x), {}, torch.zeros(())))
 
     def __call__(self, picture):
         self.asked += 1
@@ -51,7 +51,7 @@ def test_lbfgs_finds_the_lowest_point_in_little_more_than_an_evaluation_each(sta
     assert at.asked < 1.2 * taken
 
 
-def test_full_steps_alone_run_off_where_halved_ones_arrive(start):
+def test_full_steps_alone_run_off_wherehalved_ones_arrive(start):
     """The usual loop's way, torch's L-BFGS without line search, as a negative control."""
 
     def narrow(x):
@@ -67,14 +67,17 @@ def test_full_steps_alone_run_off_where_halved_ones_arrive(start):
 
     optimiser.step(closure)
     assert not narrow(picture) < narrow(start)
-    assert list(islice(lbfgs(objective(lambda x: (narrow(x), {})), start), 61))[-1].losses.total < 1.01
+    assert (
+        list(islice(lbfgs(objective(lambda x: (narrow(x), {}, torch.zeros(()))), start), 61))[-1].losses.total
+        < 1.01
+    )
 
 
-def test_a_step_into_what_is_no_number_is_halved(start):
+def test_a_step_into_what_is_no_number_ishalved(start):
     def walled(x):
         return (-(x.sqrt() + (1 - x).sqrt()).log()).sum() + 20  # NaN outside [0, 1]
 
-    points = list(islice(lbfgs(objective(lambda x: (walled(x), {})), start), 40))
+    points = list(islice(lbfgs(objective(lambda x: (walled(x), {}, torch.zeros(()))), start), 40))
     assert all(point.steep for point in points[:-1])
     torch.testing.assert_close(points[-1].picture, torch.full_like(start, 0.5), rtol=0, atol=1e-4)
 
@@ -92,21 +95,27 @@ def test_no_way_down_ends_it(start):
 
 def test_what_bends_down_is_not_remembered(start):
     """Over a hilltop's slope the Hessian is negative; a memory of it would lead up."""
-    points = list(islice(lbfgs(objective(lambda x: (2 + x.cos().sum() / 12, {})), start + 0.1), 1000))
+    points = list(
+        islice(lbfgs(objective(lambda x: (2 + x.cos().sum() / 12, {}, torch.zeros(()))), start + 0.1), 1000)
+    )
     assert all(after.value < before.value for before, after in pairwise(points))
     assert points[-1].losses.total == pytest.approx(1)
 
 
 def test_the_objective_is_relative_to_its_first_value(start):
     for scale in (1e-30, 1.0, 1e30):
-        at = objective(lambda x, scale=scale: (scale * bowl(x), {}))
+        at = objective(lambda x, scale=scale: (scale * bowl(x), {}, torch.zeros(())))
         assert at(start).value == pytest.approx(1)
-        torch.testing.assert_close(at(start).gradient, objective(lambda x: (bowl(x), {}))(start).gradient)
+        torch.testing.assert_close(
+            at(start).gradient, objective(lambda x: (bowl(x), {}, torch.zeros(())))(start).gradient
+        )
         assert at(start).losses.total == pytest.approx(scale * bowl(start).item())
 
 
 def test_adam_stays_between_black_and_white(start):
-    points = list(islice(adam(objective(lambda x: ((x - 2).square().sum(), {})), start, 0.1), 50))
+    points = list(
+        islice(adam(objective(lambda x: ((x - 2).square().sum(), {}, torch.zeros(()))), start, 0.1), 50)
+    )
     assert all(0 <= point.picture.min() and point.picture.max() <= 1 for point in points)
     assert torch.equal(points[-1].picture, torch.ones_like(start))
     assert len(points) < 50  # nothing changes any more

@@ -6,7 +6,7 @@ from torch.nn.functional import avg_pool2d, conv2d
 
 from unitmean.networks.inputs import CAFFE
 from unitmean.style.losses import LossWeights, parts_of
-from unitmean.style.stylise import Descent, _halved, _start
+from unitmean.style.stylise import Descent, _start, halved
 
 
 def test_nothing_of_an_evaluation_lies_elsewhere_than_the_picture():
@@ -21,8 +21,8 @@ def test_nothing_of_an_evaluation_lies_elsewhere_than_the_picture():
         content, style = torch.rand(1, 3, 16, 12, **on_gpu), torch.rand(1, 3, 16, 12, **on_gpu)
         parts = parts_of(features, content, style, LossWeights("b", ["a", "b"], 1.0, 2000.0))
         for init in ("content", "style", "noise"):
-            start = _start(Descent(1, init=init), _halved(content, 1), _halved(style, 1))
+            start = _start(Descent(1, init=init), halved(content, 1), halved(style, 1))
             assert start.device.type == "cuda"
         # Without a GPU autograd has no stream to run on, so that only the way forward is walked.
-        of_content, of_style = parts(content.clone())
-    assert {loss.device.type for loss in (of_content, *of_style.values())} == {"cuda"}
+        of_content, of_style, roughness = parts(content.clone())
+    assert {loss.device.type for loss in (of_content, roughness, *of_style.values())} == {"cuda"}

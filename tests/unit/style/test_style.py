@@ -1,14 +1,24 @@
 """Style transfer on a network of two layers."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
 from unitmean.errors import ConfigError
+from unitmean.style.forecast import forecast
 from unitmean.style.gram import gram
-from unitmean.style.losses import Losses, LossWeights, content_loss, losses_at_start, style_loss
+from unitmean.style.losses import (
+    Losses,
+    LossWeights,
+    Style,
+    content_loss,
+    losses_at_start,
+    style_loss,
+    total_variation,
+)
 from unitmean.style.stylise import Descent, stylise
 
 WEIGHTS = LossWeights("b", ["a", "b"], content=1.0, style=1000.0)
@@ -214,3 +224,50 @@ def test_coarse_to_fine(pictures):
     assert list(dict.fromkeys(sizes)) == [(12, 10), (24, 20), (48, 40)]
     assert steps == list(range(len(result.losses))) and len(steps) == 12
     assert result.losses[-1].total < result.losses[0].total
+
+
+def test_several_styles_are_their_mean_gram_matrix(pictures):
+    content, style = pictures
+    other = torch.rand(1, 3, 20, 14, generator=torch.Generator().manual_seed(2))  # of another size
+    mixed = losses_at_start(network(), content, [Style(style, 3.0), Style(other, 1.0)], WEIGHTS)
+    found, seen = network()(content), [network()(picture) for picture in (style, other)]
+    for layer in ("a", "b"):
+        ours, first, second = (gram(x) / x[0, 0].numel() for x in (found[layer], *(s[layer] for s in seen)))
+        squared = (ours - 0.75 * first - 0.25 * second).double().square().sum() / (4 * len(ours) ** 2)
+        assert mixed.style[layer] == pytest.approx(500 * squared.item(), rel=1e-5)
+
+
+def test_a_mask_keeps_a_style_in_its_place(pictures):
+    content, style = pictures
+    whole = losses_at_start(network(), content, style, WEIGHTS)
+    everywhere = losses_at_start(network(), content, [Style(style, 1.0, torch.ones(1, 1, 12, 10))], WEIGHTS)
+    assert everywhere.style == pytest.approx(whole.style, rel=1e-5)
+    left = torch.zeros(1, 1, 12, 10)
+    left[..., :5] = 1
+    first = lambda x: {"a": x, "b": x}  # noqa: E731
+    beside = content.clone()
+    beside[..., 5:] = 0.5  # where the style doesn't go
+    here = losses_at_start(first, content, [Style(style, 1.0, left)], WEIGHTS)
+    there = losses_at_start(first, beside, [Style(style, 1.0, left)], WEIGHTS)
+    assert here.style == pytest.approx(there.style, rel=1e-6)
+
+
+def test_total_variation_makes_it_smooth(pictures):
+    rough, smooth = (
+        stylise(network(), *pictures, weights=replace(WEIGHTS, smooth=weight), descent=Descent(20))
+        for weight in (0.0, 1e4)
+    )
+    assert total_variation(smooth.picture) < 0.5 * total_variation(rough.picture)
+    assert smooth.losses[-1].roughness == pytest.approx(
+        1e4 * total_variation(smooth.picture).item(), rel=1e-4
+    )
+
+
+def test_the_forecast_counts_what_grows_with_pixels(pictures):
+    content, style = (nn.functional.interpolate(picture, scale_factor=8) for picture in pictures)
+    small, large = (
+        forecast(network(), content, [Style(style)], weights=WEIGHTS, descent=Descent(10, scales=scales))
+        for scales in (1, 3)
+    )
+    assert large.bytes == pytest.approx(small.bytes, rel=0.2)  # the largest size is the same
+    assert small.bytes > 200 * content.numel() * 4 and small.seconds > 0

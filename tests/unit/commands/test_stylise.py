@@ -9,13 +9,11 @@ import torch
 from heads import good
 from PIL import Image
 
+import unitmean
 from unitmean.cli import main
 from unitmean.disk.progress import Bar
-from unitmean.errors import ConfigError
 from unitmean.layouts.files import save_weights
 from unitmean.networks.inputs import TORCHVISION
-from unitmean.pipeline.config.check import check
-from unitmean.pipeline.config.compose import as_values, compose
 from unitmean.style.pictures import write_picture
 
 
@@ -25,7 +23,9 @@ def folder(tmp_path: Path) -> Path:
     kept = good("vgg11", 3)
     metadata = {"model": "vgg11", "input": TORCHVISION.to_dict()}
     save_weights(tmp_path / "plain.safetensors", kept, metadata)
-    save_weights(tmp_path / "normalised.safetensors", kept, metadata | {"rescale": {}})
+    measured = {"model": {"pooling": "avg", "padding": "zeros"}}
+    more = {"rescale": {}, "statistics": measured}
+    save_weights(tmp_path / "normalised.safetensors", kept, metadata | more)
     generator = torch.Generator().manual_seed(0)
     write_picture(tmp_path / "content.png", torch.rand(1, 3, 48, 64, generator=generator))
     write_picture(tmp_path / "style.png", torch.rand(1, 3, 64, 64, generator=generator) ** 3)
@@ -72,7 +72,7 @@ def test_noise_in_two_sizes_with_previews(folder: Path, capsys: pytest.CaptureFi
         (["--scales", "3"], "--size must leave 32 pixels at the coarsest of --scales; found 64 and 3"),
         (["--steps", "0"], "--steps must be at least 1"),
         (["--style-weight", "0"], "--rate and --style-weight must be positive"),
-        (["--out", "picture.jpg"], "--out must name a PNG file; found 'picture.jpg'"),
+        (["--out", "picture.gif"], "--out must name a PNG or JPEG file; found 'picture.gif'"),
         (["--weights", "none.safetensors"], "a weights file must exist"),
         (["--content-layer", "relu9_9"], "found 'relu9_9'"),
     ],
@@ -106,12 +106,91 @@ def test_interrupted_it_keeps_the_picture_so_far(
     assert np.array_equal(stopped, np.asarray(Image.open(folder / "out.png")))
 
 
-def test_a_picture_in_its_own_style_stays(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_picture_that_does_not_move_is_no_success(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     content, out = folder / "content.png", folder / "out.png"
     weights = ["--weights", str(folder / "normalised.safetensors")]
-    assert main(["stylise", str(content), str(content), "--out", str(out), "--size", "64", *weights]) == 0
-    assert "there was no loss in 0 steps" in capsys.readouterr().out
-    assert np.array_equal(np.asarray(Image.open(content)), np.asarray(Image.open(out)))
+    assert main(["stylise", str(content), str(content), "--out", str(out), "--size", "64", *weights]) == 1
+    found = capsys.readouterr()
+    assert "style transfer must lower its loss; found a loss of 0 at the start" in found.err
+    assert "nan" not in found.err + found.out and not out.exists()
+
+
+def test_several_styles_in_their_places_in_the_contents_colours(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    half = torch.zeros(1, 3, 48, 64)
+    half[..., 32:] = 1
+    for name, mask in (("left", 1 - half), ("right", half)):
+        write_picture(folder / f"{name}.png", mask)
+    write_picture(folder / "light.png", torch.ones(1, 3, 64, 64))
+    content, dark, light, out = (
+        str(folder / name) for name in ("content.png", "style.png", "light.png", "out.jpg")
+    )
+    more = ["--size", "64", "--steps", "10", "--style-weights", "1", "2", "--smooth", "0.001"]
+    masks = ["--masks", str(folder / "left.png"), str(folder / "right.png")]
+    weights = ["--weights", str(folder / "normalised.safetensors"), "--style-scale", "0.8", "--noise", "0.1"]
+    assert main(["stylise", content, dark, light, "-o", out, *more, *masks, *weights]) == 0
+    with Image.open(out) as image:
+        assert image.format == "JPEG"
+        pixels = np.asarray(image).astype(float)
+    assert pixels[:, :28].mean() < pixels[:, 36:].mean() - 20
+    assert main(["stylise", content, dark, light, "-o", out, *more, *weights, "--original-colours"]) == 0
+    kept, of_content = (
+        np.asarray(Image.open(path).convert("YCbCr")).astype(float) for path in (out, content)
+    )
+    assert (
+        np.abs(kept[..., 1:] - of_content[..., 1:]).mean() < np.abs(kept[..., 0] - of_content[..., 0]).mean()
+    )
+
+
+def test_the_picture_has_a_name_of_its_own(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    (folder / "data" / "vgg11").mkdir(parents=True)
+    (folder / "normalised.safetensors").rename(folder / "data" / "vgg11" / "normalised.safetensors")
+    assert main(["stylise", "content.png", "style.png", "--size", "64", "--steps", "2"]) == 0
+    assert (folder / "content_style.png").is_file()
+
+
+def test_a_use_that_was_not_measured_is_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert stylise(folder, "--pooling", "max", "--padding", "reflect") == 0
+    found = capsys.readouterr().err
+    for key, measured, used in (("pooling", "avg", "max"), ("padding", "zeros", "reflect")):
+        assert f"were measured with {key} '{measured}', the network is used with '{used}'" in found
+    assert stylise(folder) == 0
+    assert "warning" not in capsys.readouterr().err
+
+
+def test_weights_of_another_program_need_their_pixels(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.save(good("vgg11", 3), folder / "other.pth")
+    other = ["--weights", str(folder / "other.pth"), "--model", "vgg11"]
+    assert stylise(folder, *other) == 1
+    assert "give --input caffe" in capsys.readouterr().err
+    assert stylise(folder, *other, "--input", "torchvision") == 0
+
+
+def test_the_library_has_the_same_words(folder: Path) -> None:
+    pictures = [folder / "content.png", folder / "style.png"]
+    weights = folder / "normalised.safetensors"
+    result = unitmean.stylise(*pictures, weights=weights, size=64, steps=4, device="cpu")
+    assert stylise(folder, "--device", "cpu") == 0
+    written = np.asarray(Image.open(folder / "out.png"))
+    assert np.array_equal((result.picture[0] * 255).round().permute(1, 2, 0).numpy(), written)
+
+
+def test_pictures_too_narrow_or_too_large(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("RGB", (640, 20), "red").save(folder / "content.png")
+    assert stylise(folder) == 1
+    found = capsys.readouterr().err
+    assert "must keep 32 pixels on its shorter side" in found and "640x20, which becomes 64x2" in found
+    assert "at least 1024, or crop" in found
+    monkeypatch.setattr("unitmean.style.pictures.MAX_PIXELS", 12000)
+    Image.new("RGB", (640, 480), "red").save(folder / "content.png")
+    assert stylise(folder) == 1
+    assert "found 640x480" in (found := capsys.readouterr().err) and "make it at most 126x94" in found
 
 
 def test_where_it_cannot_write_it_does_not_begin(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -129,15 +208,3 @@ def test_a_picture_that_is_none(folder: Path, capsys: pytest.CaptureFixture[str]
     (folder / "style.png").write_text("no picture")
     assert stylise(folder) == 1
     assert "must be an image that decodes completely" in capsys.readouterr().err
-
-
-def test_the_papers_preset_and_sizes_that_leave_nothing() -> None:
-    root = Path(__file__).resolve().parents[3]
-    values = as_values(compose(root, ["transfer=gatys2016", "+exports=all"]))
-    assert values["transfer"]["layer_weights"] == "authors" and values["transfer"]["style_weight"] == 2000
-    assert values["transfer"]["init"] == "noise" and values["transfer"]["pixels"] == 512
-    assert values["rescale"]["exports"] == ["all"]
-    check(values, "params.yaml")
-    values["transfer"]["scales"] = 6
-    with pytest.raises(ConfigError, match="must leave 32 pixels at the coarsest .* which leave 16"):
-        check(values, "params.yaml")

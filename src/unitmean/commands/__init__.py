@@ -1,0 +1,1 @@
+"""Commands that need the library alone; those of the pipeline are in pipeline/commands/."""

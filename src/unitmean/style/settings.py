@@ -1,0 +1,80 @@
+"""What may be said of a style transfer, in the words of the command line and of `unitmean.stylise`."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from unitmean.errors import ConfigError
+
+LEAST = 32  # pixels that pooling leaves something of
+COARSE = 512  # pixels above which a smaller picture is made first
+
+
+@dataclass(frozen=True)
+class Settings:
+    """`size` is the longer side in pixels, `steps` are those at each of `scales` sizes, each twice the last.
+
+    Where `scales` isn't given, the smallest has at most 512 pixels. `style_weights` weigh several styles,
+    `masks` (a picture each, white where it goes) place them; `style_scale` makes their strokes larger or
+    smaller. `layer_weights`: "equal" with a normalised network, else "authors", unless given. `noise` is the
+    noise's share of the start. `original_colours` keeps the content's, and takes only light from the result.
+    `smooth` weighs the total variation.
+    """
+
+    size: int = 512
+    steps: int = 200
+    scales: int | None = None
+    init: Literal["content", "style", "noise"] = "content"
+    optimiser: Literal["lbfgs", "adam"] = "lbfgs"
+    rate: float = 0.02
+    content_layer: str | None = None
+    style_layers: Sequence[str] | None = None
+    content_weight: float = 1.0
+    style_weight: float = 2000.0
+    style_weights: Sequence[float] | None = None
+    layer_weights: Literal["equal", "authors"] | None = None
+    style_scale: float = 1.0
+    masks: Sequence[str | Path] | None = None
+    smooth: float = 0.0
+    original_colours: bool = False
+    noise: float = 0.0
+    seed: int = 0
+
+    @property
+    def octaves(self) -> int:
+        """How many sizes there are."""
+        return self.scales or 1 + max(0, math.ceil(math.log2(self.size / COARSE)))
+
+    def check(self, styles: int) -> None:
+        """ConfigError for what makes no picture in so many styles."""
+        for name, least in (("size", LEAST), ("steps", 1), ("scales", 1)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise ConfigError(f"--{name} must be at least {least}; found {value}: raise it")
+        if self.size >> (self.octaves - 1) < LEAST:
+            raise ConfigError(
+                f"--size must leave {LEAST} pixels at the coarsest of --scales; found {self.size} and "
+                f"{self.octaves}: raise the size or take fewer scales"
+            )
+        if not (self.rate > 0 and self.content_weight >= 0 and self.style_weight > 0):
+            raise ConfigError(
+                "--rate and --style-weight must be positive, --content-weight not negative; found "
+                f"{self.rate}, {self.style_weight} and {self.content_weight}: correct them"
+            )
+        if not (self.style_scale > 0 and self.smooth >= 0 and 0 <= self.noise <= 1):
+            raise ConfigError(
+                "--style-scale must be positive, --smooth not negative, --noise between 0 and 1; found "
+                f"{self.style_scale}, {self.smooth} and {self.noise}: correct them"
+            )
+        for name, given in (("style-weights", self.style_weights), ("masks", self.masks)):
+            if given is not None and len(given) != styles:
+                raise ConfigError(
+                    f"--{name} must be one for each STYLE; found {len(given)} for {styles}: give {styles}"
+                )
+        if self.style_weights is not None and not all(weight > 0 for weight in self.style_weights):
+            raise ConfigError(
+                f"--style-weights must be positive; found {list(self.style_weights)!r}: "
+                "leave a style out instead"
+            )

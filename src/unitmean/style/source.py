@@ -1,0 +1,112 @@
+"""The network that style transfer looks through: from a weights file in any layout, or a network's name."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torchvision import models
+
+from unitmean.errors import ConfigError, WeightsError
+from unitmean.layouts.files import KEY, load_weights, read_tensors
+from unitmean.layouts.reading import canonical
+from unitmean.networks.architectures import Network, build
+from unitmean.networks.inputs import CAFFE, TORCHVISION, Input
+
+INPUTS = {"caffe": CAFFE, "torchvision": TORCHVISION}
+Pooling = Literal["max", "avg"]
+Padding = Literal["zeros", "reflect"]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A network, whether its channels were normalised, and words about a use it wasn't measured for."""
+
+    network: Network
+    normalised: bool
+    warnings: tuple[str, ...] = ()
+
+
+def read(
+    weights: str | Path,
+    *,
+    model: str | None = None,
+    input: Literal["caffe", "torchvision"] | None = None,
+    pooling: Pooling | None = None,
+    padding: Padding | None = None,
+) -> Seen:
+    """The network in a weights file, or torchvision's own weights of the network that `weights` names.
+
+    A file of this package says its model, its input, and the pooling and padding that it was measured with,
+    which it is used with unless others are given. Of another file the model is vgg19 unless it is given, and
+    pooling is that of Gatys et al., the mean. Raises WeightsError, NetworkError or ConfigError.
+    """
+    path = Path(weights).expanduser()
+    if not path.exists() and str(weights) in models.list_models(module=models):
+        return Seen(_published(str(weights), pooling or "avg", padding or "zeros"), normalised=False)
+    if _ours(path):
+        return _measured(path, pooling, padding)
+    name = model or "vgg19"
+    tensors, _ = read_tensors(path)
+    state, layout, implied = canonical(tensors, name)
+    found = INPUTS[input] if input else implied
+    if found is None:
+        raise ConfigError(
+            f"weights in the {layout} layout don't say which pixels they were trained on; found no input "
+            f"for {str(path)!r}: give --input caffe (BGR in 0..255 less the mean) or --input torchvision"
+        )
+    network = build(name, state, pooling=pooling or "avg", padding=padding or "zeros", input=found)
+    return Seen(network, normalised=False)
+
+
+def _ours(path: Path) -> bool:
+    """Whether this package wrote the file, as its metadata tell."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        return f'"{KEY}":'.encode() in file.read(min(length, 2**20))
+
+
+def _measured(path: Path, pooling: Pooling | None, padding: Padding | None) -> Seen:
+    state, metadata = load_weights(path)
+    name = metadata.get("model")
+    if not isinstance(name, str):
+        raise WeightsError(
+            f"{path} must say which model it holds; found {sorted(metadata)!r}: run the pipeline again"
+        )
+    measured = metadata.get("statistics", {}).get("model", {})
+    asked = {"pooling": pooling, "padding": padding}
+    usual = {"pooling": "avg", "padding": "zeros"}
+    used = {key: asked[key] or measured.get(key) or usual[key] for key in asked}
+    network = build(name, state, input=Input.from_dict(metadata.get("input", {})), **used)  # type: ignore[arg-type]
+    return Seen(network, "rescale" in metadata, tuple(differing(measured, used)))
+
+
+def differing(measured: dict[str, str], used: dict[str, str]) -> list[str]:
+    """A sentence for each setting in which a network is used otherwise than its statistics were measured."""
+    return [
+        f"the statistics were measured with {key} {measured[key]!r}, the network is used with {value!r}: "
+        f"its channels are not normalised for that; use {measured[key]!r}, or measure with {value!r}"
+        for key, value in used.items()
+        if measured.get(key, value) != value
+    ]
+
+
+def _published(name: str, pooling: Pooling, padding: Padding) -> Network:
+    weights = models.get_model_weights(name).DEFAULT
+    logging.getLogger(__name__).info("downloading %s", weights.url)
+    try:
+        state = weights.get_state_dict(progress=True, check_hash=True)
+    except OSError as error:
+        raise WeightsError(
+            f"torchvision's weights of {name} must be downloaded; found: {error}; "
+            f"get {weights.url} by hand, and give the file with --model {name} --input torchvision"
+        ) from error
+    transforms = weights.transforms()
+    mean, std = tuple(transforms.mean), tuple(transforms.std)
+    found = Input("rgb", 1.0, mean, std)
+    return build(
+        name, {k: torch.as_tensor(v) for k, v in state.items()}, pooling=pooling, padding=padding, input=found
+    )
