@@ -19,6 +19,7 @@ MODULES = {
     "pyarrow": "pyarrow",
     "pyyaml": "yaml",
     "requests": "requests",
+    "torchcodec": "torchcodec",
 }
 WITHOUT = """
 import sys

@@ -7,7 +7,7 @@ from PIL import Image
 
 from unitmean.errors import DataError
 from unitmean.style.painting import painting
-from unitmean.style.pictures import content_picture, style_picture, write_picture
+from unitmean.style.pictures import content_picture, style_picture, with_colours_of, write_picture
 
 
 def save(path, array, **options):
@@ -87,3 +87,13 @@ def test_what_is_no_picture_is_refused(tmp_path, what):
         content_picture(path, 8)
     with pytest.raises(DataError, match="p.png"):
         style_picture(path, 8, 8, seed=0)
+
+
+def test_the_contents_colours_in_the_results_light():
+    generator = torch.Generator().manual_seed(0)
+    result, content = (torch.rand(1, 3, 6, 5, generator=generator) / 4 + 0.4 for _ in range(2))
+    found = with_colours_of(result, content)
+    luma = torch.tensor([0.299, 0.587, 0.114])
+    torch.testing.assert_close(found[0].permute(1, 2, 0) @ luma, result[0].permute(1, 2, 0) @ luma)
+    shift = found - content
+    torch.testing.assert_close(shift[:, :1].expand_as(shift), shift)  # grey: no colour is added

@@ -15,6 +15,7 @@ from unitmean.pipeline.stages.entry import Run, stage
 from unitmean.pipeline.transfer.shares import figures, layer_table, loss_table, require_decrease
 from unitmean.style.losses import Losses, LossWeights, Picture, losses_at_start
 from unitmean.style.pictures import content_picture, style_picture, write_picture
+from unitmean.style.source import differing
 from unitmean.style.stylise import Descent, stylise
 
 Preview = Callable[[int, Picture], None]
@@ -70,7 +71,8 @@ def transfer_style(run: Run) -> str:
     write_text(run.out("style.csv"), layer_table(measured).to_csv(index=False, float_format="%.6g"))
     write_json(run.out("transfer.json"), figures(stylised, measured))
     falls = ", ".join(f"{name} {r.decrease:.1%}" for name, r in stylised.items())
-    return f"loss fell by: {falls}"
+    warnings = differing({"pooling": model["pooling"]}, {"pooling": settings.pooling})
+    return "; ".join([f"loss fell by: {falls}", *warnings])
 
 
 def _advance(bar: Bar, preview: Preview, step: int, losses: Losses, picture: Picture) -> None:
