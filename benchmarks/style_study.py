@@ -109,7 +109,7 @@ class Study:
                             network.layer(s.name): factors[s.variables].to(self.device) for s in plan.sites
                         }
                         found[f"{statistic}/{pooling}/{padding}/{preprocess}"] = Variant(layers, factors)
-        self.plan = plan
+        self.plan, self.names = plan, {site.name: network.layer(site.name) for site in plan.sites}
         return found | {
             f"{name}/balanced": self.balanced(variant, "avg", "zeros")
             for name, variant in found.items()
@@ -125,15 +125,12 @@ class Study:
         assert variant.factors is not None
         factors = variant.factors.clone()
         layers = dict(variant.layers)
-        by_name = {self.name(site.name): site for site in self.plan.sites}
+        by_name = {self.names[site.name]: site for site in self.plan.sites}
         for layer, loss in losses.items():
             more = loss ** (0.5 if layer == CONTENT else 0.25)
             layers[layer] = layers[layer] * more
             factors[by_name[layer].variables] *= more
         return variant._replace(layers=layers, factors=factors)
-
-    def name(self, site: str) -> str:
-        return self.network("avg", "zeros").layer(site)
 
     def expected(self, variant: Variant, pooling: str, padding: str) -> dict[str, float]:
         """The geometric mean of each style layer's and the content layer's loss over pairs of photographs."""
@@ -337,10 +334,10 @@ def main() -> None:
     (options.out / "settings.json").write_text(json.dumps(settings | facts, indent=1))
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = options.tf32
     until = begun + options.seconds
-    gallery(ways, descend, study.device, options, RATIO, until)
-    _said(begun, "gallery")
     ends(ways, study, options, until).to_csv(options.out / "ends.csv", index=False, float_format="%.5g")
     _said(begun, "descents")
+    gallery(ways, descend, study.device, options, RATIO, until)
+    _said(begun, "gallery")
 
 
 def _said(begun: float, what: str) -> None:

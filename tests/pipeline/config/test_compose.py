@@ -80,7 +80,10 @@ def test_groups_choose_and_keys_override_them() -> None:
         ("dataset=folder", ["dataset.path must be given with dataset.source=folder", "None"]),
         ("weights=url", ["weights.url must be given with weights.source=url", "None"]),
         ("experiment=gatys2016", ["write +experiment=gatys2016"]),
-        ("+experiment=gatys", ["experiment must be one of gatys2016", "'gatys'", "did you mean gatys2016"]),
+        (
+            "+experiment=gatys",
+            ["experiment must be one of gatys2016, style", "'gatys'", "did you mean gatys2016"],
+        ),
         ("+model=vgg16", ["chosen once", "without the +"]),
         ("+model.name=vgg16", ["without the +"]),
         ("model=vgg16,vgg19", ["one value", "dvc exp run --queue"]),
