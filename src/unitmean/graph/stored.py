@@ -22,7 +22,7 @@ _FILLED = {"full": 1, "full_like": 1, "new_full": 2, "fill": 1}  # where the num
 _LAYERS = {"linear", *(f"conv{kind}{n}d" for kind in ("", "_transpose") for n in (1, 2, 3))}
 # Another spelling of the same numbers, or of the same rounded to another type of floats.
 COPIES = set(
-    "to _to_copy type_as contiguous clone detach alias lift_fresh lift_fresh_copy positive "
+    "to _to_copy type_as contiguous clone detach detach_ alias lift_fresh lift_fresh_copy positive "
     "_autocast_to_reduced_precision _autocast_to_full_precision".split()
 )
 
@@ -59,7 +59,7 @@ class Stored:
             node = left.pop()
             if node.op == "get_attr":
                 found.add(self.canonical(node))
-            if node not in seen and operator(node) not in _UNREADING:
+            if node not in seen and operator(node) not in _UNREADING | {"fill"}:
                 seen.add(node)
                 left += node.all_input_nodes
         return found
@@ -107,7 +107,7 @@ def is_zero(argument: Any) -> bool:
     if name in COPIES or rearranges(argument):
         return is_zero(argument.args[0])
     # torch.export keeps a tensor written in a forward method under a name of its own
-    if argument.op == "get_attr" and str(argument.target).startswith("lifted_tensor"):
+    if argument.op == "get_attr" and str(argument.target).rpartition(".")[2].startswith("lifted_tensor"):
         found = value(argument)
         return found is not None and found.numel() == 1 and not found.any()
     return False

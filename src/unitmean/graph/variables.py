@@ -66,7 +66,7 @@ class Variables:
 
     def _union(self, a: Int64[Tensor, "..."], b: Int64[Tensor, "..."], because: str) -> int:
         newly = 0
-        pairs = torch.stack((a, b)).flatten(1)
+        pairs = torch.stack((a, b)).reshape(2, -1)
         for left, right in pairs.unique(dim=1).T.tolist():
             i, j = self.find(left), self.find(right)
             if i == j or (i in self._reason and j in self._reason):

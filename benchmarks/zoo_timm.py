@@ -1,0 +1,148 @@
+"""What can be normalised in timm's rectifier networks: `python benchmarks/zoo_timm.py --out docs/zoo.md`.
+
+timm is no requirement: install it by hand (`pip install timm`). Networks are made without weights. Rows lie
+beside the page until it is whole, so that a run that was killed goes on where it was. The page's section on
+timm is written anew, the rest of it stays.
+"""
+
+import argparse
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import timm
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
+
+from unitmean.disk.atomic import write_json, write_text
+from unitmean.errors import NetworkError
+from unitmean.graph.analysis import analyse
+from unitmean.graph.strict import require_whole
+from unitmean.graph.variables import ONE
+
+LARGEST = 30_000_000  # parameters
+SIGMA = 0.7  # of the random factors' logarithm
+HEADING = "\n# timm's networks\n"
+TEXT = """
+What `python benchmarks/zoo_timm.py` found with timm {timm} and torch {torch}: timm's networks that have a
+rectifier, one of each variant of weights, without the weights, on an input of at most {size} pixels where the
+network allows. {left} networks of more than {largest} million parameters are left out. *Strict* says whether
+`normalise` takes the network as it is. *Why not* is the reason of the first channel that isn't free.
+
+| network | rectifiers | channels | free | strict | change | why not |
+|---|---:|---:|---:|---|---:|---|
+"""
+SIZE = 96
+
+
+@dataclass(frozen=True)
+class Row:
+    """One network, or why it could not be tried; without rectifiers it isn't shown."""
+
+    name: str
+    sites: int = 0
+    channels: int = 0
+    free: int = 0
+    strict: bool = False
+    change: float = 0.0
+    reason: str = ""
+    giant: bool = False
+    failed: str = ""
+
+
+def examine(name: str) -> Row:
+    """Analyse the network and rescale it by random factors in float64."""
+    with torch.device("meta"):
+        parameters = sum(p.numel() for p in timm.create_model(name).parameters())
+    if parameters > LARGEST:
+        return Row(name, giant=True)
+    torch.manual_seed(0)
+    failed = "no size fits"
+    for size in dict.fromkeys((SIZE, 224, timm.get_pretrained_cfg(name).input_size[-1])):
+        try:
+            module = timm.create_model(name).eval()
+            return _examine(name, _random(module).double(), size)
+        except NetworkError as error:
+            failed = str(error)
+        except (RuntimeError, ValueError, AssertionError) as error:  # the network's own, of its input's size
+            failed = f"{type(error).__name__}: {error}"
+    return Row(name, failed=failed.splitlines()[0])
+
+
+def _examine(name: str, module: nn.Module, size: int) -> Row:
+    channels = 3
+    x = torch.randn(1, channels, size, size, dtype=torch.float64)
+    with torch.inference_mode():
+        before = tree_leaves(module(x))
+    plan = analyse(module, x)
+    if not plan.sites:
+        return Row(name)
+    ids = torch.cat([site.variables for site in plan.sites])
+    factors = torch.where(plan.free, (SIGMA * torch.randn(plan.variables, dtype=torch.float64)).exp(), 1.0)
+    module.load_state_dict(plan.rescale(factors))
+    with torch.inference_mode():
+        after = tree_leaves(module(x))
+    changes = [float((b - a).abs().max() / a.abs().max()) for a, b in zip(before, after, strict=True)]
+    reason = next((r for site in plan.sites for r in site.reasons if r), "")
+    free = int((ids != ONE).sum())
+    return Row(name, len(plan.sites), len(ids), free, _strict(plan), max(changes), reason)
+
+
+def _strict(plan) -> bool:  # type: ignore[no-untyped-def]
+    try:
+        require_whole(plan, "strict=False")
+    except NetworkError:
+        return False
+    return True
+
+
+def _random(module: nn.Module) -> nn.Module:
+    """Numbers under which nothing is the identity and nothing explodes."""
+    for name, tensor in module.state_dict().items():
+        if not tensor.is_floating_point():
+            continue
+        if name.endswith(("running_mean", "bias")):
+            tensor.normal_(0, 0.1)
+        elif name.endswith("running_var") or tensor.ndim < 2:
+            tensor.uniform_(0.5, 1.5)
+    return module
+
+
+def page(rows: list[Row]) -> str:
+    text = TEXT.format(
+        timm=timm.__version__,
+        torch=torch.__version__,
+        size=SIZE,
+        left=sum(row.giant for row in rows),
+        largest=LARGEST // 1_000_000,
+    )
+    lines = [
+        f"| {row.name} | {row.sites} | {row.channels:,} | {row.free:,} | {'yes' if row.strict else 'no'} "
+        f"| {row.change:.1e} | {row.reason or '–'} |\n"
+        for row in rows
+        if row.sites
+    ]
+    failed = [f"\n`{row.name}` could not be tried: {row.failed}\n" for row in rows if row.failed]
+    return HEADING + text + "".join(lines) + "".join(failed)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", help="default: all of timm's")
+    parser.add_argument("--out", type=Path, required=True, help="the page that gets the section")
+    options = parser.parse_args()
+    kept = options.out.parent / f".{options.out.name}.timm-{timm.__version__}"
+    rows = []
+    for name in options.names or timm.list_models():
+        path = kept / f"{name}.json"
+        if not path.exists():
+            write_json(path, asdict(row := examine(name)))
+            print(row, flush=True)
+        rows.append(Row(**json.loads(path.read_text(encoding="utf-8"))))
+    old = options.out.read_text(encoding="utf-8") if options.out.exists() else ""
+    write_text(options.out, old.partition(HEADING)[0] + page(rows))
+
+
+if __name__ == "__main__":
+    main()
