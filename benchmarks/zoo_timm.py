@@ -12,7 +12,7 @@ from pathlib import Path
 
 import timm
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.utils._pytree import tree_leaves
 
 from unitmean.disk.atomic import write_json, write_text

@@ -68,7 +68,8 @@ class Absorber:
         apart = [side for side in sides if _apart(side, multiply) and _apart(side, divide)]
         for side in apart + [side for side in sides if side not in apart]:
             if taken := self._one_of(side, multiply, divide):
-                return taken.and_read(*(self.stored.leaves(other) for other in sides if other is not side))
+                others = sides[:1] if len(set(sides)) < len(sides) else set(sides) - {side}
+                return taken.and_read(*(self.stored.leaves(other) for other in others))
         return None
 
     def _divided(self, node: fx.Node, multiply: Ids, divide: Ids) -> Taken | None:

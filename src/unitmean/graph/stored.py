@@ -71,6 +71,8 @@ class Stored:
             return False
         if operator(node) in _LAYERS:
             return False
+        if operator(node) == "fill" and not isinstance(node.args[1], fx.Node):
+            return True
         return operator(node) in _UNREADING or all(n in self._constant for n in node.all_input_nodes)
 
 
