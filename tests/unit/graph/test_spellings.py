@@ -1,4 +1,4 @@
-"""Every spelling in which the random networks are written, by itself: its output, its rectifier, its freedom."""
+"""Every spelling of the random networks by itself: its output, its rectifier, its freedom."""
 
 import pytest
 import torch
