@@ -6,13 +6,14 @@
 #   make nightly                      what takes long: faults, fuzzing, the zoo's networks one by one
 #   make faults                       kills, full disks and changed files; UNITMEAN_FAULTS=20 rounds
 #   make fuzz                         damaged files for every reader; UNITMEAN_FUZZ=20000 executions each
+#   make docs                         the documents that programs write, again (docs/zoo.md too: ZOO=1)
 #   make audit                        known vulnerabilities of what requirements.txt pins; asks a service on the network
 #   make requirements                 requirements.txt again, after pyproject.toml; what is pinned stays
 #   make requirements ARGS=--upgrade-package=pillow    … or is raised (all of it: ARGS=--upgrade)
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: setup repro test test-narrow nightly faults fuzz audit lint requirements
+.PHONY: setup repro test test-narrow nightly docs faults fuzz audit lint requirements
 
 PYTHON ?= python3
 UV := 0.13.9
@@ -37,6 +38,14 @@ test: lint
 test-narrow: setup
 	$(IN_VENV) ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 OMP_NUM_THREADS=1 \
 	  pytest $(PARALLEL) $(NUMERICAL) $(ARGS)
+
+# Tests hold these documents; what they hold them to is written by the same modules.
+DOCUMENTS := pipeline/test_pipeline_deps pipeline/test_pipeline_reruns pipeline/test_configuration_document \
+  pipeline/sources/test_image_sources test_bad_input test_licences
+docs: setup
+	$(IN_VENV) unitmean configure
+	for module in $(DOCUMENTS); do $(IN_VENV) PYTHONPATH=tests python tests/$$module.py; done
+	$(if $(ZOO),$(IN_VENV) unitmean zoo --out docs/zoo.md)
 
 nightly: setup
 	$(IN_VENV) UNITMEAN_FAULTS=$${UNITMEAN_FAULTS:-2} UNITMEAN_FUZZ=$${UNITMEAN_FUZZ:-2000} \

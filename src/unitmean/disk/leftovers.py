@@ -1,12 +1,18 @@
 """What a killed process leaves under temporary names, and who may remove it."""
 
-import fcntl
 import glob
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+try:
+    from fcntl import LOCK_EX, LOCK_NB, flock
+except ImportError:  # Windows, which has no lock that lets a file be renamed
+    LOCKS = False
+else:
+    LOCKS = True
 
 
 def prefix(stem: str) -> str:
@@ -15,7 +21,12 @@ def prefix(stem: str) -> str:
 
 
 def sweep(folder: Path, stem: str, suffix: str = "") -> None:
-    """Remove what killed writers of `stem` and `suffix` left in `folder`; those at work keep theirs."""
+    """Remove what killed writers of `stem` and `suffix` left in `folder`; those at work keep theirs.
+
+    Without locks nobody can tell the two apart, and everything stays.
+    """
+    if not LOCKS:
+        return
     for path in folder.glob(f"{glob.escape(prefix(stem))}*{glob.escape(suffix)}"):
         # What can't be opened, locked or removed stays: it is in nobody's way.
         with suppress(OSError), claimed(path):
@@ -24,10 +35,16 @@ def sweep(folder: Path, stem: str, suffix: str = "") -> None:
 
 @contextmanager
 def claimed(path: Path) -> Iterator[None]:
-    """Hold a file or folder; BlockingIOError if somebody does. The system lets go for those who die."""
+    """Hold a file or folder; BlockingIOError if somebody does. The system lets go for those who die.
+
+    Where there are no locks, nothing is held: of two runs at once the one that ends last is kept.
+    """
+    if not LOCKS:
+        yield
+        return
     handle = os.open(path, os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        flock(handle, LOCK_EX | LOCK_NB)
         yield
     finally:
         os.close(handle)

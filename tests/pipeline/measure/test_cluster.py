@@ -51,7 +51,8 @@ print("equal", there["relu1_1"].images, "killed", len(killed))
 
 def program(tmp_path: Path, mode: str) -> str:
     (tmp_path / "program.py").write_text(PROGRAM)
-    path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    here = Path(__file__).resolve()
+    path = os.pathsep.join([str(here.parent), str(here.parents[2]), os.environ.get("PYTHONPATH", "")])
     result = subprocess.run(
         [sys.executable, str(tmp_path / "program.py"), mode],
         env={**os.environ, "PYTHONPATH": path},

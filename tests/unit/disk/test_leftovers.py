@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from unitmean.disk import leftovers
 from unitmean.disk.atomic import write_text, writing
 from unitmean.errors import DiskError
 from unitmean.pipeline.disk.folders import writing_folder
@@ -51,3 +52,11 @@ def test_a_full_disk_is_explained_and_other_errors_pass(tmp_path, monkeypatch):
     with pytest.raises(DiskError, match="move what is in its way"):
         write_text(Path(path.name), "a")
     assert names(tmp_path) == ["a.txt"] and names(path) == ["kept"]
+
+
+def test_without_locks_files_are_written_and_nothing_is_taken_for_dead(tmp_path, monkeypatch):
+    monkeypatch.setattr(leftovers, "LOCKS", False)
+    (tmp_path / ".a-unitmean-12345678.txt").touch()
+    write_text(tmp_path / "a.txt", "a")
+    assert (tmp_path / "a.txt").read_text() == "a"
+    assert names(tmp_path) == [".a-unitmean-12345678.txt", "a.txt"]
