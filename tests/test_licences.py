@@ -9,7 +9,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "licences.md"
-SILENT = {"cuda-toolkit"}  # NVIDIA's, whose metadata say nothing
+# Whose metadata say nothing: NVIDIA's, and one whose wheel only holds the text of its BSD licence.
+SILENT = {"cuda-toolkit", "torchcodec"}
 HEAD = """\
 # Licences
 
