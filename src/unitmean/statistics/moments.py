@@ -133,8 +133,12 @@ class Moments:
 
     def to(self, device: str) -> "Moments":
         """The same in another memory."""
+        return self.on(lambda value: value.to(device))
+
+    def on(self, moved: Callable[[Tensor], Tensor]) -> "Moments":
+        """The same with each tensor replaced by what `moved` makes of it."""
         sums = (self.mean, self.mean_square, self.square, self.maximum, self.active, self.histogram)
-        return Moments(self.images, *(value.to(device) for value in sums))
+        return Moments(self.images, *map(moved, sums))
 
     def expectation(self) -> Float64[Tensor, " channels"]:
         """The mean activation over images and positions."""

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from copy import deepcopy
@@ -68,31 +69,40 @@ class Measurement:
 
     def key(self, images: Index) -> str:
         """A name for these images' sums that changes with whatever might change them."""
-        parts = self._parts | {"images": [row.sha256 for row in images.rows]}
-        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+        digest = self._fingerprint.copy()
+        digest.update(json.dumps([row.sha256 for row in images.rows]).encode())
+        return digest.hexdigest()
 
     def of(self, images: Index, advance: Advance = lambda _: None) -> Sums:
         """The moments of these images."""
         return next(self.each([images], advance))
 
     def each(self, shards: Iterable[Index], advance: Advance = lambda _: None) -> Generator[Sums, None, None]:
-        """The moments of one shard after another; images are decoded ahead, across the shards' ends."""
+        """The moments of one shard after another; images are decoded ahead, across the shards' ends.
+
+        A GPU begins with the next shard before the last one's sums are handed out.
+        """
         shards = list(shards)
+        under_way: deque[Callable[[], Moments]] = deque()
         with closing(self._batches(shards)) as batches:
             for shard in shards:
-                yield self._sum(batches, len(shard), advance)
+                under_way.append(_sent(self._sum(batches, len(shard), advance)))
+                if self.device != "cuda" or len(under_way) > 1:
+                    yield self._named(under_way.popleft()())
+            while under_way:
+                yield self._named(under_way.popleft()())
 
     def over(self, batches: Iterable[UInt8[Tensor, "_ 3 h w"]]) -> Sums:
         """The moments of images that are decoded already."""
         batches = list(batches)
-        return self._sum(iter(batches), sum(map(len, batches)), lambda _: None)
+        return self._named(self._sum(iter(batches), sum(map(len, batches)), lambda _: None).to("cpu"))
 
     def seen(self, pixels: UInt8[Tensor, "n 3 h w"]) -> tuple[Sums, Tensor | None]:
         """A batch's moments and, of a network that isn't cut short, its output."""
         with arithmetic(self.precision):
             found = self._observing_output(self._shown(pixels))
             output = found.pop(OUTPUT, None)
-            sums = self._named(self._together(found, len(pixels))) if self.sites else {}
+            sums = self._named(self._together(found, len(pixels)).to("cpu")) if self.sites else {}
         return sums, None if output is None else output[: len(pixels)].float().cpu()
 
     def with_precision(self, precision: str) -> "Measurement":
@@ -112,7 +122,7 @@ class Measurement:
             with closing(batches):
                 yield from batches
 
-    def _sum(self, batches: Iterator[Tensor], images: int, advance: Advance) -> Sums:
+    def _sum(self, batches: Iterator[Tensor], images: int, advance: Advance) -> Moments:
         """The moments of the next so many images. They stay on the device until all of them are added."""
         running: Moments | None = None
         while images:
@@ -123,7 +133,7 @@ class Measurement:
             images -= len(pixels)
             advance(len(pixels))
         assert running is not None  # a shard holds images
-        return self._named(running)
+        return running
 
     def _together(self, statistics: Mapping[str, Tensor], images: int) -> Moments:
         """All sites' channels side by side: one small tensor a batch, and nothing that waits for a GPU."""
@@ -131,7 +141,6 @@ class Measurement:
         return Moments.of(side_by_side[:, :images])
 
     def _named(self, moments: Moments) -> Sums:
-        moments = moments.to("cpu")
         if self.precision == "float16" and not bool(moments.square.isfinite().all()):
             raise DataError(
                 "activations must stay below 65,504 in float16; found larger ones: use "
@@ -174,6 +183,10 @@ class Measurement:
         )
 
     @cached_property
+    def _fingerprint(self) -> "hashlib._Hash":
+        return hashlib.sha256(json.dumps(self._parts, sort_keys=True).encode())
+
+    @cached_property
     def _parts(self) -> dict[str, Any]:
         return {
             "identity": dict(self.identity),
@@ -193,6 +206,23 @@ class Measurement:
             "cpu": [torch.backends.cpu.get_cpu_capability(), torch.get_num_threads()],
             "code": code_hash(*MODULES),
         }
+
+
+def _sent(moments: Moments) -> Callable[[], Moments]:
+    """Moments on their way to the host, behind which a GPU may go on; calling it waits for them alone."""
+    if not moments.mean.is_cuda:
+        return lambda: moments
+    host = moments.on(
+        lambda t: torch.empty_like(t, device="cpu", pin_memory=True).copy_(t, non_blocking=True)
+    )
+    arrived = torch.cuda.Event()
+    arrived.record()
+
+    def wait() -> Moments:
+        arrived.synchronize()
+        return host
+
+    return wait
 
 
 def _converted(network: Network, dtype: torch.dtype, device: str) -> nn.Module:
