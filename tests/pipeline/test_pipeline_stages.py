@@ -84,6 +84,7 @@ def test_sites_have_the_papers_names(data: Path) -> None:
     assert list(table["site"].unique()) == [f"relu{i}" for i in range(1, 8)]
     assert list(table.columns) == [
         "site", "channel", "n_images", "mean", "standard_error", "std", "max", "active_fraction",
+        "correction", "precision_error",
     ]  # fmt: skip
     assert set(table["n_images"]) == {4}
 
