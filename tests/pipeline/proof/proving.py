@@ -99,6 +99,7 @@ class Case:
         shown = Shown(
             images=unit(self.images[:3]).split(1),
             random=1,
+            collected=self.first,
             first=self.first,
             again=again.over(self.images.split(8)),
             held_out=[(self.held, [None] * len(self.held))],

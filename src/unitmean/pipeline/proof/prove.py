@@ -14,7 +14,7 @@ from unitmean.graph.plan import Plan
 from unitmean.layouts.networks import Stored
 from unitmean.pipeline.measure.measurement import Measurement, Sums
 from unitmean.pipeline.proof.compared import Pair, Tolerances, failures
-from unitmean.pipeline.proof.founded import Tables, unfounded
+from unitmean.pipeline.proof.founded import Tables, beyond_precision, unfounded
 from unitmean.pipeline.proof.remeasure import HeldOut, held_out, mean_table, tolerated
 from unitmean.pipeline.rescale.factors import from_frame
 from unitmean.proof.algebra import Discrepancy, discrepancies
@@ -27,13 +27,15 @@ from unitmean.proof.probes import other_size, probes
 class Shown:
     """What both networks are shown, and what was measured of it.
 
-    images: RGB in [0, 1], one by one. random: so many random inputs. first: the sums over the first images
-    behind the factors, as collected. again: those of the rescaled network over the same images. held_out:
-    other images, as bytes, with their labels. numbering: the classes of so many labels (or None).
+    images: RGB in [0, 1], one by one. random: so many random inputs. collected: the sums over the first
+    images behind the factors, as they lie in shards.parquet. first, again: those of the original and the
+    rescaled network over the same images in float32. held_out: other images, as bytes, with their labels.
+    numbering: the classes of so many labels (or None).
     """
 
     images: Sequence[Float[Tensor, "1 3 h w"]]
     random: int
+    collected: Sums
     first: Sums
     again: Sums
     held_out: Iterable[tuple[UInt8[Tensor, "_ 3 h w"], Sequence[str | None]]]
@@ -80,10 +82,11 @@ def prove(
         behaviour += held.behaviour
     means = mean_table(tables.factors, tables.statistics, shown.first, shown.again, held.sums)
     ratio = tolerances.max_mean_ratio
-    allowed = tolerated(means, tables.statistics, shown.first, errors, original.network, plan, ratio)
+    allowed = tolerated(means, shown.first, errors, original.network, plan, ratio)
     means = means.assign(allowed=allowed)
     failed = list(failures(wrong, comparisons, behaviour, means, original.network, tolerances, rounding))
     failed += unfounded(original.network, plan, tables, rescaled.metadata["rescale"])
+    failed += beyond_precision(shown.collected, shown.first)
     images = next(iter(shown.again.values())).images if shown.again else 0
     return Proof(wrong, comparisons, held, behaviour, means, images, failed)
 

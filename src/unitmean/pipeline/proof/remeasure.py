@@ -84,7 +84,6 @@ def mean_table(
 
 def tolerated(
     table: pd.DataFrame,
-    statistics: pd.DataFrame,
     first: Sums,
     rounding: Mapping[str, Rounding],
     network: Network,
@@ -94,7 +93,7 @@ def tolerated(
     """The relative error allowed to each channel's new mean.
 
     It is `ratio` times what float32 may do to the rectifier's input, at as many positions as are active, and
-    one more; with it the error that the control found of the precision in which the means were collected.
+    one more.
     """
     of_layer = {network.layer(site.name): rounding[site.name] for site in plan.sites}
     parts = []
@@ -105,7 +104,7 @@ def tolerated(
         mean = moments.expectation()
         parts.append(pd.Series((absolute / mean).numpy(), index=rows.index))
     float32 = pd.concat(parts).reindex(table.index)
-    return FLOOR + float32 + ratio * pd.Series(statistics["precision_error"].to_numpy(), index=table.index)
+    return FLOOR + float32
 
 
 def _column(rows: pd.DataFrame, sums: Sums, of: Callable[[Moments], Tensor]) -> pd.Series:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -48,7 +49,12 @@ def verify_invariance(run: Run) -> str:
         settings.min_top1_agreement,
     )
     measurement = _measurement(run, rescaled, plan)
-    shown = _shown(run, rescaled.metadata["statistics"], measurement)
+    before = replace(
+        measurement,
+        network=original.network,
+        identity={"weights": sha256(run.dep("weights.safetensors")), "model": model},
+    )
+    shown = _shown(run, rescaled.metadata["statistics"], before, measurement)
     proof = prove(original, rescaled, plan, tables, shown, measurement, settings.seed, allowed)
 
     inputs = layer_table(proof.comparisons, original.network)
@@ -90,21 +96,26 @@ def _measurement(run: Run, rescaled: Stored, plan: Plan) -> Measurement:
     )
 
 
-def _shown(run: Run, statistics: dict[str, int], measurement: Measurement) -> Shown:
+def _shown(run: Run, statistics: dict[str, Any], before: Measurement, measurement: Measurement) -> Shown:
     """The images of the index: some compared one by one, the first ones again, those behind held out."""
     settings, preprocessing = run.params.verify, measurement.preprocessing
     every = load_index(run.dep("images") / "index.parquet")
     # Fewer than dataset.subset where collect.target_standard_error was reached before.
     index = every.head(run.params.dataset.subset).head(statistics["images"])
-    first = first_shards(run.dep("shards.parquet"), settings.measured)
-    measured = index.head(next(iter(first.values())).images)
+    collected = first_shards(run.dep("shards.parquet"), settings.measured)
+    measured = index.head(next(iter(collected.values())).images)
+    parts = shards(measured, statistics["shard_size"])
     partial = find_root() / ".partial" / "shards"
-    again = whole(measurement, shards(measured, statistics["shard_size"]), partial, what="measuring again")
+    again = whole(measurement, parts, partial, what="measuring again")
+    first = collected
+    if statistics["precision"] != "float32":  # whose errors would hide those of the weights
+        first = whole(before, parts, partial, what="measuring the original in float32")
     compared = index.head(min(settings.images, len(index)))
     shown = watched(batches(compared, preprocessing, 1), len(compared), "decoding", "images")
     return Shown(
         images=list(shown),
         random=settings.random,
+        collected=collected,
         first=first,
         again=again,
         held_out=_labelled(
