@@ -156,8 +156,8 @@ def test_the_config_stage(project: Path) -> None:
 
     assert config().returncode == 0
     mark = (project / "data/config.ok").read_bytes()
-    with (project / "conf/model/vgg19.yaml").open("a") as file:
-        file.write("pooling: avg\n")
+    with (project / "conf/weights/seeded.yaml").open("a") as file:
+        file.write("seed: 3\n")
     failed = config()
     assert failed.returncode == 1 and "Traceback" not in failed.stderr
     assert "meta.conf_sha" in failed.stderr and "unitmean configure" in failed.stderr

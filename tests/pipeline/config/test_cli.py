@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[3]
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(copy_settings(tmp_path))
+    (tmp_path / ".git").mkdir()  # or `repro` asks DVC whether it may run without
     return tmp_path
 
 

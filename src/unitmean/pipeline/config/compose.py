@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from unitmean.errors import ConfigError
 from unitmean.pipeline.config.check import check
 from unitmean.pipeline.config.keys import close, expected, keys, require_known, sections
+from unitmean.pipeline.config.networks import NETWORKS
 from unitmean.pipeline.config.registration import register
 
 WHERE = "the overrides"
@@ -43,9 +44,12 @@ def compose(root: Path, overrides: Sequence[str] = ()) -> str:
 
 
 def groups(conf: Path) -> dict[str, list[str]]:
-    """The configuration groups and their choices."""
-    folders = sorted(path for path in conf.iterdir() if path.is_dir())
-    return {folder.name: sorted(file.stem for file in folder.glob("*.yaml")) for folder in folders}
+    """The configuration groups and their choices: the files in conf/'s folders, and torchvision's networks."""
+    choices = {
+        path.name: {file.stem for file in path.glob("*.yaml")} for path in conf.iterdir() if path.is_dir()
+    }
+    choices["model"] = choices.get("model", set()) | set(NETWORKS)
+    return {name: sorted(choices[name]) for name in sorted(choices)}
 
 
 def _spelt_out(text: str) -> str:
@@ -113,10 +117,12 @@ def _check_choice(choices: list[str], override: Override) -> None:
     if name not in sections() and not override.is_add():
         raise ConfigError(f"the group {name} is added to the others; found {text!r}: write +{text}")
     if str(value) not in choices:
-        matches = close(str(value), choices)
-        hint = f"did you mean {' or '.join(matches)}?" if matches else "choose one of them"
-        known = ", ".join(choices) if len(choices) < 12 else f"the {len(choices)} in conf/{name}"
-        raise ConfigError(f"{name} must be one of {known}; found {value!r}: {hint}")
+        matches, listed = close(str(value), choices), ", ".join(choices)
+        few = len(choices) < 12
+        known = f"one of {listed}" if few else f"one of {len(choices)} choices"
+        otherwise = "choose one of them" if few else f"choose from {listed}"
+        hint = f"did you mean {' or '.join(matches)}?" if matches else otherwise
+        raise ConfigError(f"{name} must be {known}; found {value!r}: {hint}")
 
 
 def _explain(error: Exception) -> str:

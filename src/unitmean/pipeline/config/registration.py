@@ -1,4 +1,4 @@
-"""What Hydra must know before it composes conf/: the schema and the `conf_sha` resolver."""
+"""What Hydra must know before it composes conf/: the schema, the networks and the `conf_sha` resolver."""
 
 from pathlib import Path
 
@@ -6,10 +6,16 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
 from unitmean.pipeline.config.conf_sha import conf_sha
+from unitmean.pipeline.config.networks import NETWORKS
 from unitmean.pipeline.config.schema import Config
 
 
 def register(conf: Path) -> None:
-    """Make the schema and `${conf_sha:}` of `conf` known to this process's Hydra."""
-    ConfigStore.instance().store(name="schema", node=Config)
+    """Make the schema, `model=NETWORK` and `${conf_sha:}` of `conf` known to this process's Hydra."""
+    store = ConfigStore.instance()
+    store.store(name="schema", node=Config)
+    for name in NETWORKS:
+        # A file of this name says more than the network's name, and Hydra takes one of both.
+        if not (conf / "model" / f"{name}.yaml").exists():
+            store.store(group="model", name=name, node={"name": name})
     OmegaConf.register_new_resolver("conf_sha", lambda: conf_sha(conf), replace=True)
