@@ -44,7 +44,7 @@ def compose(root: Path, overrides: Sequence[str] = ()) -> str:
 
 
 def groups(conf: Path) -> dict[str, list[str]]:
-    """The configuration groups and their choices: the files in conf/'s folders, and torchvision's networks."""
+    """The configuration groups and their choices: files in conf/'s folders, and torchvision's networks."""
     choices = {
         path.name: {file.stem for file in path.glob("*.yaml")} for path in conf.iterdir() if path.is_dir()
     }
