@@ -106,7 +106,7 @@ def test_the_closing_table(project: Path, dvc: dict[str, Any], capsys: pytest.Ca
     out = capsys.readouterr().out
     assert "\x1b" not in out
     rows = [line.rsplit(maxsplit=1) for line in out.splitlines() if line]
-    assert ["channels", "5504"] in rows and ["channels never active", "4"] in rows
+    assert ["channels", "5504"] in rows and ["channels normalised", "5500"] in rows
     assert ["output difference, float64", "1.23e-14"] in rows
     assert rows[-1] == ["report:", "data/vgg19/report.html"]
 
