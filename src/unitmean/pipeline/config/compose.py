@@ -28,7 +28,7 @@ def compose(root: Path, overrides: Sequence[str] = ()) -> str:
     Raises ConfigError for an unknown group, choice or key, a wrong type or a value out of its range.
     """
     conf = root / "conf"
-    given, overrides = overrides, [_quoted(_spelt_out(text)) for text in overrides]
+    given, overrides = overrides, [_quoted(text) for text in overrides]
     for text in overrides:
         _check_override(conf, _parse(text))
     register(conf)
@@ -50,13 +50,6 @@ def groups(conf: Path) -> dict[str, list[str]]:
     }
     choices["model"] = choices.get("model", set()) | set(NETWORKS)
     return {name: sorted(choices[name]) for name in sorted(choices)}
-
-
-def _spelt_out(text: str) -> str:
-    """`audit=true` as `audit.enabled=true`: Hydra takes no group's choice that is named true."""
-    name, _, value = text.partition("=")
-    switch = name in sections() and "enabled" in keys(name)
-    return f"{name}.enabled={value}" if switch else text
 
 
 def _quoted(text: str) -> str:
@@ -104,6 +97,9 @@ def _check_override(conf: Path, override: Override) -> None:
             else f"the groups are {', '.join(groups(conf))}"
         )
         raise ConfigError(f"a group must be one of conf/'s folders; found {name!r} in {text!r}: {hint}")
+    elif "." not in name and not isinstance(override.value(), dict):
+        named = ", ".join(f"{name}.{key}" for key in keys(name))
+        raise ConfigError(f"{name} must be given key by key; found {text!r}: set one of {named}")
     else:
         require_known(name, repr(text))
         if override.is_add():

@@ -71,9 +71,9 @@ class Dataset:
 
 @dataclass
 class Audit:
-    """Are the fetched weights normalised already, and by which measurement? `audit=true` tries candidates."""
+    """Are the fetched weights normalised already, and by which measurement?"""
 
-    enabled: bool = False  # audit=true sets it
+    enabled: bool = False  # try the candidates
     images: int = 64  # the index's first ones; each candidate sees all of them
     pixels: int = 224  # the network's input in pixels
     resizes: list[Resizing] = field(default_factory=lambda: list(Resizing))

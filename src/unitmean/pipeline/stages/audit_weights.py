@@ -15,7 +15,7 @@ def audit_weights(run: Run) -> str:
         write_text(run.out("audit_candidates.csv"), CANDIDATES + "\n")
         write_text(run.out("audit_means.csv"), MEANS + "\n")
         write_json(run.out("audit.json"), {})
-        return "not asked for; audit=true tries how the weights may have been normalised"
+        return "not asked for; audit.enabled=true tries how the weights may have been normalised"
     # torch takes seconds to import, which a run without an audit shouldn't.
     from unitmean.device import choose_device
     from unitmean.pipeline.audit.candidates import Trials
