@@ -3,21 +3,16 @@
 `python tests/pipeline/test_configuration_document.py` writes it again.
 """
 
-import ast
-import io
-import tokenize
 from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
-from unitmean.pipeline.config import schema
-from unitmean.pipeline.config.check import NEEDS, RANGES
-from unitmean.pipeline.config.keys import all_keys, expected, keys, sections
+from unitmean.pipeline.config.check import NEEDS
+from unitmean.pipeline.config.keys import all_keys, expected, keys, limits, meaning, sections
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT = ROOT / "docs" / "configuration.md"
-SOURCE = Path(str(schema.__file__)).read_text(encoding="utf-8")
 HEAD = """\
 # Configuration
 
@@ -25,23 +20,6 @@ Every key of `params.yaml`, as `src/unitmean/pipeline/config/schema.py` has it; 
 Give keys as Hydra overrides: `unitmean repro dataset.subset=5000 'rescale.exports=[adain]'`, or
 `+exports=all` for the preset in `conf/exports/`. `null` means none.
 """
-
-
-def comments() -> dict[int, str]:
-    """Line number to the comment on it."""
-    tokens = tokenize.generate_tokens(io.StringIO(SOURCE).readline)
-    return {t.start[0]: t.string.lstrip("# ") for t in tokens if t.type == tokenize.COMMENT}
-
-
-def meaning(line: int, lines: list[str], found: dict[int, str]) -> str:
-    """The comment behind a key or, failing that, those in the lines above it."""
-    if line in found and not lines[line - 1].lstrip().startswith("#"):
-        return found[line]
-    above: list[str] = []
-    while line - 1 in found and lines[line - 2].lstrip().startswith("#"):
-        line -= 1
-        above.insert(0, found[line])
-    return " ".join(above)
 
 
 def enum_words(kind: Any) -> str:
@@ -65,18 +43,9 @@ def default(section: str, key: str) -> str:
 
 
 def rows(section: str) -> Iterator[str]:
-    lines, found = SOURCE.splitlines(), comments()
-    (node,) = [
-        n
-        for n in ast.parse(SOURCE).body
-        if isinstance(n, ast.ClassDef) and n.name == sections()[section].__name__
-    ]
-    places = {n.target.id: n.lineno for n in node.body if isinstance(n, ast.AnnAssign)}  # type: ignore[union-attr]
     for key, kind in keys(section).items():
         name = f"{section}.{key}"
-        words = [enum_words(kind), meaning(places[key], lines, found)]
-        if name in RANGES:
-            words.append(str(RANGES[name]))
+        words = [enum_words(kind), meaning(section, key), str(limits(section, key) or "")]
         needed = [f"{s}.source={source}" for (s, source), ks in NEEDS.items() if s == section and key in ks]
         if needed:
             words.append(f"must be given with {', '.join(needed)}")
@@ -105,14 +74,14 @@ def test_every_key_is_there_once() -> None:
     assert [name for name in all_keys() if text.count(f"| `{name}` |") != 1] == []
 
 
-def test_comments_ranges_and_defaults_arrive() -> None:
+def test_meanings_ranges_and_defaults_arrive() -> None:
     text = document()
     assert (
         "| `dataset.pixels` | a whole number | `256` | generated: height and width in pixels; at least 8 |"
         in text
     )
     assert "| `transfer.style_layers` | a list, each item a text or null | `null` | Rectifiers;" in text
-    assert "nearly dead, and its factor is one" in text  # from the comment above its key
+    assert "nearly dead, and its factor is one" in text
     assert "must be given with dataset.source=folder" in text
     assert get_origin(keys("rescale")["exports"]) is list and "all: all that fit" in text
 

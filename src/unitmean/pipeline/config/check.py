@@ -1,73 +1,15 @@
-"""What the types of the schema can't say: ranges, and keys that need each other."""
+"""What the types of the schema can't say: ranges, the forms of texts, and keys that need each other."""
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from math import inf
 from typing import Any
 
 from unitmean.errors import ConfigError
-from unitmean.pipeline.config.keys import convert, expected, keys, require_known, sections
+from unitmean.pipeline.config.keys import convert, expected, keys, limits, require_known, sections
 from unitmean.pipeline.config.registries import image_sources
 
 Values = dict[str, dict[str, Any]]
 
-
-@dataclass(frozen=True)
-class Range:
-    """A closed interval of finite numbers."""
-
-    low: int | float
-    high: int | float = inf
-
-    def __contains__(self, value: int | float) -> bool:
-        return self.low <= value <= self.high and value < inf
-
-    def __str__(self) -> str:
-        return f"at least {self.low:g}" + ("" if self.high == inf else f" and at most {self.high:g}")
-
-
-COUNT, NOT_NEGATIVE, FRACTION = Range(1), Range(0), Range(0, 1)
-
-RANGES = {
-    "weights.seed": NOT_NEGATIVE,
-    "weights.spread": Range(0, 12),  # float32 holds 1e-38 to 1e38, and a network's layers multiply
-    "dataset.subset": COUNT,
-    "dataset.seed": NOT_NEGATIVE,
-    "dataset.count": COUNT,
-    "dataset.pixels": Range(8),
-    "dataset.expected": COUNT,
-    "audit.images": Range(2),  # for standard errors
-    "audit.pixels": Range(8),
-    "preprocess.pixels": COUNT,
-    "preprocess.crop": COUNT,
-    "collect.batch_size": COUNT,
-    "collect.shard_size": COUNT,
-    "collect.control_images": Range(2),
-    "collect.target_standard_error": NOT_NEGATIVE,
-    "collect.target_share": FRACTION,
-    "rescale.min_active_fraction": FRACTION,
-    "rescale.max_dead_fraction": FRACTION,
-    "rescale.quantile": Range(1e-6, 1),
-    "verify.images": COUNT,
-    "verify.measured": COUNT,
-    "verify.random": NOT_NEGATIVE,
-    "verify.heldout": NOT_NEGATIVE,
-    "verify.seed": NOT_NEGATIVE,
-    "verify.max_float64_difference": NOT_NEGATIVE,
-    "verify.max_float32_ratio": NOT_NEGATIVE,
-    "verify.max_mean_ratio": NOT_NEGATIVE,
-    "verify.min_top1_agreement": FRACTION,
-    "transfer.pixels": Range(32),
-    "transfer.steps": COUNT,
-    "transfer.scales": COUNT,
-    "transfer.rate": FRACTION,
-    "transfer.preview": COUNT,
-    "transfer.content_weight": NOT_NEGATIVE,
-    "transfer.style_weight": NOT_NEGATIVE,
-    "transfer.seed": NOT_NEGATIVE,
-    "transfer.min_decrease": FRACTION,
-}
 
 SMALLEST = 32  # pixels that pooling leaves something of
 # Lists of what is tried.
@@ -108,8 +50,9 @@ def check_value(section: str, key: str, value: Any, where: str) -> Any:
             f"{name} must list at least one; found {value!r} in {where}: give {expected(section, key)}, "
             "or leave it out for all"
         )
-    if name in RANGES and value is not None and value not in RANGES[name]:
-        raise ConfigError(f"{name} must be {RANGES[name]}; found {value!r} in {where}: mend it there")
+    limit = limits(section, key)
+    if limit is not None and value is not None and value not in limit:
+        raise ConfigError(f"{name} must be {limit}; found {value!r} in {where}: mend it there")
     if name in NAMES and not NAME.fullmatch(value):
         raise ConfigError(
             f"{name} must be a name of letters, digits, '.', '_' and '-'; found {value!r} in {where}: "

@@ -1,8 +1,8 @@
 """The keys that the schema knows, and what may stand behind each of them."""
 
 import difflib
-from collections.abc import Iterable
-from dataclasses import make_dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, make_dataclass
 from enum import Enum
 from functools import cache
 from types import NoneType, UnionType
@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from unitmean.errors import ConfigError
+from unitmean.pipeline.config.key import Range
 from unitmean.pipeline.config.schema import Config
 
 WORDS = {str: "a text", int: "a whole number", float: "a number", bool: "true or false", NoneType: "null"}
@@ -25,6 +26,16 @@ def sections() -> dict[str, type]:
 def keys(section: str) -> dict[str, Any]:
     """The type of each key of a section, in the schema's order."""
     return get_type_hints(sections()[section])
+
+
+def meaning(section: str, key: str) -> str:
+    """What the schema says that a key means; empty where its name and type say it."""
+    return str(_metadata(section, key).get("help", ""))
+
+
+def limits(section: str, key: str) -> Range | None:
+    """The numbers that a key takes; None: any."""
+    return _metadata(section, key).get("range")
 
 
 def all_keys() -> list[str]:
@@ -74,6 +85,12 @@ def require_known(name: str, where: str) -> None:
 def close(name: str, choices: Iterable[str]) -> list[str]:
     """At most three of `choices` that look like `name`."""
     return difflib.get_close_matches(name, list(choices), n=3, cutoff=0.7)
+
+
+@cache
+def _metadata(section: str, key: str) -> Mapping[str, Any]:
+    (found,) = (field for field in fields(sections()[section]) if field.name == key)
+    return found.metadata
 
 
 @cache

@@ -1,6 +1,7 @@
 """The schema of the configuration: every key, its type, its default and what it means.
 
 Hydra composes conf/ on top of it, so a misspelt key or a wrong type is refused before anything runs.
+`key(default, "what it means", least=…, most=…)` says what a key's name and type don't.
 The classes are not frozen: OmegaConf would make them read-only, and nothing could be composed on top.
 """
 
@@ -27,13 +28,14 @@ from unitmean.pipeline.config.choices import (
     WeightsInput,
     WeightsSource,
 )
+from unitmean.pipeline.config.key import key
 
 
 @dataclass
 class Model:
     """The network."""
 
-    name: str = "vgg19"  # a classification model of torchvision; names the folder data/<name>
+    name: str = key("vgg19", "a classification model of torchvision; names the folder data/<name>")
     pooling: Pooling = Pooling.max
     padding: Padding = Padding.zeros
 
@@ -43,11 +45,14 @@ class Weights:
     """Where the weights come from."""
 
     source: WeightsSource = WeightsSource.seeded
-    seed: int = 0  # seeded: the generator's seed
-    spread: float = 3.0  # seeded: orders of magnitude that hold 99% of the channel gains
-    path: str | None = None  # file: a weights file
-    url: str | None = None  # url: where to download a weights file
-    sha256: str | None = None  # url, file: the file's sha256, or its first 8 or more digits
+    seed: int = key(0, "seeded: the generator's seed", least=0)
+    # float32 holds 1e-38 to 1e38, and a network's layers multiply.
+    spread: float = key(
+        3.0, "seeded: orders of magnitude that hold 99% of the channel gains", least=0, most=12
+    )
+    path: str | None = key(None, "file: a weights file")
+    url: str | None = key(None, "url: where to download a weights file")
+    sha256: str | None = key(None, "url, file: the file's sha256, or its first 8 or more digits")
     input: WeightsInput = WeightsInput.auto
 
 
@@ -55,17 +60,21 @@ class Weights:
 class Dataset:
     """The images."""
 
-    name: str = "generated"  # names the folder data/<name>/images
+    name: str = key("generated", "names the folder data/<name>/images")
     source: DatasetSource = DatasetSource.generated
-    path: str | None = None  # folder, ilsvrc_val: a folder or a tar; webdataset, parquet: folder or files
-    labels: str | None = None  # a text file of names and synsets or class numbers; null: synsets in the names
-    url: str | None = None  # url: an archive, plain or compressed by gzip, bzip2 or xz
-    digest: str | None = None  # url: the archive's sha256, or "md5:" and its md5
-    subset: int | None = None  # how many images to measure, drawn in hash order; null: all
-    seed: int = 0  # of the hash order
-    count: int = 256  # generated: how many images to make
-    pixels: int = 256  # generated: height and width in pixels
-    expected: int | None = None  # how many images there must be; null: any
+    path: str | None = key(
+        None, "folder, ilsvrc_val: a folder or a tar; webdataset, parquet: folder or files"
+    )
+    labels: str | None = key(
+        None, "a text file of names and synsets or class numbers; null: synsets in the names"
+    )
+    url: str | None = key(None, "url: an archive, plain or compressed by gzip, bzip2 or xz")
+    digest: str | None = key(None, 'url: the archive\'s sha256, or "md5:" and its md5')
+    subset: int | None = key(None, "how many images to measure, drawn in hash order; null: all", least=1)
+    seed: int = key(0, "of the hash order", least=0)
+    count: int = key(256, "generated: how many images to make", least=1)
+    pixels: int = key(256, "generated: height and width in pixels", least=8)
+    expected: int | None = key(None, "how many images there must be; null: any", least=1)
     on_error: OnError = OnError.stop
 
 
@@ -73,12 +82,14 @@ class Dataset:
 class Audit:
     """Are the fetched weights normalised already, and by which measurement?"""
 
-    enabled: bool = False  # try the candidates
-    images: int = 64  # the index's first ones; each candidate sees all of them
-    pixels: int = 224  # the network's input in pixels
-    resizes: list[Resizing] = field(default_factory=lambda: list(Resizing))
-    paddings: list[Padding] = field(default_factory=lambda: list(Padding))
-    poolings: list[Pooling] = field(default_factory=lambda: list(Pooling))  # avg where the network allows it
+    enabled: bool = key(False, "try the candidates")
+    images: int = key(
+        64, "the index's first ones; each candidate sees all of them", least=2
+    )  # two have a standard error
+    pixels: int = key(224, "the network's input in pixels", least=8)
+    resizes: list[Resizing] = key(list(Resizing))
+    paddings: list[Padding] = key(list(Padding))
+    poolings: list[Pooling] = key(list(Pooling), "avg where the network allows it")
 
 
 @dataclass
@@ -86,8 +97,8 @@ class Preprocess:
     """From a decoded image to the network's input."""
 
     resize: Resize = Resize.warp
-    pixels: int = 224  # of the image resized; without a crop the network's input
-    crop: int | None = None  # centre crop in pixels; null: none
+    pixels: int = key(224, "of the image resized; without a crop the network's input", least=1)
+    crop: int | None = key(None, "centre crop in pixels; null: none", least=1)
     antialias: bool = True
 
 
@@ -95,17 +106,25 @@ class Preprocess:
 class Collect:
     """How statistics are collected."""
 
-    batch_size: int | None = None  # null: 256 on a GPU, 8 on a CPU
-    shard_size: int | None = None  # images whose sums are kept together; null: 64, or a batch if that is more
+    batch_size: int | None = key(None, "null: 256 on a GPU, 8 on a CPU", least=1)
+    shard_size: int | None = key(
+        None, "images whose sums are kept together; null: 64, or a batch if that is more", least=1
+    )
     precision: Precision = Precision.auto
-    control_images: int = 32  # the first images, measured in float32 too: tells a lesser precision's error
-    correct: bool | None = None  # multiply each channel by what the control images say; null: on a GPU
-    histograms: bool = False  # count each channel's activations in 385 buckets, which quantiles need
-    compile: bool | None = None  # torch.compile; null: on a GPU, for 54,000 images and more, where it pays
+    control_images: int = key(
+        32, "the first images, measured in float32 too: tells a lesser precision's error", least=2
+    )
+    correct: bool | None = key(None, "multiply each channel by what the control images say; null: on a GPU")
+    histograms: bool = key(False, "count each channel's activations in 385 buckets, which quantiles need")
+    compile: bool | None = key(
+        None, "torch.compile; null: on a GPU, for 54,000 images and more, where it pays"
+    )
     decoder: Decoder = Decoder.auto
     engine: Engine = Engine.local
-    target_standard_error: float | None = None  # relative; stop at the shard that reaches it; null: never
-    target_share: float = 0.95  # of the channels ever active that must reach it
+    target_standard_error: float | None = key(
+        None, "relative; stop at the shard that reaches it; null: never", least=0
+    )
+    target_share: float = key(0.95, "of the channels ever active that must reach it", least=0, most=1)
 
 
 @dataclass
@@ -115,56 +134,80 @@ class Rescale:
     outputs: Outputs = Outputs.auto
     rounding: Rounding = Rounding.none
     statistic: Statistic = Statistic.mean
-    quantile: float = 0.999  # statistic=quantile, which needs collect.histograms: this share lies below one
-    strict: bool = True  # refuse a network that can be normalised only in part
-    min_active_fraction: float = 1e-6  # a channel active at fewer positions is dead: its factor is one
-    # A mean with a larger standard error (relative) is not known to differ from zero: such a channel is
-    # nearly dead, and its factor is one. A channel active in a single image has a relative error of one.
-    max_relative_error: float = 0.9
-    max_dead_fraction: float = 0.25  # of all channels; more than that stops the run
-    # Of VGG-19 a file with its head (torchvision, neural_style_pt, onnx) is 575 MB, without it 80 MB.
-    exports: list[Export] = field(default_factory=list)
+    quantile: float = key(
+        0.999,
+        "statistic=quantile, which needs collect.histograms: this share lies below one",
+        least=1e-6,
+        most=1,
+    )
+    strict: bool = key(True, "refuse a network that can be normalised only in part")
+    min_active_fraction: float = key(
+        1e-6, "a channel active at fewer positions is dead: its factor is one", least=0, most=1
+    )
+    max_relative_error: float = key(
+        0.9,
+        "A mean with a larger standard error (relative) is not known to differ from zero: such a channel is "
+        "nearly dead, and its factor is one. A channel active in a single image has a relative error of one.",
+    )
+    max_dead_fraction: float = key(0.25, "of all channels; more than that stops the run", least=0, most=1)
+    exports: list[Export] = key(
+        [],
+        "Of VGG-19 a file with its head (torchvision, neural_style_pt, onnx) is 575 MB, without it 80 MB.",
+    )
 
 
 @dataclass
 class Verify:
     """What the proof measures and tolerates."""
 
-    images: int = 4  # index images compared in float64 and float32
-    random: int = 1  # random inputs compared likewise
-    measured: int = 64  # images behind the factors on which means are measured again, in whole shards
-    heldout: int = 32  # images behind dataset.subset, on which means and choices are measured once more
-    seed: int = 0
-    max_float64_difference: float = 1e-12  # relative
-    max_float32_ratio: float = 3.0  # of float32's own error; two right networks differ by at most 2
-    max_mean_ratio: float = 8.0  # of a new channel mean's error to what float32 itself may do to it
-    min_top1_agreement: float = 1.0
+    images: int = key(4, "index images compared in float64 and float32", least=1)
+    random: int = key(1, "random inputs compared likewise", least=0)
+    measured: int = key(
+        64, "images behind the factors on which means are measured again, in whole shards", least=1
+    )
+    heldout: int = key(
+        32, "images behind dataset.subset, on which means and choices are measured once more", least=0
+    )
+    seed: int = key(0, least=0)
+    max_float64_difference: float = key(1e-12, "relative", least=0)
+    max_float32_ratio: float = key(
+        3.0, "of float32's own error; two right networks differ by at most 2", least=0
+    )
+    max_mean_ratio: float = key(
+        8.0, "of a new channel mean's error to what float32 itself may do to it", least=0
+    )
+    min_top1_agreement: float = key(1.0, least=0, most=1)
 
 
 @dataclass
 class Transfer:
     """Style transfer with both networks."""
 
-    content: str | None = None  # a picture; null: the photograph that matplotlib ships
-    style: str | None = None  # a picture; null: a generated one
-    pixels: int = 128  # longer side
-    scales: int = 1  # sizes, each half the next, at which the picture is made from coarse to fine
-    steps: int = 20  # iterations at each size
+    content: str | None = key(None, "a picture; null: the photograph that matplotlib ships")
+    style: str | None = key(None, "a picture; null: a generated one")
+    pixels: int = key(128, "longer side", least=32)
+    scales: int = key(
+        1, "sizes, each half the next, at which the picture is made from coarse to fine", least=1
+    )
+    steps: int = key(20, "iterations at each size", least=1)
     init: Init = Init.content
     optimiser: Optimiser = Optimiser.lbfgs
-    rate: float = 0.02  # adam: how far a step moves a pixel, of its range
-    pooling: Pooling = (
-        Pooling.avg
-    )  # of the network while it makes the picture; means are measured with model's
-    preview: int | None = None  # write the picture every so many steps; null: never
-    content_layer: str | None = None  # a rectifier; null: as the paper's relu4_2, see docs/style.md
-    # Rectifiers; null: as the paper's relu1_1 to relu5_1, the first at each resolution.
-    style_layers: list[str] | None = None
-    content_weight: float = 1.0  # of 1/(2 N M) sum (F - P)^2, N channels, M positions
-    style_weight: float = 1000.0  # of all style layers together, each as in the paper's equation 4
+    rate: float = key(0.02, "adam: how far a step moves a pixel, of its range", least=0, most=1)
+    pooling: Pooling = key(
+        Pooling.avg, "of the network while it makes the picture; means are measured with model's"
+    )
+    preview: int | None = key(None, "write the picture every so many steps; null: never", least=1)
+    content_layer: str | None = key(None, "a rectifier; null: as the paper's relu4_2, see docs/style.md")
+    style_layers: list[str] | None = key(
+        None, "Rectifiers; null: as the paper's relu1_1 to relu5_1, the first at each resolution."
+    )
+    content_weight: float = key(1.0, "of 1/(2 N M) sum (F - P)^2, N channels, M positions", least=0)
+    style_weight: float = key(
+        1000.0, "of all style layers together, each as in the paper's equation 4", least=0
+    )
     layer_weights: LayerWeights = LayerWeights.equal
-    seed: int = 0  # of the noise, and of the generated style picture
-    min_decrease: float = 0.5  # the loss must fall by this fraction
+    seed: int = key(0, "of the noise, and of the generated style picture", least=0)
+    min_decrease: float = key(0.5, "the loss must fall by this fraction", least=0, most=1)
 
 
 @dataclass
