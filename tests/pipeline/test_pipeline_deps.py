@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from unitmean.pipeline.commands.init import without_code
 from unitmean.pipeline.config.keys import all_keys, keys, sections
 from unitmean.pipeline.config.pipeline import read_pipeline
 from unitmean.pipeline.measure import source_code
@@ -38,15 +39,23 @@ def _room(file: Path) -> str:
 
 
 def with_sources(text: str) -> str:
-    """The text of dvc.yaml with every stage's `- src/…` lines as they must be."""
-    for name in STEPS:
-        head, body, tail = re.split(
-            rf"(?s)(^  {name}:\n.*?^    outs:\n)", text, maxsplit=1, flags=re.MULTILINE
-        )
-        body = re.sub(r"^      - src/.*\n", "", body, flags=re.MULTILINE)
-        lines = "".join(f"      - {path}\n" for path in sources(name))
-        text = head + body.replace("    outs:\n", f"{lines}    outs:\n") + tail
+    """The text of dvc.yaml with every stage's deps in src/ as they must be."""
+    for name, stage in yaml.safe_load(text)["stages"].items():
+        others = [dep for dep in stage["deps"] if not dep.startswith("src/")]
+        # Braces mean something else in a YAML list, unless quoted.
+        quoted = [f'"{dep}"' if "{" in dep else dep for dep in others]
+        deps = _wrapped("deps", [*quoted, *sources(name)])
+        pattern = rf"(?s)(^  {name}:\n.*?)^    deps:\s*.*?(?=^    \w)"
+        text = re.sub(pattern, lambda found: found[1] + deps, text, count=1, flags=re.MULTILINE)  # noqa: B023
     return text
+
+
+def _wrapped(name: str, items: list[str]) -> str:
+    words = f"    {name}: [{', '.join(items)}]"
+    return (
+        textwrap.fill(words, 118, subsequent_indent="      ", break_long_words=False, break_on_hyphens=False)
+        + "\n"
+    )
 
 
 def with_single_keys(text: str) -> str:
@@ -56,8 +65,7 @@ def with_single_keys(text: str) -> str:
         listed = []
         for name in yaml.safe_load(match[1]):
             listed += [f"{name}.{key}" for key in keys(name)] if name in sections() else [name]
-        words = f"    params: [{', '.join(dict.fromkeys(listed))}]"
-        return textwrap.fill(words, 110, subsequent_indent="      ") + "\n"
+        return _wrapped("params", list(dict.fromkeys(listed)))
 
     return re.sub(r"(?s)    params:(\n      - .*?|\s*\[.*?\]\n)(?=    \w)", single, text)
 
@@ -83,6 +91,13 @@ def test_every_imported_module_is_a_dependency(name: str) -> None:
 def test_no_other_module_is_a_dependency() -> None:
     text = (ROOT / "dvc.yaml").read_text()
     assert text == with_sources(text), HOW
+
+
+def test_a_project_without_code_depends_on_the_packages_version_instead() -> None:
+    stages = yaml.safe_load(without_code((ROOT / "dvc.yaml").read_text()))["stages"]
+    for name, step in STEPS.items():
+        others = [dep for dep in step.deps if not dep.startswith("src/")]
+        assert sorted(stages[name]["deps"]) == sorted([*others, "requirements.txt"])
 
 
 def test_params_are_single_keys() -> None:

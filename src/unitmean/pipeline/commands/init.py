@@ -82,7 +82,7 @@ def write_project(folder: Path) -> None:
 
 def without_code(pipeline: str) -> str:
     """dvc.yaml's text with requirements.txt in place of each stage's entries in src/."""
-    return re.sub(r"(?:^      - src/.*\n)+", "      - requirements.txt\n", pipeline, flags=re.MULTILINE)
+    return re.sub(r"src/[^,\]]*(?:,\s+src/[^,\]]*)*", "requirements.txt", pipeline)
 
 
 def definition() -> Path:
