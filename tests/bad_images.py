@@ -16,7 +16,7 @@ from PIL import Image
 from unitmean.decode import decode
 
 COMMAND = "index_images dataset=folder dataset.path=images dataset.name=odd"
-STYLISE = "unitmean stylise picture.jpg picture.jpg --out out.png"
+STYLISE = "unitmean stylise picture.jpg picture.jpg --out out.png --weights vgg11"
 INDEX = "data/odd/images/index.parquet"
 
 

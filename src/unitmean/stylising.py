@@ -76,9 +76,6 @@ def prepare(
         raise ConfigError("style transfer needs a style; found none: name a picture at least")
     chosen = Settings(**settings)
     chosen.check(len(styles))
-    seen = read(weights, model=model, input=input, pooling=pooling, padding=padding)
-    for warning in seen.warnings:
-        say(warning)
     place = choose_device(device, "--device ")
     whole = content_picture(Path(content), chosen.size, LEAST)
     height, width = whole.shape[2:]
@@ -92,6 +89,9 @@ def prepare(
         )
         for style, weight, mask in zip(styles, each, masks, strict=True)
     ]
+    seen = read(weights, model=model, input=input, pooling=pooling, padding=padding)
+    for warning in seen.warnings:
+        say(warning)
     usual_content, usual_styles = transfer_layers(seen.network, whole)
     whole, network = whole.to(place), seen.network.to(place)
     layers = list(chosen.style_layers or usual_styles)
