@@ -57,7 +57,8 @@ def test_a_network_without_a_head_is_normalised_to_its_end(
     assert len(live) > 150 and (live["mean_after"] - 1).abs().max() < 1e-3
     exports = folder / "data/vgg11/exports"
     assert sorted(path.name for path in exports.iterdir()) == [
-        "README.md", "vgg11_normalised_adain.pth", "vgg11_normalised_torchvision.pth",
+        "README.md",
+        "card.json", "vgg11_normalised_adain.pth", "vgg11_normalised_torchvision.pth",
     ]  # fmt: skip
     normalised, metadata = load_weights(folder / "data/vgg11/normalised.safetensors")
     assert metadata["rescale"]["outputs"] == "normalise"

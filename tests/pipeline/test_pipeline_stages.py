@@ -141,7 +141,7 @@ def test_a_wrong_file_fails_the_stage(
     layer: str,
 ) -> None:
     path = data / "normalised.safetensors"
-    right = path.read_bytes()
+    before = {file: file.read_bytes() for file in data.iterdir() if file.is_file()}
     new, metadata = load_weights(path)
     table = pd.read_parquet(data / "factors.parquet")
     factor = {site: torch.tensor(rows["factor"].to_numpy()).float() for site, rows in table.groupby("site")}
@@ -149,7 +149,8 @@ def test_a_wrong_file_fails_the_stage(
         save_weights(path, fault(load_weights(data / "weights.safetensors")[0], new, factor), metadata)
         status, words = verdict(monkeypatch, capsys)
     finally:
-        path.write_bytes(right)
+        for file, content in before.items():
+            file.write_bytes(content)
     assert status == 1 and words.startswith("error: the rescaled network is not proved")
     assert layer in words and "Traceback" not in words
     assert "float32 must differ by at most" in words
