@@ -16,6 +16,8 @@ images = [torch.rand(8, 3, 16, 16) for _ in range(8)]
 
 result = unitmean.normalise(model, images)
 proof = unitmean.verify(model, result.state, images, result)
+if not proof:
+    raise SystemExit("\n".join(proof.failures))
 before = unitmean.measure(model, images, result.plan)
 model.load_state_dict(result.state)
 after = unitmean.measure(model, images, result.plan)

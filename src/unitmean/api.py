@@ -21,7 +21,8 @@ from unitmean.graph.observe import OUTPUT, Observer, observe, reduce_at, without
 from unitmean.graph.plan import Plan
 from unitmean.graph.reload import double, reloaded
 from unitmean.graph.strict import require_rectifier, require_whole
-from unitmean.proof.invariance import Comparison, compare, observed
+from unitmean.proof.invariance import compare, observed
+from unitmean.proof.judged import Proof, judged
 from unitmean.statistics.alive import alive
 from unitmean.statistics.factors import choose
 from unitmean.statistics.moments import Moments, per_image, with_counts
@@ -129,11 +130,12 @@ def verify(
     state: Mapping[str, Tensor],
     batches: Iterable[Any],
     result: Normalised | None = None,
-) -> Comparison:
-    """How far the model's output under `state` is from its own, in float64 and float32.
+) -> Proof:
+    """Whether the model computes with the weights `state` what it computes with its own; true where it does.
 
-    With `result`, what `normalise` returned, also at every rectifier, once its factors are undone; float64 is
-    then of weights that were never cast. Without it `state` is compared as it is, rounding included.
+    With `result`, what `normalise` returned, every number of `state` is compared with the original's times
+    its factors, and the activations of every rectifier too, once the factors are undone; the deviations' float64
+    is then of weights that were never rounded. Without it the outputs alone are compared.
 
     Raises DataError where there is no batch, NetworkError for a model that returns more than one tensor.
     """
@@ -152,7 +154,8 @@ def verify(
     undo = {site.name: site.along(scales[site.variables]) for site in plan.sites} if plan else {}
     undone = {place: scale.to(first.device) for place, scale in undo.items()}
     output = scales[plan.outputs[0]] if plan else scales
-    return compare(networks, undone | {OUTPUT: output.to(first.device)}, rest)
+    comparison = compare(networks, undone | {OUTPUT: output.to(first.device)}, rest)
+    return judged(comparison, original, state, plan, scales)
 
 
 def _values(statistics: Statistics, statistic: str, quantile: float) -> dict[str, Float64[Tensor, " _"]]:

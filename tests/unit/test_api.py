@@ -38,11 +38,11 @@ def test_a_model_and_a_loader_are_enough(norm: bool) -> None:
     result = unitmean.normalise(model, loader())
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
 
-    comparison = unitmean.verify(model, result.state, loader(), result)
-    assert len(comparison.deviations) == 4  # three rectifiers and the output
-    assert all(d.float64 < 1e-13 and d.float32 < 1e-5 for d in comparison.deviations.values())
-    assert comparison.behaviour is not None
-    assert comparison.behaviour.top1 == comparison.behaviour.images == 24
+    proof = unitmean.verify(model, result.state, loader(), result)
+    assert len(proof.deviations) == 4  # three rectifiers and the output
+    assert all(d.float64 < 1e-13 and d.float32 < 1e-5 for d in proof.deviations.values())
+    assert proof.comparison.behaviour is not None
+    assert proof.comparison.behaviour.top1 == proof.comparison.behaviour.images == 24
 
     new = chain(norm=norm)
     new.load_state_dict(result.state)
@@ -153,8 +153,22 @@ def test_batches_may_come_from_a_generator_and_must_hold_tensors() -> None:
         unitmean.normalise(chain().train(), loader())
 
 
-def test_the_readmes_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_readmes_example_runs() -> None:
     example = re.search(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
     assert example is not None
-    exec(example[1], {"model": chain(), "loader": loader()})
-    assert float(capsys.readouterr().out) < 1e-13
+    names = {"model": chain(), "loader": loader()}
+    exec(example[1], names)
+    assert names["proof"].passed and "assert proof" in example[1]
+
+
+@pytest.mark.parametrize("factor", [3.0, 1 + 1e-6])
+def test_a_proof_is_of_the_very_weights(factor: float) -> None:
+    model = chain()
+    result = unitmean.normalise(model, loader())
+    assert unitmean.verify(model, result.state, loader(), result)
+    name = next(name for name, tensor in result.state.items() if tensor.ndim == 4)
+    wrong = result.state | {name: result.state[name] * factor}
+    proof = unitmean.verify(model, wrong, loader(), result)
+    assert not proof and not proof.passed
+    assert any(failure.startswith(name) for failure in proof.failures)
+    assert bool(unitmean.verify(model, wrong, loader())) == (factor < 2)

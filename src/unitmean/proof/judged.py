@@ -1,0 +1,77 @@
+"""The library's verdict on the very weights that a user will load."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from jaxtyping import Float64
+from torch import Tensor
+
+from unitmean.graph.observe import OUTPUT
+from unitmean.graph.plan import Plan
+from unitmean.proof.algebra import discrepancies
+from unitmean.proof.invariance import Comparison, Deviation
+
+# Two right networks differ by at most twice float32's own error; the rest is for other inputs' luck.
+MAX_RATIO = 3.0
+# What float64 leaves of weights that were never rounded, relative.
+MAX_EXACT = 1e-12
+# Without the factors: each weight of the file was rounded once more, to float32.
+ROUNDED = 1e-5
+
+
+@dataclass(frozen=True)
+class Proof:
+    """Whether weights compute the original's function: true where they do.
+
+    failures: where it doesn't hold, what was allowed and what was found. deviations: by place, of the very
+    weights in float32 beside float32's own error; their `float64` is of the factors alone, where these are
+    known, in weights that were never rounded.
+    """
+
+    comparison: Comparison
+    failures: tuple[str, ...]
+
+    @property
+    def deviations(self) -> Mapping[str, Deviation]:
+        return self.comparison.deviations
+
+    @property
+    def passed(self) -> bool:
+        """Whether something was compared and nothing failed."""
+        return bool(self.deviations) and not self.failures
+
+    def __bool__(self) -> bool:
+        return self.passed
+
+
+def judged(
+    comparison: Comparison,
+    old: Mapping[str, Tensor],
+    new: Mapping[str, Tensor],
+    plan: Plan | None,
+    factors: Float64[Tensor, " variables"],
+) -> Proof:
+    """The verdict on `new`: every stored number where the factors are known, and what float32 computes."""
+    failures = []
+    if plan is not None:
+        failures += [
+            f"{d.tensor}: {d.why}; it must be the original's times its factors to the nearest float32, "
+            f"found {d.ulps:.3g} units in the last place off"
+            for d in discrepancies(plan, factors, old, new)
+        ]
+    for place, d in comparison.deviations.items():
+        if plan is None:
+            allowed = MAX_RATIO * d.float32_error + ROUNDED
+            if not d.float32 <= allowed:  # NaN fails
+                failures.append(_words(place, "float32", allowed, d.float32))
+            continue
+        if not d.float32_ratio <= MAX_RATIO:
+            failures.append(_words(place, "float32", MAX_RATIO * d.float32_error, d.float32))
+        if not d.float64 <= MAX_EXACT:
+            failures.append(_words(place, "float64, for the factors alone,", MAX_EXACT, d.float64))
+    return Proof(comparison, tuple(failures))
+
+
+def _words(place: str, precision: str, allowed: float, found: float) -> str:
+    where = "the output" if place == OUTPUT else place
+    return f"{where} in {precision} must change by at most {allowed:.3g}, relatively; found {found:.3g}"
