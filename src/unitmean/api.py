@@ -134,8 +134,8 @@ def verify(
     """Whether the model computes with the weights `state` what it computes with its own; true where it does.
 
     With `result`, what `normalise` returned, every number of `state` is compared with the original's times
-    its factors, and the activations of every rectifier too, once the factors are undone; the deviations' float64
-    is then of weights that were never rounded. Without it the outputs alone are compared.
+    its factors, and the activations of every rectifier too, once the factors are undone; the deviations'
+    float64 is then of weights that were never rounded. Without it the outputs alone are compared.
 
     Raises DataError where there is no batch, NetworkError for a model that returns more than one tensor.
     """
