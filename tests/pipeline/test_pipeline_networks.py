@@ -89,6 +89,7 @@ def test_a_network_free_in_part_is_refused_before_it_is_measured(
     known = {name: relation for name, relation in RELATIONS.items() if name != "linear"}
     monkeypatch.setattr("unitmean.graph.relations.RELATIONS", known)
     run(monkeypatch, fetch_weights, *SMALL, "model=vgg11")
+    (folder / "data/vgg11/statistics.parquet").unlink(missing_ok=True)  # another test's
     with pytest.raises(SystemExit):
         run(monkeypatch, collect_statistics, *SMALL, "model=vgg11")
     words = capsys.readouterr().err
