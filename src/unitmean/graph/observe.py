@@ -1,6 +1,8 @@
 """A network as a function from inputs to what happens at its rectifiers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -20,6 +22,25 @@ _FRESH = {"conv1d", "conv2d", "conv3d", "linear", "batch_norm"}
 Observer = Callable[[Float[Tensor, "n ..."]], dict[str, Tensor]]
 
 
+@dataclass(frozen=True)
+class Traced:
+    """An observer that can be given other weights: tracing takes a second or so, this nothing."""
+
+    graph: fx.GraphModule
+    names: tuple[str, ...]
+
+    def __call__(self, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
+        return dict(zip(self.names, self.graph(x), strict=True))
+
+    def carrying(self, state: Mapping[str, Tensor]) -> "Traced":
+        """The same graph with these tensors, by name, of the dtypes that it was traced with."""
+        nodes = [node for node in self.graph.graph.nodes if node.op == "get_attr"]
+        tensors = {
+            str(n.target): state.get(str(n.target), _attribute(self.graph, str(n.target))) for n in nodes
+        }
+        return Traced(fx.GraphModule(tensors, self.graph.graph), self.names)
+
+
 def observe(module: nn.Module, example: Float[Tensor, "n ..."], sites: Sequence[str]) -> Observer:
     """The activations of the named rectifiers; the graph is cut behind the last that is needed.
 
@@ -32,11 +53,11 @@ def observe(module: nn.Module, example: Float[Tensor, "n ..."], sites: Sequence[
     return _returning(traced, nodes)
 
 
-def observe_inputs(module: nn.Module, example: Float[Tensor, "n ..."], sites: Sequence[str]) -> Observer:
-    """What the named rectifiers are given, before they rectify it."""
+def observe_inputs(module: nn.Module, example: Float[Tensor, "n ..."], sites: Sequence[str]) -> "Traced":
+    """What the named rectifiers are given, before they rectify it, and "output" as in `observe`."""
     traced, nodes = _find(module, example, sites)
-    inputs = {name: node.all_input_nodes[0] for name, node in nodes.items()}
-    return without_gradient(_returning(traced, inputs))
+    inputs = {name: node if name == OUTPUT else node.all_input_nodes[0] for name, node in nodes.items()}
+    return Traced(_cut(traced, inputs), tuple(inputs))
 
 
 def reduce_at(
@@ -77,15 +98,24 @@ def _find(
     return traced, {name: outputs[0] if name == OUTPUT else found[name] for name in sites}
 
 
-def _returning(traced: fx.GraphModule, nodes: dict[str, fx.Node], *, compile: bool = False) -> Observer:
+def _attribute(module: nn.Module, path: str) -> Any:
+    parent, _, name = path.rpartition(".")
+    return getattr(module.get_submodule(parent), name)
+
+
+def _cut(traced: fx.GraphModule, nodes: dict[str, fx.Node], *, in_place: bool = True) -> fx.GraphModule:
     graph = fx.Graph()  # of its own code generation: the exported one wants the module's outputs
     copied: dict[fx.Node, fx.Node] = {}
     graph.graph_copy(traced.graph, copied)
     graph.output(tuple(copied[node] for node in nodes.values()))
     graph.eliminate_dead_code()
-    if not compile:
+    if in_place:
         _rectify_in_place(graph)
-    cut = fx.GraphModule(traced, graph)
+    return fx.GraphModule(traced, graph)
+
+
+def _returning(traced: fx.GraphModule, nodes: dict[str, fx.Node], *, compile: bool = False) -> Observer:
+    cut = _cut(traced, nodes, in_place=not compile)
     evaluate = torch.compile(cut, dynamic=False) if compile else cut
 
     def run(x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:

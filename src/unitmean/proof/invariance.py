@@ -1,7 +1,7 @@
 """How far a rescaled network is from the original, seen against float32's own error."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -9,8 +9,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from unitmean.graph.observe import OUTPUT, Observer
+from unitmean.graph.plan import Site
 from unitmean.graph.reload import double, same
 from unitmean.proof.behaviour import Behaviour, together
+from unitmean.proof.rounding import Rounding
 
 State = Mapping[str, Tensor]
 
@@ -75,21 +77,28 @@ class Comparison:
     """Deviations by place, and how the outputs compare.
 
     behaviour is None where the output isn't a row of logits. bit_identical: float32 outputs are equal.
+    rounding: what float32 does in the original and the rightly rescaled network, at the sites asked for.
     """
 
     deviations: Mapping[str, Deviation]
     behaviour: Behaviour | None
     bit_identical: bool
     inputs: int
+    rounding: Mapping[str, Rounding]
 
 
 def compare(
     networks: Networks,
     scales: Mapping[str, Float[Tensor, "..."]],
     inputs: Iterable[Float[Tensor, "_ ..."]],
+    sites: Sequence[Site] = (),
 ) -> Comparison:
-    """Run all four networks on all inputs; `scales` undo the rescaling at each place by broadcasting."""
+    """Run all networks on all inputs; `scales` undo the rescaling at each place by broadcasting.
+
+    sites: of which the networks observe the inputs, and whose rounding is wanted.
+    """
     peaks: dict[str, Tensor] = {}
+    rounding: dict[str, Rounding] = {}
     outputs: list[tuple[Tensor, Tensor]] = []
     for x in inputs:
         with torch.inference_mode():
@@ -109,6 +118,10 @@ def compare(
                 )
                 # maximum propagates NaN, so that a NaN can't hide behind a small difference
                 peaks[place] = torch.maximum(peaks.get(place, found), found)
+            for site in sites:
+                name = site.name
+                of_input = Rounding.of(a[name], (c[name].double(), e[name] * scales[name]), site)
+                rounding[name] = rounding[name] | of_input if name in rounding else of_input
             outputs.append((c[OUTPUT], d[OUTPUT] * scales[OUTPUT].to(d[OUTPUT].dtype)))
     deviations = {place: _deviation(found) for place, found in peaks.items()}
     noise = 2 * deviations[OUTPUT].float32_error if outputs else 0.0  # of each of the two networks
@@ -117,6 +130,7 @@ def compare(
         together([Behaviour.of(x, y, None, noise) for x, y in outputs if x.ndim == 2]),
         all(torch.equal(x, y) for x, y in outputs),
         sum(len(x) for x, _ in outputs),
+        rounding,
     )
 
 

@@ -1,13 +1,12 @@
 """What float32 itself does to the input of each rectifier, channel by channel."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Float64
 from torch import Tensor
 
-from unitmean.graph.observe import Observer
 from unitmean.graph.plan import Site
 
 MOST = 0.95
@@ -25,6 +24,20 @@ class Rounding:
     size: Float64[Tensor, " channels"]
     positions: int
 
+    @classmethod
+    def of(
+        cls, exact: Float64[Tensor, "..."], single: Sequence[Float64[Tensor, "..."]], site: Site
+    ) -> "Rounding":
+        """Of the site's inputs in float64, and in several networks' float32 brought to the same scale."""
+        over = [d for d in range(site.ndim) if d != site.dim]
+        errors = torch.stack([(found - exact).abs().amax(over) for found in single])
+        return cls(errors.amax(0).cpu(), exact.abs().amax(over).cpu(), exact[0].numel() // site.channels)
+
+    def __or__(self, other: "Rounding") -> "Rounding":
+        """Of both's inputs."""
+        largest, size = torch.maximum(self.largest, other.largest), torch.maximum(self.size, other.size)
+        return Rounding(largest, size, self.positions)
+
     @property
     def expected(self) -> Float64[Tensor, " channels"]:
         """What other images may show: a channel seen at few positions may have been lucky.
@@ -33,32 +46,3 @@ class Rounding:
         """
         relative = (self.largest / self.size).nan_to_num(0.0)
         return torch.maximum(self.largest, relative.quantile(MOST) * self.size)
-
-
-def rounding(
-    exact: Observer,
-    single: Sequence[tuple[Observer, Mapping[str, Float64[Tensor, " _"]]]],
-    sites: Sequence[Site],
-    inputs: Iterable[Float[Tensor, "_ ..."]],
-) -> dict[str, Rounding]:
-    """By site, over all inputs and all networks in `single`, each with the factors that it is divided by.
-
-    exact: the network that they all rescale, in float64.
-    """
-    found: dict[str, Rounding] = {}
-    for x in inputs:
-        with torch.inference_mode():
-            truth = exact(x.double())
-            rounded = [(observer(x.float()), factors) for observer, factors in single]
-        for site in sites:
-            over = [d for d in range(site.ndim) if d != site.dim]
-            right = truth[site.name]
-            for values, factors in rounded:
-                undone = values[site.name].double() * site.along(factors[site.name]).to(right.device)
-                error, size = (undone - right).abs().amax(over).cpu(), right.abs().amax(over).cpu()
-                positions = right[0].numel() // site.channels
-                before = found.get(site.name, Rounding(error, size, positions))
-                found[site.name] = Rounding(
-                    torch.maximum(before.largest, error), torch.maximum(before.size, size), positions
-                )
-    return found

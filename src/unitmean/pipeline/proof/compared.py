@@ -1,23 +1,22 @@
 """The proof that a rescaled file computes the old function and has the means it should have."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import pandas as pd
 import torch
 from jaxtyping import Float, Float64
-from torch import Tensor, nn
+from torch import Tensor
 
-from unitmean.graph.observe import OUTPUT, Observer, observe, observe_inputs
+from unitmean.graph.observe import OUTPUT, Observer, Traced, observe_inputs
 from unitmean.graph.plan import Plan
-from unitmean.graph.reload import double, reloaded
+from unitmean.graph.reload import reloaded
 from unitmean.layouts.networks import Stored
 from unitmean.networks.architectures import Network
 from unitmean.pipeline.proof.remeasure import live, off
 from unitmean.proof.algebra import Discrepancy
 from unitmean.proof.behaviour import Behaviour
 from unitmean.proof.invariance import Comparison, Networks, State, compare, observed
-from unitmean.proof.rounding import Rounding, rounding
 
 Inputs = Iterable[Float[Tensor, "_ 3 _ _"]]
 
@@ -33,7 +32,7 @@ class Tolerances:
 
 
 class Pair:
-    """The original and the rescaled network, each in float64 and float32, compared at every rectifier."""
+    """The original and the rescaled network, in float64 and float32, compared at each rectifier's input."""
 
     def __init__(
         self,
@@ -44,10 +43,8 @@ class Pair:
         device: str = "cpu",
     ) -> None:
         self._module, self._sites, self._device = original.network.module, plan.sites, device
-        self._factors = {site.name: factors[site.variables] for site in plan.sites}
         exact = plan.rescale(factors, original.state, dtype=torch.float64)
         self._states = (original.state, exact, plan.rescale(factors, original.state), rescaled.state)
-        self._places = [site.name for site in plan.sites] + [OUTPUT]
         undo = {site.name: site.along(factors[site.variables]) for site in plan.sites}
         undo[OUTPUT] = factors[plan.outputs[0]]
         self._undo = {place: factor.to(device) for place, factor in undo.items()}
@@ -57,40 +54,26 @@ class Pair:
         """On inputs of height and width `size`."""
         if size not in self._networks:  # seconds, and the same for all kinds of input
             self._networks.clear()  # before the next take their room
+            traced: dict[torch.dtype, Traced] = {}
             self._networks[size] = observed(
-                lambda state, dtype: self._observer(observe, state, dtype, size, self._places), *self._states
+                lambda state, dtype: self._observer(state, dtype, size, traced), *self._states
             )
-        return compare(self._networks[size], self._undo, (x.to(self._device) for x in inputs))
-
-    def rounding(self, inputs: Inputs, size: int) -> dict[str, Rounding]:
-        """What float32 does to each rectifier's input, in the original and the rightly rescaled network."""
-        self._networks.clear()  # before others take their room
-        original, _, right, _ = self._states
-        names = [site.name for site in self._sites]
-        exact = self._observer(observe_inputs, double(original), torch.float64, size, names)
-        single = [
-            (self._observer(observe_inputs, state, torch.float32, size, names), factors)
-            for state, factors in (
-                (original, {name: torch.ones_like(found) for name, found in self._factors.items()}),
-                (right, self._factors),
-            )
-        ]
-        # In the layout that means are measured in, since other layouts go by other algorithms.
-        shown = (x.to(self._device).contiguous(memory_format=torch.channels_last) for x in inputs)
-        return rounding(exact, single, self._sites, shown)
+        shown = (_last(x.to(self._device)) for x in inputs)
+        return compare(self._networks[size], self._undo, shown, self._sites)
 
     def _observer(
-        self,
-        observing: Callable[[nn.Module, Tensor, Sequence[str]], Observer],
-        state: State,
-        dtype: torch.dtype,
-        size: int,
-        names: Sequence[str],
+        self, state: State, dtype: torch.dtype, size: int, traced: dict[torch.dtype, Traced]
     ) -> Observer:
-        module = reloaded(self._module, {name: tensor.to(self._device) for name, tensor in state.items()})
-        if observing is observe_inputs:
-            module = module.to(memory_format=torch.channels_last)
-        return observing(module, torch.zeros(1, 3, size, size, dtype=dtype, device=self._device), names)
+        """In the layout that means are measured in, since other layouts go by other algorithms."""
+        state = {name: _last(tensor.to(self._device)) for name, tensor in state.items()}
+        if dtype not in traced:
+            example = torch.zeros(1, 3, size, size, dtype=dtype, device=self._device)
+            traced[dtype] = observe_inputs(reloaded(self._module, state), example, list(self._undo))
+        return traced[dtype].carrying(state)
+
+
+def _last(tensor: Tensor) -> Tensor:
+    return tensor.contiguous(memory_format=torch.channels_last) if tensor.ndim == 4 else tensor
 
 
 def layer_table(comparisons: Mapping[str, Comparison], network: Network) -> pd.DataFrame:

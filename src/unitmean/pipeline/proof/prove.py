@@ -73,7 +73,6 @@ def prove(
     with arithmetic():
         pair = Pair(original, rescaled, plan, factors, measurement.device)
         comparisons = _compare(pair, original, shown, size, seed)
-        errors = pair.rounding((original.network.input.apply(x) for x in shown.images), size)
     noise = 2 * comparisons["image"].deviations[OUTPUT].float32_error  # either network's
     before = replace(measurement, network=original.network)
     held = held_out(before, measurement, shown.held_out, shown.numbering, noise)
@@ -82,6 +81,7 @@ def prove(
         behaviour += held.behaviour
     means = mean_table(tables.factors, tables.statistics, shown.first, shown.again, held.sums)
     ratio = tolerances.max_mean_ratio
+    errors = comparisons["image"].rounding
     allowed = tolerated(means, shown.first, errors, original.network, plan, ratio)
     means = means.assign(allowed=allowed)
     failed = list(failures(wrong, comparisons, behaviour, means, original.network, tolerances, rounding))
