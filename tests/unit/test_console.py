@@ -28,8 +28,8 @@ FORBIDDING = ("NO_COLOR", "TERM", "FORCE_COLOR", "COLORTERM")
 def folder(tmp_path: Path) -> Path:
     small = tmp_path / "data" / "small"
     small.mkdir(parents=True)
-    figures = {"passed": True, "float64_difference": 1.234e-13, "top1_agreement": 1.0, "accuracy_after": None}
-    (small / "proof.json").write_text(json.dumps(figures))
+    figures = {"passed": True, "float64_log10": -12.9, "top1_agreement": 1.0, "accuracy_after": None}
+    (small / "invariance.json").write_text(json.dumps(figures))
     (small / "report.html").touch()
     return tmp_path
 
@@ -79,7 +79,8 @@ def test_codes_and_bars_are_for_terminals(
         assert words.replace("\r", "").splitlines() == [
             "one line",
             "",
-            "output difference, float64  1.23e-13",
-            "same top-1 class                   1",
+            "proved                                       yes",
+            "change of the output, float64, relative  1.3e-13",
+            "same top-1 class                          100.0%",
             "report: data/small/report.html",
         ]

@@ -100,14 +100,14 @@ def test_the_closing_table(project: Path, dvc: dict[str, Any], capsys: pytest.Ca
     folder = project / "data/vgg19"
     folder.mkdir(parents=True)
     (folder / "rescale.json").write_text(json.dumps({"channels": 5504, "normalised": 5500, "dead": 4}))
-    (folder / "proof.json").write_text(json.dumps({"float64_difference": 1.2345e-14, "other": 1}))
+    (folder / "invariance.json").write_text(json.dumps({"float64_log10": -13.9, "other": 1}))
     (folder / "report.html").touch()
     assert cli.main(["repro"]) == 0
     out = capsys.readouterr().out
     assert "\x1b" not in out
     rows = [line.rsplit(maxsplit=1) for line in out.splitlines() if line]
-    assert ["channels", "5504"] in rows and ["channels normalised", "5500"] in rows
-    assert ["output difference, float64", "1.23e-14"] in rows
+    assert ["channels in all", "5,504"] in rows and ["channels normalised", "5,500"] in rows
+    assert ["change of the output, float64, relative", "1.3e-14"] in rows
     assert rows[-1] == ["report:", "data/vgg19/report.html"]
 
 

@@ -6,42 +6,16 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from unitmean.console import console
 from unitmean.disk.leftovers import claimed
 from unitmean.errors import ConfigError
 from unitmean.pipeline.commands.configure import EPILOG, configure
+from unitmean.pipeline.commands.figures import figures
 from unitmean.pipeline.config.own_code import require_own_code
 from unitmean.pipeline.config.params import read_params
 from unitmean.pipeline.config.project import find_root
-
-# File, its keys and how the table calls them.
-FIGURES = {
-    "audit.json": {"audit_normalised": "weights as fetched are normalised"},
-    "rescale.json": {
-        "channels": "channels",
-        "normalised": "channels normalised",
-        "tied": "channels that share a factor with others",
-        "dead": "channels hardly ever active, left as they were",
-        "pinned": "channels that must keep the factor one",
-    },
-    "proof.json": {
-        "float64_difference": "output difference, float64",
-        "float32_ratio": "output difference, float32, against float32's own error",
-        "max_mean_error": "largest distance of a channel mean from its target",
-        "heldout_within_2": "held-out channel means within two standard errors",
-        "top1_agreement": "same top-1 class",
-        "accuracy_before": "accuracy, original weights",
-        "accuracy_after": "accuracy, normalised weights",
-    },
-    "transfer.json": {
-        "plain_decrease": "style transfer: loss fell by, original weights",
-        "normalised_decrease": "style transfer: loss fell by, normalised weights",
-    },
-}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -114,9 +88,8 @@ def show(folder: Path) -> None:
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column()
     table.add_column(justify="right", style="bold")
-    for file, names in FIGURES.items():
-        for label, figure in _figures(folder / file, names):
-            table.add_row(label, figure)
+    for label, figure in figures(folder):
+        table.add_row(label, figure)
     out = console()
     out.print()
     if table.row_count:
@@ -124,17 +97,3 @@ def show(folder: Path) -> None:
     report = folder / "report.html"
     if report.exists():
         out.print(f"report: {os.path.relpath(report)}", soft_wrap=True)
-
-
-def _figures(path: Path, names: Mapping[str, str]) -> list[tuple[str, str]]:
-    if not path.exists():
-        return []
-    values = json.loads(path.read_text(encoding="utf-8"))
-    # None: there is no such figure, as the top-1 class of a network without a head.
-    return [(label, _number(values[key])) for key, label in names.items() if values.get(key) is not None]
-
-
-def _number(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
