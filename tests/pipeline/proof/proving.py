@@ -18,15 +18,16 @@ from unitmean.pipeline.index.batches import unit
 from unitmean.pipeline.index.preprocess import Preprocessing
 from unitmean.pipeline.measure.measurement import Measurement, Sums
 from unitmean.pipeline.measure.tables import summary
-from unitmean.pipeline.proof.compared import Tolerances, failures
+from unitmean.pipeline.proof.compared import failures
 from unitmean.pipeline.proof.founded import Tables
 from unitmean.pipeline.proof.prove import Proof, Shown, prove
+from unitmean.pipeline.proof.tolerances import Tolerances
 from unitmean.pipeline.rescale.factors import from_frame, to_frame
 from unitmean.proof.algebra import discrepancies
 from unitmean.statistics.factors import choose, status
 
 SIZE = 16  # of which there is no smaller one to try: exporting a network takes a second
-TOLERANCES = Tolerances(1e-12, 3.0, 8.0, 1.0)
+TOLERANCES = Tolerances(1e-12, 3.0, 8.0, 1e-6, 1.0)
 State = dict[str, Tensor]
 
 

@@ -176,6 +176,9 @@ class Verify:
     max_mean_ratio: float = key(
         8.0, "of a new channel mean's error to what float32 itself may do to it", least=0
     )
+    max_mean_error: float = key(
+        1e-6, "relative; a new channel mean may be off by so much besides: it is itself rounded", least=0
+    )
     min_top1_agreement: float = key(1.0, least=0, most=1)
 
 

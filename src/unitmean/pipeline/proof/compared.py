@@ -1,7 +1,6 @@
 """The proof that a rescaled file computes the old function and has the means it should have."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
 import pandas as pd
 import torch
@@ -14,21 +13,12 @@ from unitmean.graph.reload import reloaded
 from unitmean.layouts.networks import Stored
 from unitmean.networks.architectures import Network
 from unitmean.pipeline.proof.remeasure import live, off
+from unitmean.pipeline.proof.tolerances import Tolerances
 from unitmean.proof.algebra import Discrepancy
 from unitmean.proof.behaviour import Behaviour
 from unitmean.proof.invariance import Comparison, Networks, State, compare, observed
 
 Inputs = Iterable[Float[Tensor, "_ 3 _ _"]]
-
-
-@dataclass(frozen=True)
-class Tolerances:
-    """What a proof allows; see `Verify` in the schema."""
-
-    max_float64_difference: float
-    max_float32_ratio: float
-    max_mean_ratio: float
-    min_top1_agreement: float
 
 
 class Pair:

@@ -13,9 +13,10 @@ from unitmean.graph.observe import OUTPUT
 from unitmean.graph.plan import Plan
 from unitmean.layouts.networks import Stored
 from unitmean.pipeline.measure.measurement import Measurement, Sums
-from unitmean.pipeline.proof.compared import Pair, Tolerances, failures
+from unitmean.pipeline.proof.compared import Pair, failures
 from unitmean.pipeline.proof.founded import Tables, beyond_precision, unfounded
 from unitmean.pipeline.proof.remeasure import HeldOut, held_out, mean_table, tolerated
+from unitmean.pipeline.proof.tolerances import Tolerances
 from unitmean.pipeline.rescale.factors import from_frame
 from unitmean.proof.algebra import Discrepancy, discrepancies
 from unitmean.proof.behaviour import Behaviour
@@ -80,9 +81,8 @@ def prove(
     if behaviour is not None and held.behaviour is not None:
         behaviour += held.behaviour
     means = mean_table(tables.factors, tables.statistics, shown.first, shown.again, held.sums)
-    ratio = tolerances.max_mean_ratio
     errors = comparisons["image"].rounding
-    allowed = tolerated(means, shown.first, errors, original.network, plan, ratio)
+    allowed = tolerated(means, shown.first, errors, original.network, plan, tolerances)
     means = means.assign(allowed=allowed)
     failed = list(failures(wrong, comparisons, behaviour, means, original.network, tolerances, rounding))
     failed += unfounded(original.network, plan, tables, rescaled.metadata["rescale"])

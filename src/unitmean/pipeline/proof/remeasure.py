@@ -13,13 +13,12 @@ from unitmean.graph.observe import OUTPUT
 from unitmean.graph.plan import Plan
 from unitmean.networks.architectures import Network
 from unitmean.pipeline.measure.measurement import Measurement, Sums
+from unitmean.pipeline.proof.tolerances import Tolerances
 from unitmean.proof.behaviour import Behaviour, together
 from unitmean.proof.rounding import Rounding
 from unitmean.statistics.moments import Moments
 
 LIVE = ("normalised", "tied")
-# A mean is itself rounded, and sums of positions are added up in float32.
-FLOOR = 1e-6
 
 
 @dataclass(frozen=True)
@@ -88,23 +87,23 @@ def tolerated(
     rounding: Mapping[str, Rounding],
     network: Network,
     plan: Plan,
-    ratio: float,
+    tolerances: Tolerances,
 ) -> pd.Series:
     """The relative error allowed to each channel's new mean.
 
-    It is `ratio` times what float32 may do to the rectifier's input, at as many positions as are active, and
-    one more.
+    It is `max_mean_ratio` times what float32 may do to the rectifier's input, at as many positions as are
+    active, and one more; and `max_mean_error`, since a mean is itself rounded.
     """
     of_layer = {network.layer(site.name): rounding[site.name] for site in plan.sites}
     parts = []
     for site, rows in table.groupby("site", sort=False):
         moments, found = first[str(site)], of_layer[str(site)]
         active = moments.active_fraction() + 1 / (moments.images * found.positions)
-        absolute = ratio * found.expected * active
+        absolute = tolerances.max_mean_ratio * found.expected * active
         mean = moments.expectation()
         parts.append(pd.Series((absolute / mean).numpy(), index=rows.index))
     float32 = pd.concat(parts).reindex(table.index)
-    return FLOOR + float32
+    return tolerances.max_mean_error + float32
 
 
 def _column(rows: pd.DataFrame, sums: Sums, of: Callable[[Moments], Tensor]) -> pd.Series:

@@ -7,9 +7,9 @@ from typing import Any
 
 from unitmean.errors import InvarianceError
 from unitmean.graph.observe import OUTPUT
-from unitmean.pipeline.proof.compared import Tolerances
 from unitmean.pipeline.proof.prove import Proof
 from unitmean.pipeline.proof.remeasure import largest_error, largest_ratio, within
+from unitmean.pipeline.proof.tolerances import Tolerances
 
 SHOWN = 4  # failures that an error message lists of the numbers, and as many of what they do
 NOTHING = -17.0  # log10 of a difference of zero: below what float64 resolves

@@ -24,9 +24,10 @@ from unitmean.pipeline.index.preprocess import Preprocessing
 from unitmean.pipeline.measure.automatic import batch_size
 from unitmean.pipeline.measure.measurement import Measurement
 from unitmean.pipeline.measure.shards import shards, whole
-from unitmean.pipeline.proof.compared import Tolerances, layer_table, worst_by_layer
+from unitmean.pipeline.proof.compared import layer_table, worst_by_layer
 from unitmean.pipeline.proof.founded import Tables, first_shards, means_of_all
 from unitmean.pipeline.proof.prove import Shown, prove
+from unitmean.pipeline.proof.tolerances import Tolerances
 from unitmean.pipeline.proof.verdict import details, metrics, refusal
 from unitmean.pipeline.rescale.statistics import COLUMNS
 from unitmean.pipeline.stages.entry import Run, stage
@@ -46,6 +47,7 @@ def verify_invariance(run: Run) -> str:
         settings.max_float64_difference,
         settings.max_float32_ratio,
         settings.max_mean_ratio,
+        settings.max_mean_error,
         settings.min_top1_agreement,
     )
     measurement = _measurement(run, rescaled, plan)
