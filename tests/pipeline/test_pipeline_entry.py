@@ -169,3 +169,9 @@ def test_light_programs_do_not_import_torch() -> None:
     code = f"import sys, {modules}; print(*({{'torch', 'hydra'}} & {{*sys.modules}}))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.split() == []
+
+
+def test_a_stage_runs_under_its_former_address(tmp_path: Path) -> None:
+    for module in ("unitmean.pipeline.stages.config", "unitmean.stages.config"):
+        found = subprocess.run([sys.executable, "-m", module], cwd=ROOT, capture_output=True, text=True)
+        assert "params.yaml is in step with conf/" in found.stdout, found.stderr

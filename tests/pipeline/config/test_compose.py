@@ -200,3 +200,8 @@ def test_conf_sha_sees_names_and_contents(tmp_path: Path) -> None:
     third = conf_sha(tmp_path)
     (tmp_path / "notes.txt").write_text("not configuration")
     assert len({first, second, third}) == 3 and conf_sha(tmp_path) == third
+
+
+def test_a_former_name_of_a_key_sets_the_present_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert compose(ROOT, ["dataset.size=64"]) == compose(ROOT, ["dataset.pixels=64"])
+    assert "dataset.size is called dataset.pixels now" in capsys.readouterr().err

@@ -1,6 +1,7 @@
 """conf/ composed by Hydra, byte for byte what `dvc exp run -S` writes into params.yaml."""
 
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from unitmean.errors import ConfigError
 from unitmean.pipeline.config.check import check
-from unitmean.pipeline.config.keys import close, expected, keys, require_known, sections
+from unitmean.pipeline.config.keys import RENAMED, close, expected, keys, require_known, sections
 from unitmean.pipeline.config.networks import NETWORKS
 from unitmean.pipeline.config.registration import register
 
@@ -28,7 +29,7 @@ def compose(root: Path, overrides: Sequence[str] = ()) -> str:
     Raises ConfigError for an unknown group, choice or key, a wrong type or a value out of its range.
     """
     conf = root / "conf"
-    given, overrides = overrides, [_quoted(text) for text in overrides]
+    given, overrides = overrides, [_quoted(_renamed(text)) for text in overrides]
     for text in overrides:
         _check_override(conf, _parse(text))
     register(conf)
@@ -50,6 +51,16 @@ def groups(conf: Path) -> dict[str, list[str]]:
     }
     choices["model"] = choices.get("model", set()) | set(NETWORKS)
     return {name: sorted(choices[name]) for name in sorted(choices)}
+
+
+def _renamed(text: str) -> str:
+    """An override of a key's former name as one of its present name, which is said."""
+    name, equals, value = text.partition("=")
+    plus, present = name.removesuffix(name.lstrip("+")), RENAMED.get(name.lstrip("+"))
+    if present is None:
+        return text
+    print(f"note: {name.lstrip('+')} is called {present} now", file=sys.stderr)
+    return f"{plus}{present}{equals}{value}"
 
 
 def _quoted(text: str) -> str:

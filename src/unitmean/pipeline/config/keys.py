@@ -69,6 +69,11 @@ def convert(section: str, key: str, value: Any, where: str) -> Any:
     )
 
 
+# DVC's cache of runs overlooks keys named "size", so there are none any more.
+_PIXELS = ("dataset", "preprocess", "audit", "transfer")
+RENAMED = {f"{section}.size": f"{section}.pixels" for section in _PIXELS}
+
+
 def require_known(name: str, where: str) -> None:
     """Raise ConfigError, with close matches, unless `name` is a section or a `section.key` of the schema."""
     section, _, key = name.partition(".")
