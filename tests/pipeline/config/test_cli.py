@@ -114,3 +114,14 @@ def test_the_closing_table(project: Path, dvc: dict[str, Any], capsys: pytest.Ca
 def test_arguments_for_dvc_only_with_repro(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["configure", "--", "--force"]) == 1
     assert "'--force'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("behind", [["config"], ["--dry"], ["-s", "report"]])
+def test_no_figures_of_a_run_that_may_have_left_something_out(
+    project: Path, dvc: dict[str, Any], capsys: pytest.CaptureFixture[str], behind: list[str]
+) -> None:
+    folder = project / "data/vgg19"
+    folder.mkdir(parents=True)
+    (folder / "rescale.json").write_text(json.dumps({"normalised": 5500}))
+    assert cli.main(["repro", "--", *behind]) == 0
+    assert "5,500" not in capsys.readouterr().out

@@ -17,6 +17,10 @@ from unitmean.pipeline.config.own_code import require_own_code
 from unitmean.pipeline.config.params import read_params
 from unitmean.pipeline.config.project import find_root
 
+# What may stand behind -- of a run that brings every stage up to date. Of any other the figures that git
+# keeps may be another run's.
+WHOLE = {"-f", "--force", "--pull", "--allow-missing", "--no-run-cache", "-q", "--quiet", "-v", "--verbose"}
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
@@ -52,7 +56,7 @@ def _repro(root: Path, options: argparse.Namespace) -> int:
     command = [sys.executable, "-m", "dvc", "repro", *options.behind]
     status = subprocess.run(command, cwd=root, env={**os.environ, "PATH": path}).returncode
     folder = root / "data" / read_params(root / "params.yaml")["model"]["name"]
-    if status == 0:
+    if status == 0 and set(options.behind) <= WHOLE:
         show(folder)
     elif _refused(folder / "proof.json", started):
         # DVC runs nothing behind a stage that failed; the report says what the proof found all the same.
