@@ -6,7 +6,7 @@
 Batches are tensors `n …` as the model takes them, or tuples that begin with one, as a DataLoader gives them.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -25,16 +25,10 @@ from unitmean.proof.invariance import compare, observed
 from unitmean.proof.judged import Proof, judged
 from unitmean.statistics.alive import alive
 from unitmean.statistics.factors import choose
+from unitmean.statistics.kinds import values
 from unitmean.statistics.moments import Moments, per_image, with_counts
 
 Statistics = dict[str, Moments]
-
-STATISTICS: dict[str, Callable[[Moments, float], Tensor]] = {
-    "mean": lambda moments, _: moments.expectation(),
-    "rms": lambda moments, _: moments.root_mean_square(),
-    "max": lambda moments, _: moments.maximum,
-    "quantile": Moments.quantile,
-}
 
 
 @dataclass(frozen=True)
@@ -159,13 +153,7 @@ def verify(
 
 
 def _values(statistics: Statistics, statistic: str, quantile: float) -> dict[str, Float64[Tensor, " _"]]:
-    if statistic not in STATISTICS:
-        raise ValueError(f"statistic must be one of {', '.join(STATISTICS)}, got {statistic!r}")
-    if statistic == "quantile" and not all(moments.histogram.numel() for moments in statistics.values()):
-        raise ValueError('the statistic "quantile" needs histograms: measure(…, histograms=True)')
-    if not 0 < quantile <= 1:
-        raise ValueError(f"quantile must be above 0 and at most 1, got {quantile!r}")
-    return {site: STATISTICS[statistic](moments, quantile) for site, moments in statistics.items()}
+    return values(statistic, {site: moments.summary() for site, moments in statistics.items()}, quantile)
 
 
 def _alive(

@@ -9,7 +9,8 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from unitmean.statistics.histogram import per_image_counts, quantile
+from unitmean.statistics.histogram import per_image_counts
+from unitmean.statistics.statistic import Summary
 
 
 def per_image(activation: Float[Tensor, "n ..."], dim: int) -> Float[Tensor, "4 n channels"]:
@@ -155,13 +156,9 @@ class Moments:
         """The standard deviation over images and positions."""
         return (self.square / self.images - self.expectation().square()).clamp_min(0).sqrt()
 
-    def root_mean_square(self) -> Float64[Tensor, " channels"]:
-        """The root of the mean square over images and positions."""
-        return (self.square / self.images).sqrt()
-
-    def quantile(self, share: float) -> Float64[Tensor, " channels"]:
-        """The value below which this share of all positions lies, as precisely as histogram.py says."""
-        return quantile(self.histogram, share, self.maximum)
+    def summary(self) -> Summary:
+        """What statistics are computed from."""
+        return Summary(self.expectation(), self.deviation(), self.maximum, self.histogram)
 
     def active_fraction(self) -> Float64[Tensor, " channels"]:
         """The share of positions at which the channel is above zero."""

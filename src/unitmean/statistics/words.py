@@ -3,13 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-WORDS = {"mean": "mean activation", "rms": "root mean square", "max": "maximum"}
+from unitmean.statistics.kinds import statistics
 
 
 def statistic(rescale: Mapping[str, Any]) -> str:
     """What the rescaling of these settings (`statistic`, `quantile`) made one."""
-    name = str(rescale.get("statistic", "mean"))
-    return WORDS.get(name) or f"{100 * rescale['quantile']:g}% quantile"
+    return statistics()[str(rescale.get("statistic", "mean"))].called(rescale.get("quantile") or 0.0)
 
 
 def became(counts: Mapping[str, int], rescale: Mapping[str, Any], images: int) -> str:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unitmean.statistics.histogram import BUCKETS, per_image_counts
+from unitmean.statistics.kinds import statistics
 from unitmean.statistics.moments import Moments, per_image, per_image_at_once, total, with_counts
 
 
@@ -18,7 +19,7 @@ def activations(n: int = 6) -> torch.Tensor:
 @pytest.mark.parametrize("share", [0.4, 0.6, 0.9, 0.99, 0.999, 1.0])
 def test_quantiles_are_numpys_nearly(share: float) -> None:
     x = activations()
-    found = Moments.of(with_counts(per_image)(x, 1)).quantile(share)
+    found = statistics()["quantile"].of(Moments.of(with_counts(per_image)(x, 1)).summary(), share)
     exact = np.quantile(x.transpose(0, 1).reshape(4, -1).numpy(), share, axis=1)
     np.testing.assert_allclose(found, exact, rtol=0.03)
 

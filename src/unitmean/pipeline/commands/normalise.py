@@ -15,6 +15,7 @@ from unitmean.pipeline.commands.init import definition, write_project
 from unitmean.pipeline.commands.repro import show
 from unitmean.pipeline.config.choices import Device, Padding, Pooling, Statistic
 from unitmean.pipeline.disk.remote import is_remote
+from unitmean.statistics.kinds import statistics
 
 EPILOG = """\
 The work is kept in a folder of ~/.cache/unitmean (or $XDG_CACHE_HOME), so that the same command goes on after
@@ -108,7 +109,7 @@ def _overrides(options: argparse.Namespace) -> list[str]:
     given += ["dataset=folder", f"dataset.path={_quoted(place)}", f"preprocess={options.preprocess}"]
     given.append(f"dataset.subset={options.images or 'null'}")
     given.append(f"rescale.statistic={options.statistic}")
-    given.append(f"collect.histograms={str(options.statistic == 'quantile').lower()}")
+    given.append(f"collect.histograms={str(statistics()[options.statistic].counted).lower()}")
     given += [f"runtime.device={options.device}", f"rescale.exports=[{','.join(options.export)}]"]
     return [*given, *options.set]
 

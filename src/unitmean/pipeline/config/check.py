@@ -6,7 +6,7 @@ from typing import Any
 
 from unitmean.errors import ConfigError
 from unitmean.pipeline.config.keys import convert, expected, keys, limits, require_known, sections
-from unitmean.pipeline.config.registries import image_sources
+from unitmean.pipeline.config.registries import image_sources, statistics
 
 Values = dict[str, dict[str, Any]]
 
@@ -108,9 +108,10 @@ def _check_together(values: Values, where: str) -> None:
                     f"{section}.{key} must be given with {section}.source={source}; found "
                     f"{values[section][key]!r} in {where}: add {section}.{key}=…"
                 )
-    if values["rescale"]["statistic"] == "quantile" and not values["collect"]["histograms"]:
+    statistic = values["rescale"]["statistic"]
+    if statistics()[statistic].counted and not values["collect"]["histograms"]:
         raise ConfigError(
-            f"collect.histograms must be true with rescale.statistic=quantile; found False in {where}: "
+            f"collect.histograms must be true with rescale.statistic={statistic}; found False in {where}: "
             "add collect.histograms=true"
         )
     if values["collect"]["histograms"] and values["collect"]["precision"] == "float16":

@@ -3,7 +3,7 @@
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from unitmean.pipeline.config.registries import image_sources
+from unitmean.pipeline.config.registries import image_sources, statistics
 
 
 class Pooling(Enum):
@@ -77,13 +77,14 @@ class Rounding(Enum):
     pow2 = "pow2"
 
 
-class Statistic(Enum):
-    """What is to be one: a channel's mean, root mean square, maximum or quantile."""
+if TYPE_CHECKING:
 
-    mean = "mean"
-    rms = "rms"
-    max = "max"
-    quantile = "quantile"
+    class Statistic(Enum):
+        mean = "mean"
+
+else:
+    Statistic = Enum("Statistic", {name: name for name in statistics()}, module=__name__)
+    Statistic.__doc__ = "What of each channel is to be one."
 
 
 class Precision(Enum):

@@ -12,3 +12,9 @@ def image_sources() -> dict[str, Any]:
     """Every `ImageSource` by its name."""
     found: dict[str, Any] = import_module("unitmean.pipeline.sources.images").image_sources()
     return found
+
+
+def statistics() -> dict[str, Any]:
+    """Every `Statistic` by its name."""
+    found: dict[str, Any] = import_module("unitmean.statistics.kinds").statistics()
+    return found

@@ -13,7 +13,8 @@ from unitmean.graph.plan import Plan
 from unitmean.networks.architectures import Network
 from unitmean.pipeline.measure.tables import histogram
 from unitmean.statistics.alive import alive
-from unitmean.statistics.histogram import quantile
+from unitmean.statistics.kinds import values
+from unitmean.statistics.statistic import Summary
 
 COLUMNS = ("mean", "standard_error", "std", "max", "active_fraction")
 """What `living` and `measured` read of a table."""
@@ -37,39 +38,27 @@ def column(network: Network, plan: Plan, table: pd.DataFrame, name: str) -> dict
 def measured(
     network: Network, plan: Plan, table: pd.DataFrame, statistic: str, share: float
 ) -> dict[str, Float64[Tensor, " _"]]:
-    """The statistic that is to be one, of every channel: "mean", "rms", "max" or "quantile".
+    """The statistic that is to be one, of every channel, by its name in the registry of statistics.
 
     share: which quantile. Raises DataError where the table has no histograms for it, or what isn't finite.
     """
-    if statistic == "rms":
-        mean, std = column(network, plan, table, "mean"), column(network, plan, table, "std")
-        found = {site: (mean[site].square() + std[site].square()).sqrt() for site in mean}
-    elif statistic == "quantile":
-        found = _quantiles(network, plan, table, share)
-    else:
-        found = column(network, plan, table, statistic)
-    for site, values in found.items():
-        if count := int((~values.isfinite()).sum()):
+    mean, deviation, maximum = (column(network, plan, table, name) for name in ("mean", "std", "max"))
+    counts = {str(site): histogram(rows) for site, rows in table.groupby("site", sort=False)}
+    summaries = {
+        site: Summary(mean[site], deviation[site], maximum[site], counts[network.layer(site)])
+        for site in mean
+    }
+    try:
+        found = values(statistic, summaries, share)
+    except ValueError as error:
+        raise DataError(str(error)) from error
+    for site, of_site in found.items():
+        if count := int((~of_site.isfinite()).sum()):
             raise DataError(
                 f"a statistic that is to be one must be finite; found {count} NaN or infinite values of "
                 f"{statistic} in {network.layer(site)}: the activations overflow, or the table is damaged"
             )
     return found
-
-
-def _quantiles(
-    network: Network, plan: Plan, table: pd.DataFrame, share: float
-) -> dict[str, Float64[Tensor, " _"]]:
-    if "histogram" not in table:
-        raise DataError(
-            "the statistics must hold histograms for quantiles; found none: collect with "
-            "collect.histograms=true"
-        )
-    counts = {str(site): histogram(rows) for site, rows in table.groupby("site", sort=False)}
-    return {
-        site: quantile(counts[network.layer(site)], share, maximum)
-        for site, maximum in column(network, plan, table, "max").items()
-    }
 
 
 def living(

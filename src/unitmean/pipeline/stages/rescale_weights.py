@@ -15,6 +15,7 @@ from unitmean.pipeline.rescale import factors as tables
 from unitmean.pipeline.rescale.statistics import COLUMNS, column, living, measured, require_alive
 from unitmean.pipeline.stages.entry import Run, stage
 from unitmean.statistics.factors import choose, status
+from unitmean.statistics.kinds import statistics
 
 
 @stage
@@ -45,7 +46,7 @@ def rescale_weights(run: Run) -> str:
         "outputs": outputs,
         "rounding": settings.rounding,
         "statistic": settings.statistic,
-        "quantile": settings.quantile if settings.statistic == "quantile" else None,
+        "quantile": settings.quantile if statistics()[settings.statistic].counted else None,
         "unreached": unreached,
         "unitmean": unitmean.__version__,
     }

@@ -1,0 +1,42 @@
+"""What of each channel can be made one: each file of this folder that has a STATISTIC is a choice."""
+
+import pkgutil
+from collections.abc import Mapping
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from unitmean.statistics.statistic import Statistic, Summary
+
+if TYPE_CHECKING:
+    from jaxtyping import Float64
+    from torch import Tensor
+
+
+@cache
+def statistics() -> dict[str, Statistic]:
+    """Every statistic by its name. To add one, add a file to this folder and a test."""
+    modules = (import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__))
+    found = (getattr(module, "STATISTIC", None) for module in modules)
+    return {statistic.name: statistic for statistic in found if isinstance(statistic, Statistic)}
+
+
+def values(
+    name: str, summaries: Mapping[str, Summary], share: float
+) -> "dict[str, Float64[Tensor, ' channels']]":
+    """The statistic of that name of every channel, by site; `share` says which quantile.
+
+    Raises ValueError for an unknown name and, of a statistic that needs histograms, for a share that isn't
+    above 0 and at most 1, or where there are no histograms.
+    """
+    if name not in statistics():
+        raise ValueError(f"statistic must be one of {', '.join(statistics())}; found {name!r}")
+    statistic = statistics()[name]
+    if statistic.counted and not 0 < share <= 1:
+        raise ValueError(f"quantile must be above 0 and at most 1; found {share!r}")
+    if statistic.counted and not all(summary.histogram.numel() for summary in summaries.values()):
+        raise ValueError(
+            f"the statistic {name!r} needs histograms; found none: measure with histograms=True "
+            "(collect.histograms=true in the pipeline)"
+        )
+    return {site: statistic.of(summary, share) for site, summary in summaries.items()}
