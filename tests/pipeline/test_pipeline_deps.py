@@ -28,8 +28,12 @@ def imported_by(module: str) -> list[str]:
 
 
 def sources(name: str) -> list[str]:
-    """The deps that a stage needs: the rooms that it imports from, and its own and other lone files."""
-    return sorted({_room(Path(file)) for file in imported_by(f"unitmean.pipeline.stages.{name}")})
+    """The deps that a stage needs: the rooms that it imports from, and its own and other lone files.
+
+    A room within another is a part of it.
+    """
+    rooms = {_room(Path(file)) for file in imported_by(f"unitmean.pipeline.stages.{name}")}
+    return sorted(room for room in rooms if rooms.isdisjoint(map(str, Path(room).parents)))
 
 
 def _room(file: Path) -> str:
