@@ -34,7 +34,7 @@ def test_it_is_what_its_name_says_and_scales(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "share", "words"),
-    [("median", 0.5, "one of max, mean, quantile, rms"), ("quantile", 0.0, "above 0 and at most 1")],
+    [("median", 0.5, "one of .*mean"), ("quantile", 0.0, "above 0 and at most 1")],
 )
 def test_others_are_refused(name: str, share: float, words: str) -> None:
     with pytest.raises(ValueError, match=words):

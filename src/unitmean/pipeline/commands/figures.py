@@ -19,7 +19,7 @@ def _power(log10: float) -> str:
 
 
 def _spread(orders: float) -> str:
-    return f"{10**orders:.2g} times"
+    return f"{float(f'{10**orders:.2g}'):,.10g} times"
 
 
 def _times(value: float) -> str:
