@@ -94,7 +94,7 @@ def test_generated_images_need_sensible_settings(tmp_path, wrong):
 
 
 def test_an_unknown_source_is_refused(tmp_path):
-    with pytest.raises(ConfigError, match="must be one of folder, generated.*found 'ftp'"):
+    with pytest.raises(ConfigError, match="must be one of .*folder, generated.*found 'ftp'"):
         ask("ftp", tmp_path)
 
 
