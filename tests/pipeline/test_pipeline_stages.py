@@ -15,6 +15,7 @@ from torch import Tensor
 
 from unitmean.layouts.files import load_weights, save_weights
 from unitmean.pipeline.stages.export_weights import export_weights
+from unitmean.pipeline.stages.report import report
 from unitmean.pipeline.stages.rescale_weights import rescale_weights
 from unitmean.pipeline.stages.transfer_style import transfer_style
 from unitmean.pipeline.stages.verify_invariance import verify_invariance
@@ -187,6 +188,28 @@ def test_style_transfer_says_how_layers_share_the_loss(data: Path, monkeypatch: 
         assert list(loud) == pytest.approx([losses.max()] * 5, rel=1e-4)
     assert found["normalised_orders"] < found["plain_orders"]
     assert {"plain_00001.png", "normalised_00002.png"} <= {p.name for p in (data / "transfer").iterdir()}
+
+
+def test_a_style_transfer_that_falls_too_little_fails_and_is_reported(
+    data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        run(monkeypatch, transfer_style, "model=alexnet", *SMALL, "transfer.min_decrease=1")
+    assert "must fall by 100%" in capsys.readouterr().err
+    run(monkeypatch, report, "model=alexnet", *SMALL)
+    assert "FELL TOO LITTLE" in capsys.readouterr().out
+    assert "the stage failed" in (data / "report.html").read_text()
+
+
+def test_style_transfer_can_be_switched_off(
+    data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(monkeypatch, transfer_style, "model=alexnet", *SMALL, "transfer=none")
+    assert "not asked for" in capsys.readouterr().out
+    assert json.loads((data / "transfer.json").read_text()) == {}
+    assert list((data / "transfer").iterdir()) == []
+    run(monkeypatch, report, "model=alexnet", *SMALL)
+    assert "No style transfer was asked for" in (data / "report.html").read_text()
 
 
 def test_without_exports_only_the_card_is_written(data: Path) -> None:

@@ -58,8 +58,8 @@ def _repro(root: Path, options: argparse.Namespace) -> int:
     folder = root / "data" / read_params(root / "params.yaml")["model"]["name"]
     if status == 0 and set(options.behind) <= WHOLE:
         show(folder)
-    elif _refused(folder / "proof.json", started):
-        # DVC runs nothing behind a stage that failed; the report says what the proof found all the same.
+    elif any(_refused(folder / name, started) for name in ("proof.json", "transfer.json")):
+        # DVC runs nothing behind a stage that failed; the report says what was found all the same.
         subprocess.run([sys.executable, "-m", "unitmean.pipeline.stages.report"], cwd=root)
     return status
 
@@ -79,10 +79,10 @@ def _allow_no_git(root: Path) -> None:
         )
 
 
-def _refused(proof: Path, started: float) -> bool:
-    """Whether a proof since then has failed."""
-    fresh = proof.exists() and proof.stat().st_mtime >= started
-    return fresh and not json.loads(proof.read_text(encoding="utf-8"))["passed"]
+def _refused(figures: Path, started: float) -> bool:
+    """Whether a proof or a style transfer since then has failed."""
+    fresh = figures.exists() and figures.stat().st_mtime >= started
+    return fresh and json.loads(figures.read_text(encoding="utf-8")).get("passed") is False
 
 
 def show(folder: Path) -> None:

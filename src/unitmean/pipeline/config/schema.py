@@ -186,6 +186,7 @@ class Verify:
 class Transfer:
     """Style transfer with both networks."""
 
+    enabled: bool = key(True, "false: no picture is made, and the report says so")
     content: str | None = key(None, "a picture; null: the photograph that matplotlib ships")
     style: str | None = key(None, "a picture; null: a generated one")
     pixels: int = key(128, "longer side", least=32)

@@ -43,7 +43,7 @@ class Evidence:
     provenance: Mapping[str, Any]
     invariance: Mapping[str, Any]
     rescale: Mapping[str, Any]
-    transfer: Transfer | None  # none where the proof failed
+    transfer: Transfer | None  # none where the proof failed, or where transfer.enabled is false
     audit: Audit | None  # none where audit.enabled is false
     exports: Sequence[Mapping[str, str]]  # name of each exported file and how it is loaded, as in card.json
     skipped: int  # images that could not be decoded

@@ -46,11 +46,16 @@ def report(run: Run) -> str:
     write_text(page, render(evidence))
     with writing(run.out("means.png")) as temporary:
         temporary.write_bytes(means(evidence.means, "png"))
-    return f"{page}{'' if proof['passed'] else '  NOT PROVED'}"
+    if not proof["passed"]:
+        return f"{page}  NOT PROVED"
+    fell = evidence.transfer is None or evidence.transfer.figures["passed"]
+    return f"{page}{'' if fell else '  THE STYLE TRANSFER LOSS FELL TOO LITTLE'}"
 
 
-def _transfer(run: Run) -> Transfer:
+def _transfer(run: Run) -> Transfer | None:
     figures: dict[str, Any] = read_json(run.dep("transfer.json"))
+    if not figures:  # nobody asked for one
+        return None
     losses, layers = read_csv(run.dep("losses.csv")), read_csv(run.dep("style.csv"))
     return Transfer(figures, losses, layers, read_pictures(run.dep("transfer")))
 

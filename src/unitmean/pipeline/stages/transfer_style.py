@@ -1,5 +1,6 @@
 """Style transfer with both networks under the same loss weights: do the losses behave, and how?"""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -8,11 +9,12 @@ from pathlib import Path
 from unitmean.device import choose_device
 from unitmean.disk.atomic import write_json, write_text
 from unitmean.disk.progress import Bar
+from unitmean.errors import InvarianceError
 from unitmean.layouts.networks import read_network
 from unitmean.networks.features import features
 from unitmean.networks.transfer_layers import transfer_layers
 from unitmean.pipeline.stages.entry import Run, stage
-from unitmean.pipeline.transfer.shares import figures, layer_table, loss_table, require_decrease
+from unitmean.pipeline.transfer.shares import figures, layer_table, loss_table, require_finite, too_little
 from unitmean.style.losses import Losses, LossWeights, Picture, losses_at_start
 from unitmean.style.pictures import content_picture, style_picture, write_picture
 from unitmean.style.source import differing
@@ -25,6 +27,8 @@ Preview = Callable[[int, Picture], None]
 def transfer_style(run: Run) -> str:
     """Give the content picture the style picture's Gram matrices, once with each network."""
     model, settings = dict(run.params.model), run.params.transfer
+    if not settings.enabled:
+        return _nothing(run)
     device = choose_device(run.params.runtime.device)
     content = content_picture(_path(settings.content), settings.pixels)
     style = style_picture(_path(settings.style), *content.shape[2:], seed=settings.seed).to(device)
@@ -61,18 +65,30 @@ def transfer_style(run: Run) -> str:
                 descent=descent,
                 on_step=partial(_advance, bar, preview),
             )
-    require_decrease(stylised, settings.min_decrease)
-
+    require_finite(stylised)
     pictures = {"content": content, "style": style} | {name: r.picture for name, r in stylised.items()}
     for name, picture in pictures.items():
         write_picture(run.out("transfer") / f"{name}.png", picture)
     table = loss_table({name: r.losses for name, r in stylised.items()}, content_layer)
     write_text(run.out("losses.csv"), table.to_csv(index=False, float_format="%.6g"))
     write_text(run.out("style.csv"), layer_table(measured).to_csv(index=False, float_format="%.6g"))
-    write_json(run.out("transfer.json"), figures(stylised, measured))
+    failed = too_little(stylised, settings.min_decrease)
+    write_json(run.out("transfer.json"), {"passed": not failed} | figures(stylised, measured))
+    if failed:  # with all of it on disk, for the report
+        raise InvarianceError(failed)
     falls = ", ".join(f"{name} {r.decrease:.1%}" for name, r in stylised.items())
     warnings = differing({"pooling": model["pooling"]}, {"pooling": settings.pooling})
     return "; ".join([f"loss fell by: {falls}", *warnings])
+
+
+def _nothing(run: Run) -> str:
+    """What there is of a style transfer that nobody wants: files without rows."""
+    shutil.rmtree(run.out("transfer"), ignore_errors=True)
+    run.out("transfer").mkdir(parents=True)
+    write_text(run.out("losses.csv"), "step,plain,normalised\n")
+    write_text(run.out("style.csv"), "layer,plain,normalised\n")
+    write_json(run.out("transfer.json"), {})
+    return "not asked for; transfer=smoke shows what normalising does to a picture"
 
 
 def _advance(bar: Bar, preview: Preview, step: int, losses: Losses, picture: Picture) -> None:

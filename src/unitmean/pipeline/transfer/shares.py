@@ -61,16 +61,16 @@ def require_finite(stylised: Mapping[str, Stylised]) -> None:
             )
 
 
-def require_decrease(stylised: Mapping[str, Stylised], least: float) -> None:
-    """InvarianceError unless every network's loss is finite and fell by the fraction `least`."""
-    require_finite(stylised)
+def too_little(stylised: Mapping[str, Stylised], least: float) -> str:
+    """Which network's loss didn't fall by the fraction `least`, in words; nothing where both did."""
     for name, result in stylised.items():
         if not result.decrease >= least:
-            raise InvarianceError(
+            return (
                 f"the style transfer loss must fall by {least:.0%}; found {result.decrease:.1%} "
                 f"{_after(name, result)}: "
                 "take more transfer.steps, another content picture, or lower transfer.min_decrease"
             )
+    return ""
 
 
 def _after(name: str, result: Stylised) -> str:
