@@ -3,64 +3,42 @@
     result = unitmean.normalise(model, loader)
     model.load_state_dict(result.state)
 
-Batches are tensors `n …` as the model takes them, or tuples that begin with one, as a DataLoader gives them.
+A batch is what the model takes, a tensor `n …`, or a tuple or list that begins with it, as a DataLoader gives
+images and labels. For a model of several arguments it begins with a tuple of them. Batches may lie on another
+device than the model. Half-precision models are measured and compared in float32, with the very numbers that
+they hold.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from itertools import chain
+import warnings
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Float64
+from jaxtyping import Bool, Float64
 from torch import Tensor, nn
 
-from unitmean.errors import DataError
+from unitmean.batches import Batches
+from unitmean.errors import InvarianceError
 from unitmean.graph.analysis import analyse
-from unitmean.graph.observe import OUTPUT, Observer, observe, reduce_at, without_gradient
+from unitmean.graph.inputs import Inputs, copied, of_batch
+from unitmean.graph.loaded import as_loaded
+from unitmean.graph.observe import observe_outputs
 from unitmean.graph.plan import Plan
-from unitmean.graph.reload import double, reloaded
-from unitmean.graph.strict import require_rectifier, require_whole
+from unitmean.graph.reload import double
+from unitmean.graph.running import Running
+from unitmean.graph.strict import only_outputs, require_rectifier, require_whole
+from unitmean.graph.unwrapped import inside, unwrapped
+from unitmean.measuring import Statistics, device_of, floating_type, measure, measured
 from unitmean.proof.invariance import compare, observed
 from unitmean.proof.judged import Proof, judged
+from unitmean.results import Normalised
+from unitmean.statistics import kinds
 from unitmean.statistics.alive import alive
 from unitmean.statistics.factors import choose
-from unitmean.statistics.kinds import values
-from unitmean.statistics.moments import Moments, per_image, with_counts
 
-Statistics = dict[str, Moments]
+__all__ = ["Normalised", "factors", "measure", "normalise", "verify"]
 
-
-@dataclass(frozen=True)
-class Normalised:
-    """New weights, the factors that made them (one a variable of the plan), and what they rest on.
-
-    `dead` are the channels, by site, that keep the factor one because they are hardly ever active.
-    """
-
-    state: dict[str, Tensor]
-    factors: Float64[Tensor, " variables"]
-    plan: Plan
-    statistics: Statistics
-    dead: dict[str, list[int]]
-
-
-def measure(model: nn.Module, batches: Iterable[Any], plan: Plan, *, histograms: bool = False) -> Statistics:
-    """The moments of every rectifier's channels over images and positions, by site, in one pass.
-
-    histograms: count activations too, which the statistic "quantile" needs.
-
-    Raises DataError where there is no batch, NetworkError where the model can't be traced.
-    """
-    first, rest = _peek(batches)
-    reduction = with_counts(per_image) if histograms else per_image
-    observer = without_gradient(reduce_at(model, first, plan.sites, reduction))
-    sums: Statistics = {}
-    for x in rest:
-        for site, found in observer(x).items():
-            moments = Moments.of(found.cpu())
-            sums[site] = sums[site] + moments if site in sums else moments
-    return sums
+CHECKED = 2  # images of the first batch on which `normalise` compares old and new weights
 
 
 def factors(
@@ -97,26 +75,46 @@ def normalise(
     strict: bool = True,
     min_active_fraction: float = 1e-6,
     max_relative_error: float = 0.9,
+    target_standard_error: float | None = None,
+    progress: bool = False,
 ) -> Normalised:
     """Weights for the same class whose channels have mean activation one and whose output is the same.
 
     The model, in eval mode, is left alone. outputs: "normalise" divides a rectified output too, by factors
-    that `plan.outputs` picks from `factors`. See `factors` for the rest.
+    that `plan.outputs` picks from `factors`. See `factors` and `measure` for the rest. Before it returns, old
+    and new weights, these as `load_state_dict` puts them into the model, are compared on the first images by
+    `verify`.
 
     Raises NetworkError for a model in training mode, one that torch.export can't trace and, unless
-    `strict=False`, one that can be normalised only in part; DataError where there is no batch.
+    `strict=False`, one that can be normalised only in part; DataError where there is no batch, or one holds
+    NaN; WeightsError where a weight is NaN or infinite; InvarianceError where the new weights don't compute
+    what the old ones do.
     """
-    first, rest = _peek(batches)
-    plan = analyse(model, first, outputs=outputs)
+    given = Batches(batches, "measuring", progress)
+    example = copied(given.first, floating_type(model), device_of(model))
+    plan = analyse(model, example, outputs=outputs)
     require_rectifier(plan)
     if strict:
         require_whole(plan, "strict=False")
-    statistics = measure(model, rest, plan, histograms=statistic == "quantile")
+    if words := only_outputs(plan):
+        warnings.warn(words, stacklevel=2)
+    known = kinds.statistics().get(statistic)
+    histograms = known is not None and known.counted
+    statistics = measured(model, given, plan, histograms=histograms, target=target_standard_error)
     values = _values(statistics, statistic, quantile)
     live = _alive(statistics, values, min_active_fraction, max_relative_error)
     chosen = choose(plan, values, live, rounding=rounding)
-    dead = {site: (~channels).nonzero().flatten().tolist() for site, channels in live.items()}
-    return Normalised(plan.rescale(chosen), chosen, plan, statistics, {s: c for s, c in dead.items() if c})
+    below = {site: moments.expectation() < 0 for site, moments in statistics.items()}
+    result = Normalised(
+        plan.rescale(chosen),
+        chosen,
+        plan,
+        statistics,
+        _listed({site: ~live[site] & ~below[site] for site in live}),
+        _listed({site: ~live[site] & below[site] for site in live}),
+    )
+    _require_same(model, result, given.first)
+    return result
 
 
 def verify(
@@ -124,36 +122,74 @@ def verify(
     state: Mapping[str, Tensor],
     batches: Iterable[Any],
     result: Normalised | None = None,
+    *,
+    progress: bool = False,
 ) -> Proof:
     """Whether the model computes with the weights `state` what it computes with its own; true where it does.
 
-    With `result`, what `normalise` returned, every number of `state` is compared with the original's times
-    its factors, and the activations of every rectifier too, once the factors are undone; the deviations'
-    float64 is then of weights that were never rounded. Without it the outputs alone are compared.
+    The weights are those that the model would hold after `load_state_dict`. All that the model returns is
+    compared, whole numbers too. With `result`, what `normalise` returned, every number of `state` is compared
+    with the original's times its factors, and the activations of every rectifier too, once the factors are
+    undone; the deviations' float64 is then of weights that were never rounded. progress: a bar on the
+    terminal.
 
-    Raises DataError where there is no batch, NetworkError for a model that returns more than one tensor.
+    Raises DataError where there is no batch, NetworkError for a model that can't be traced, WeightsError for
+    a state dict of another class.
     """
-    first, rest = _peek(batches)
+    given = Batches(batches, "comparing", progress)
     plan = result.plan if result else None
     scales = result.factors if result else torch.ones(1, dtype=torch.float64)
-    places = [site.name for site in plan.sites] if plan else []
-
-    def observer(weights: Mapping[str, Tensor], dtype: torch.dtype) -> Observer:
-        return observe(reloaded(model, weights), first.to(dtype), [*places, OUTPUT])
-
+    running = _comparing(model, plan)
+    device = device_of(model)
+    _, prefix = unwrapped(model)
     original = model.state_dict()
     exact = plan.rescale(scales, original, dtype=torch.float64) if plan else double(state)
     right = plan.rescale(scales, original) if plan else state
-    networks = observed(observer, original, exact, right, state)
-    undo = {site.name: site.along(scales[site.variables]) for site in plan.sites} if plan else {}
-    undone = {place: scale.to(first.device) for place, scale in undo.items()}
-    output = scales[plan.outputs[0]] if plan else scales
-    comparison = compare(networks, undone | {OUTPUT: output.to(first.device)}, rest)
+    networks = observed(
+        lambda weights, dtype: running.carrying(inside(weights, prefix), dtype, device),
+        original,
+        exact,
+        as_loaded(model, right),
+        as_loaded(model, state),
+    )
+    undo = dict.fromkeys(networks.original32(given.first), torch.ones((), dtype=torch.float64))
+    if plan:
+        undo |= {site.name: site.along(scales[site.variables]) for site in plan.sites}
+        undo |= {name: scales[ids] for name, ids in zip(plan.output_names, plan.outputs, strict=True)}
+    undo = {place: scale.to(device) for place, scale in undo.items()}
+    comparison = compare(networks, undo, given)
     return judged(comparison, original, state, plan, scales)
 
 
+def _comparing(model: nn.Module, plan: Plan | None) -> Running:
+    inner, _ = unwrapped(model)
+    places = [site.name for site in plan.sites] if plan else []
+    floating, device = floating_type(model), device_of(model)
+    return Running(
+        lambda x, dynamic: observe_outputs(inner, copied(x, floating, device), places, dynamic=dynamic)
+    )
+
+
+def _require_same(model: nn.Module, result: Normalised, first: Inputs) -> None:
+    few = of_batch(first, CHECKED) if _comparing(model, None).any_batch(first) else first
+    proof = verify(model, result.state, [(few, None)], result)
+    if not proof:
+        raise InvarianceError(
+            "the new weights must compute what the old ones do; found otherwise on the first images:\n  "
+            + "\n  ".join(proof.failures[:4])
+            + "\nnothing is returned; please report this network"
+        )
+
+
+def _listed(channels: Mapping[str, Bool[Tensor, " _"]]) -> dict[str, list[int]]:
+    found = {site: mask.nonzero().flatten().tolist() for site, mask in channels.items()}
+    return {site: which for site, which in found.items() if which}
+
+
 def _values(statistics: Statistics, statistic: str, quantile: float) -> dict[str, Float64[Tensor, " _"]]:
-    return values(statistic, {site: moments.summary() for site, moments in statistics.items()}, quantile)
+    return kinds.values(
+        statistic, {site: moments.summary() for site, moments in statistics.items()}, quantile
+    )
 
 
 def _alive(
@@ -162,34 +198,16 @@ def _alive(
     min_active_fraction: float,
     max_relative_error: float,
 ) -> dict[str, Bool[Tensor, " _"]]:
-    return {
-        site: (values[site] > 0)
-        & alive(
-            moments.expectation(),
+    """Channels worth dividing; one with a negative mean is active, and its mean says nothing of its size."""
+    live = {}
+    for site, moments in statistics.items():
+        mean = moments.expectation()
+        known = alive(
+            mean,
             moments.standard_error(),
             moments.active_fraction(),
             min_active_fraction=min_active_fraction,
             max_relative_error=max_relative_error,
         )
-        for site, moments in statistics.items()
-    }
-
-
-def _peek(batches: Iterable[Any]) -> tuple[Float[Tensor, "n ..."], Iterator[Tensor]]:
-    """The first batch, and all of them."""
-    tensors = (batch if isinstance(batch, Tensor) else _first(batch) for batch in batches)
-    first = next(tensors, None)
-    if first is None:
-        raise DataError(
-            "there must be at least one batch; found none: a generator that was used before is empty"
-        )
-    return first, chain([first], tensors)
-
-
-def _first(batch: Any) -> Tensor:
-    if not isinstance(batch, tuple | list) or not batch or not isinstance(batch[0], Tensor):
-        raise DataError(
-            f"a batch must be a tensor or a tuple that begins with one; found {type(batch).__name__}: "
-            "give (batch['image'] for batch in loader), or whatever picks the model's input"
-        )
-    return batch[0]
+        live[site] = (values[site] > 0) & values[site].isfinite() & (known | (mean < 0))
+    return live

@@ -31,7 +31,7 @@ class _Rate(ProgressColumn):
 class Bar:
     """A bar with rate and remaining time on stderr once two seconds have passed, if stderr is lively."""
 
-    def __init__(self, what: str, total: int, unit: str) -> None:
+    def __init__(self, what: str, total: int | None, unit: str) -> None:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
         self._progress = Progress(
             *columns,

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from jaxtyping import Float, Int64
+from jaxtyping import Int64
 from torch import Tensor, fx, nn
 from torch.utils._pytree import tree_leaves, tree_map
 
@@ -12,27 +12,33 @@ from unitmean.errors import NetworkError
 from unitmean.graph.absorb import Absorption
 from unitmean.graph.call import Call, Obstacle, tree_nodes
 from unitmean.graph.ids import compact, constants, per_channel
+from unitmean.graph.inputs import Inputs
 from unitmean.graph.plan import OUTPUT, Plan, Site
 from unitmean.graph.rectifiers import rectifiers
 from unitmean.graph.relations import relation
 from unitmean.graph.stored import Stored
-from unitmean.graph.trace import operator, trace
+from unitmean.graph.trace import operator, results, trace
+from unitmean.graph.unwrapped import unwrapped
 from unitmean.graph.variables import Variables
 
 # These read shapes, not numbers, though their results aren't tensors.
 _SHAPES = {"sym_size", "sym_numel", "sym_stride", "_assert_tensor_metadata"}
 
 
-def analyse(module: nn.Module, example: Float[Tensor, "n ..."], *, outputs: str = "preserve") -> Plan:
+def analyse(module: nn.Module, example: Inputs, *, outputs: str = "preserve") -> Plan:
     """Which channels of the module may be rescaled, for inputs shaped like the example.
 
-    outputs: "preserve" pins them to the factor one; "normalise" leaves them free.
+    example: a tensor `n …`, or a tuple of the forward method's arguments. outputs: "preserve" pins them to
+    the factor one; "normalise" leaves them free. Of DataParallel, AveragedModel and what torch.compile
+    returns the network inside is analysed; names of tensors are those of the module's own state dict.
 
     Raises:
         NetworkError: torch.export can't trace the module.
     """
     if outputs not in {"preserve", "normalise"}:
         raise ValueError(f'outputs must be "preserve" or "normalise", got {outputs!r}')
+    wrapped = module
+    module, prefix = unwrapped(module)
     traced = trace(module, example)
     state = module.state_dict(keep_vars=True)
     stored = Stored(state, traced.graph.nodes)
@@ -43,9 +49,9 @@ def analyse(module: nn.Module, example: Float[Tensor, "n ..."], *, outputs: str 
     walk = _Walk(stored)
     for node in traced.graph.nodes:
         walk.visit(node)
-    results = [node for node in traced.graph.output_node().all_input_nodes if node in walk.ids]
+    returned = {name: node for name, node in results(traced).items() if node in walk.ids}
     if outputs == "preserve":
-        for node in results:
+        for node in returned.values():
             walk.variables.pin(walk.ids[node], OUTPUT)
     walk.settle()
     sites = [
@@ -53,12 +59,18 @@ def analyse(module: nn.Module, example: Float[Tensor, "n ..."], *, outputs: str 
         for name, node in rectifiers(traced.graph).items()
         if name in names and not stored.constant(node)
     ]
+    absorptions = [replace(a, name=prefix + a.name) for a in walk.absorptions]
     return replace(
-        _plan(walk.variables, sites, walk.absorptions, [compact(walk.ids[n]) for n in results]),
-        aliases={name: names for name, names in stored.aliases.items() if len(names) > 1},
-        state=module.state_dict,
+        _plan(walk.variables, sites, absorptions, [compact(walk.ids[n]) for n in returned.values()]),
+        output_names=tuple(returned),
+        aliases={
+            prefix + name: tuple(prefix + other for other in names)
+            for name, names in stored.aliases.items()
+            if len(names) > 1
+        },
+        state=wrapped.state_dict,
         obstacles=tuple(walk.obstacles),
-        unreached=tuple(unread),
+        unreached=tuple(prefix + name for name in unread),
     )
 
 
@@ -179,7 +191,7 @@ def _unread(
     ]
 
 
-def _with_heads(module: nn.Module, example: Float[Tensor, "n ..."], names: set[str]) -> fx.GraphModule | None:
+def _with_heads(module: nn.Module, example: Inputs, names: set[str]) -> fx.GraphModule | None:
     """The graph with auxiliary heads, which GoogLeNet and Inception run only where `self.training` is set.
 
     Only the outermost module's flag is, so that batch norm and dropout below it stay in eval mode. None where

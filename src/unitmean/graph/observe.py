@@ -5,21 +5,22 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, fx, nn
 
 from unitmean.errors import NetworkError
+from unitmean.graph.inputs import Inputs, arguments, doubled
 from unitmean.graph.plan import Site
 from unitmean.graph.rectifiers import rectifiers
-from unitmean.graph.trace import operator, trace
+from unitmean.graph.trace import operator, results, trace
+from unitmean.graph.unwrapped import unwrapped
 
 OUTPUT = "output"
-"""The name under which `observe` returns the network's own output."""
+"""The name under which the network's own output is returned, if it is one tensor; else it begins so."""
 
 # Operators whose result shares no memory with anything.
 _FRESH = {"conv1d", "conv2d", "conv3d", "linear", "batch_norm"}
 
-Observer = Callable[[Float[Tensor, "n ..."]], dict[str, Tensor]]
+Observer = Callable[[Inputs], dict[str, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -29,19 +30,31 @@ class Traced:
     graph: fx.GraphModule
     names: tuple[str, ...]
 
-    def __call__(self, x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
-        return dict(zip(self.names, self.graph(x), strict=True))
+    def __call__(self, x: Inputs) -> dict[str, Tensor]:
+        return dict(zip(self.names, self.graph(*arguments(x)), strict=True))
 
-    def carrying(self, state: Mapping[str, Tensor]) -> "Traced":
-        """The same graph with these tensors, by name, of the dtypes that it was traced with."""
-        nodes = [node for node in self.graph.graph.nodes if node.op == "get_attr"]
-        tensors = {
-            str(n.target): state.get(str(n.target), _attribute(self.graph, str(n.target))) for n in nodes
-        }
-        return Traced(fx.GraphModule(tensors, self.graph.graph), self.names)
+    def carrying(self, state: Mapping[str, Tensor], dtype: torch.dtype | None = None) -> "Traced":
+        """The same graph with these tensors, by name.
+
+        With `dtype` all else that is floating becomes of that type, too: constants, and what the network
+        converts to a type that it names.
+        """
+        graph = fx.Graph()
+        graph.output(graph.graph_copy(self.graph.graph, {}))
+        tensors = {}
+        for node in graph.nodes:
+            if dtype is not None:
+                node.args = fx.node.map_aggregate(node.args, _to(dtype))
+                node.kwargs = fx.node.map_aggregate(node.kwargs, _to(dtype))
+            if node.op == "get_attr":
+                kept = _attribute(self.graph, str(node.target))
+                floating = isinstance(kept, Tensor) and kept.is_floating_point()
+                kept = kept.to(dtype) if dtype is not None and floating else kept
+                tensors[str(node.target)] = state.get(str(node.target), kept)
+        return Traced(fx.GraphModule(tensors, graph), self.names)
 
 
-def observe(module: nn.Module, example: Float[Tensor, "n ..."], sites: Sequence[str]) -> Observer:
+def observe(module: nn.Module, example: Inputs, sites: Sequence[str]) -> Traced:
     """The activations of the named rectifiers; the graph is cut behind the last that is needed.
 
     The name "output" stands for the network's output. Differentiable; any batch size.
@@ -53,57 +66,71 @@ def observe(module: nn.Module, example: Float[Tensor, "n ..."], sites: Sequence[
     return _returning(traced, nodes)
 
 
-def observe_inputs(module: nn.Module, example: Float[Tensor, "n ..."], sites: Sequence[str]) -> "Traced":
+def observe_outputs(module: nn.Module, example: Inputs, sites: Sequence[str], *, dynamic: bool) -> Traced:
+    """The activations of the named rectifiers and all that the network returns, under names of their own."""
+    traced, nodes = _find(module, example, sites, dynamic=dynamic)
+    return _returning(traced, nodes | results(traced))
+
+
+def observe_inputs(module: nn.Module, example: Inputs, sites: Sequence[str]) -> Traced:
     """What the named rectifiers are given, before they rectify it, and "output" as in `observe`."""
     traced, nodes = _find(module, example, sites)
     inputs = {name: node if name == OUTPUT else node.all_input_nodes[0] for name, node in nodes.items()}
-    return Traced(_cut(traced, inputs), tuple(inputs))
+    return _returning(traced, inputs)
 
 
 def reduce_at(
     module: nn.Module,
-    example: Float[Tensor, "n ..."],
+    example: Inputs,
     sites: Sequence[Site],
     reduction: Callable[[Tensor, int], Tensor],
     *,
-    compile: bool = False,
     output: bool = False,
-) -> Observer:
+    dynamic: bool = True,
+    in_place: bool = True,
+) -> Traced:
     """`reduction(activation, channel dimension)` of every site, computed inside the graph.
 
-    Activations are freed as soon as the graph has used them, so memory does not grow with depth. `compile`
-    lets torch.compile fuse the reductions with the rectifiers, anew for each batch size. With `output` the
-    network's own output comes too, under that name.
+    Activations are freed as soon as the graph has used them, so memory does not grow with depth. With
+    `output` the network's own output comes too, under that name. in_place: rectify in place where that can't
+    be seen.
     """
-    traced, nodes = _find(module, example, [site.name for site in sites] + [OUTPUT] * output)
+    names = [site.name for site in sites] + [OUTPUT] * output
+    traced, nodes = _find(module, example, names, dynamic=dynamic)
     reduced = {OUTPUT: nodes[OUTPUT]} if output else {}
     for site in sites:
         node = nodes[site.name]
         with traced.graph.inserting_after(node):
             reduced[site.name] = traced.graph.call_function(reduction, (node, site.dim))
-    return _returning(traced, reduced, compile=compile)
+    return _returning(traced, reduced, in_place=in_place)
+
+
+def compiled(observer: Traced) -> Observer:
+    """The same, its reductions fused with its rectifiers by torch.compile, anew for each batch size."""
+    evaluate = torch.compile(observer.graph, dynamic=False)
+    return lambda x: dict(zip(observer.names, evaluate(*arguments(x)), strict=True))
+
+
+def without_gradient(observer: Observer) -> Observer:
+    """The same in inference mode."""
+    return torch.inference_mode()(observer)
 
 
 def _find(
-    module: nn.Module, example: Tensor, sites: Sequence[str]
+    module: nn.Module, example: Inputs, sites: Sequence[str], *, dynamic: bool = True
 ) -> tuple[fx.GraphModule, dict[str, fx.Node]]:
     # Export takes sizes of zero and one for constants, so a dynamic batch is shown as two.
-    traced = trace(module, example[:1].expand(2, *example.shape[1:]), dynamic=True)
-    found = rectifiers(traced.graph)
-    outputs = traced.graph.output_node().all_input_nodes
-    if OUTPUT in sites and len(outputs) != 1:
-        raise NetworkError(f"the network must return one tensor, it returns {len(outputs)}")
-    if missing := [name for name in sites if name not in found and name != OUTPUT]:
-        raise NetworkError(f"the network must have the rectifiers {missing!r}, it has {list(found)!r}")
-    return traced, {name: outputs[0] if name == OUTPUT else found[name] for name in sites}
+    inner, _ = unwrapped(module)
+    traced = trace(inner, doubled(example) if dynamic else example, dynamic=dynamic)
+    found = rectifiers(traced.graph) | results(traced)
+    if OUTPUT in sites and OUTPUT not in found:
+        raise NetworkError(f"the network must return one tensor; it returns {list(results(traced))!r}")
+    if missing := [name for name in sites if name not in found]:
+        raise NetworkError(f"the network must have the rectifiers {missing!r}; it has {list(found)!r}")
+    return traced, {name: found[name] for name in sites}
 
 
-def _attribute(module: nn.Module, path: str) -> Any:
-    parent, _, name = path.rpartition(".")
-    return getattr(module.get_submodule(parent), name)
-
-
-def _cut(traced: fx.GraphModule, nodes: dict[str, fx.Node], *, in_place: bool = True) -> fx.GraphModule:
+def _returning(traced: fx.GraphModule, nodes: dict[str, fx.Node], *, in_place: bool = True) -> Traced:
     graph = fx.Graph()  # of its own code generation: the exported one wants the module's outputs
     copied: dict[fx.Node, fx.Node] = {}
     graph.graph_copy(traced.graph, copied)
@@ -111,17 +138,7 @@ def _cut(traced: fx.GraphModule, nodes: dict[str, fx.Node], *, in_place: bool = 
     graph.eliminate_dead_code()
     if in_place:
         _rectify_in_place(graph)
-    return fx.GraphModule(traced, graph)
-
-
-def _returning(traced: fx.GraphModule, nodes: dict[str, fx.Node], *, compile: bool = False) -> Observer:
-    cut = _cut(traced, nodes, in_place=not compile)
-    evaluate = torch.compile(cut, dynamic=False) if compile else cut
-
-    def run(x: Float[Tensor, "n ..."]) -> dict[str, Tensor]:
-        return dict(zip(nodes, evaluate(x), strict=True))
-
-    return run
+    return Traced(fx.GraphModule(traced, graph), tuple(nodes))
 
 
 def _rectify_in_place(graph: fx.Graph) -> None:
@@ -133,6 +150,10 @@ def _rectify_in_place(graph: fx.Graph) -> None:
                 node.target = torch.ops.aten.relu_.default
 
 
-def without_gradient(observer: Observer) -> Observer:
-    """The same in inference mode."""
-    return torch.inference_mode()(observer)
+def _attribute(module: nn.Module, path: str) -> Any:
+    parent, _, name = path.rpartition(".")
+    return getattr(module.get_submodule(parent), name)
+
+
+def _to(dtype: torch.dtype) -> Callable[[Any], Any]:
+    return lambda value: dtype if isinstance(value, torch.dtype) and value.is_floating_point else value

@@ -45,14 +45,16 @@ class Plan:
     Variable 0 is one; every other may have any positive factor, and the network with
     `W * factor[multiply] / factor[divide]` in place of each absorbing tensor W has the old
     activations divided by their factors, and so the same output (where it is free: divided by its factor).
-    `state` gives the analysed module's tensors. `obstacles` are the operators that forbade more, in order;
-    outputs and gates are none. `unreached` are stored tensors that no traced path reads and that stay.
+    `output_names` says where each of `outputs` lies in what the network returns. `state` gives the analysed
+    module's tensors. `obstacles` are the operators that forbade more, in order; outputs and gates are none.
+    `unreached` are stored tensors that no traced path reads and that stay.
     """
 
     variables: int
     sites: tuple[Site, ...]
     absorptions: tuple[Absorption, ...]
     outputs: tuple[Int64[Tensor, "..."], ...]
+    output_names: tuple[str, ...] = ()
     aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     state: Callable[[], Mapping[str, Tensor]] = field(default=dict, repr=False, compare=False)
     obstacles: tuple[Obstacle, ...] = ()

@@ -35,11 +35,16 @@ def require_whole(plan: Plan, switch: str, names: Mapping[str, str] | None = Non
             f"{len(held)} of {len(plan.sites)} rectifiers are held:\n{table(plan, names)}\n"
             f"{switch} normalises what is free"
         )
-    if plan.sites and not any((site.variables != ONE).any() for site in plan.sites):
-        raise NetworkError(
-            "some rectifier's channels must be free; found that all leave the network as its output, "
-            'which is preserved: outputs="normalise" divides them too'
-        )
+
+
+def only_outputs(plan: Plan) -> str:
+    """What to say of a network whose rectifiers all leave it as its preserved output; nothing of others."""
+    if any((site.variables != ONE).any() or _held(site) for site in plan.sites):
+        return ""
+    return (
+        "nothing is normalised: all rectifiers' channels leave as the network's output, which is preserved; "
+        'outputs="normalise" divides them too'
+    )
 
 
 def table(plan: Plan, names: Mapping[str, str]) -> str:

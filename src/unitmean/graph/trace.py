@@ -1,68 +1,116 @@
 """A module as a graph of ATen operators without side effects."""
 
+import inspect
+import io
 import logging
+import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
+from typing import Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, fx, nn
 from torch.export import Dim, ExportedProgram, export
+from torch.utils._pytree import keystr, tree_flatten_with_path, tree_map, tree_unflatten
 
 from unitmean.errors import NetworkError
+from unitmean.graph.inputs import Inputs, arguments, count, tensors
+from unitmean.graph.undisturbed import undisturbed
+from unitmean.graph.untraceable import advice
+
+_LOGS = (
+    "torch._subclasses.fake_tensor",
+    "torch.fx.experimental.symbolic_shapes",
+    "torch._export",
+    "torch.export",
+    "torch._export.non_strict_utils",
+)
 
 # These return their argument itself in eval mode, though their schema does not say so.
 _SILENT_ALIASES = {"dropout", "feature_dropout", "alpha_dropout"}
 
 
 def trace(
-    module: nn.Module, example: Float[Tensor, "n ..."], *, dynamic: bool = False, heads: bool = False
+    module: nn.Module, example: Inputs, *, dynamic: bool = False, heads: bool = False
 ) -> fx.GraphModule:
     """The module's graph in eval mode; parameters are `get_attr` nodes named as in its state dict.
 
-    `dynamic` lets the batch size differ from the example's where the module allows it. `heads` sets the
-    outermost module's `training` flag alone, by which some run auxiliary heads.
+    example: a tensor, or a tuple of the forward method's arguments. `dynamic` lets the batch size differ from
+    the example's. `heads` sets the outermost module's `training` flag alone, by which some run auxiliary
+    heads. The graph's results are flat; `meta["outputs"]` has their names.
 
     Raises:
-        NetworkError: torch.export can't trace the module.
+        NetworkError: torch.export can't trace the module, or not for any batch size.
         OSError: it found no room for its temporary files.
     """
     if module.training:
         raise NetworkError("a network is analysed in eval mode, this one is in training mode: call .eval()")
-    shapes = ({0: Dim.AUTO},) if dynamic else None
+    given = arguments(example)
     try:
-        module.training = heads
-        with torch.no_grad(), _unlogged():
-            program = export(module, (example,), dynamic_shapes=shapes, strict=False)
+        with undisturbed(module), torch.no_grad(), _unlogged():
+            module.training = heads
+            shapes = _any_batch(module, given) if dynamic else None
+            program = export(module, given, dynamic_shapes=shapes, strict=False)
     except OSError:  # not the network's fault
         raise
     except Exception as error:  # torch.export raises errors of a dozen unrelated types
-        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        words = str(error).strip() or type(error).__name__
         raise NetworkError(
             "the network must be traceable by torch.export; found, with an input of "
-            f"{' x '.join(map(str, example.shape))}: {first.rstrip('.')}. Give a larger input if that is too "
-            "small, take data-dependent control flow out of its forward, or wrap the part to be normalised"
+            f"{', '.join(' x '.join(map(str, t.shape)) for t in tensors(example))}: "
+            f"{words.splitlines()[0].rstrip('.')}; {advice(words)}"
         ) from error
-    finally:
-        module.training = False
+    names = _output_names(program)
     if _without_mutation(program.graph):
         traced = _unlifted(program)
     else:
         traced = program.run_decompositions({}).module(check_guards=False)
     traced.graph.eliminate_dead_code()
     traced.recompile()
+    traced.meta["outputs"] = names
+    if dynamic and not any(isinstance(size, torch.SymInt) for size in _batch_sizes(traced)):
+        raise NetworkError("the network must take batches of any size; found that it fixes the batch's size")
     return traced
+
+
+def _any_batch(module: nn.Module, given: tuple[Any, ...]) -> dict[str, Any]:
+    """For torch.export: the first dimension of every tensor that holds the batch is free."""
+    images = count(given)
+    bound = inspect.signature(module.forward).bind(*given).arguments
+    return {
+        name: tree_map(
+            lambda t: {0: Dim.AUTO} if isinstance(t, Tensor) and t.ndim and len(t) == images else None, value
+        )
+        for name, value in bound.items()
+    }
+
+
+def _batch_sizes(traced: fx.GraphModule) -> list[Any]:
+    found = [node.meta.get("val") for node in traced.graph.find_nodes(op="placeholder")]
+    return [value.shape[0] for value in found if isinstance(value, Tensor) and value.ndim]
+
+
+def _output_names(program: ExportedProgram) -> list[str]:
+    """A name for each of the flat results: "output", or where it lies, as "output['features'][0]"."""
+    spec = program.call_spec.out_spec
+    paths, _ = tree_flatten_with_path(tree_unflatten(list(range(spec.num_leaves)), spec))
+    return [f"output{keystr(path)}" for path, _ in paths]
 
 
 @contextmanager
 def _unlogged() -> Iterator[None]:
-    """torch logs a traceback of what it raises as well."""
-    log = logging.getLogger("torch._subclasses.fake_tensor")
-    before, log.disabled = log.disabled, True
+    """torch logs and prints what it raises, and warns of attributes that get their old values back anyway."""
+    logs = [logging.getLogger(name) for name in _LOGS]
+    before = [log.disabled for log in logs]
+    for log in logs:
+        log.disabled = True
     try:
-        yield
+        with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
     finally:
-        log.disabled = before
+        for log, was in zip(logs, before, strict=True):
+            log.disabled = was
 
 
 def _unlifted(program: ExportedProgram) -> fx.GraphModule:
@@ -76,6 +124,17 @@ def _unlifted(program: ExportedProgram) -> fx.GraphModule:
     graph.output(graph.graph_copy(program.graph, copied))
     attributes = dict(program.graph_module.named_modules()) | program.state_dict | program.constants
     return fx.GraphModule(attributes, graph)
+
+
+def results(traced: fx.GraphModule) -> dict[str, fx.Node]:
+    """Each tensor that the network returns, once, by its name."""
+    (returned,) = traced.graph.output_node().args
+    found: dict[str, fx.Node] = {}
+    for name, node in zip(traced.meta["outputs"], returned, strict=True):  # type: ignore[arg-type]
+        if isinstance(node, fx.Node) and isinstance(node.meta.get("val"), Tensor):
+            if node not in found.values():
+                found[name] = node
+    return found
 
 
 def operator(node: fx.Node) -> str:

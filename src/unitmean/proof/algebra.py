@@ -14,8 +14,10 @@ from torch import Tensor
 from unitmean.graph.plan import Plan
 
 # Of the file's number against the exact product: rounded once, it is off by half a unit at most. The rest is
-# for the rounding of the float64 product, which is 2^-29 of a unit.
-HALF_ULP = 0.5 + 1e-6
+# for the rounding of the float64 product, which is 2^-29 of a float32's unit. Half precision is rounded by
+# way of float32; in float64 itself a product and a quotient are rounded on both sides.
+ULPS = {torch.float32: 0.5 + 1e-6, torch.float64: 2.0}
+HALF_PRECISION = 0.5 + 2**-8
 # Numbers looked at together: float64 copies of a fully connected layer would take gigabytes.
 CHUNK = 1 << 22
 
@@ -72,7 +74,7 @@ def _against_factors(
         if torch.equal(expected.to(found.dtype), found):
             continue
         ulps = (found.double() - expected).abs() / _spacing(expected.to(found.dtype))
-        wrong += int((~(ulps <= HALF_ULP)).sum())  # NaN is wrong, too
+        wrong += int((~(ulps <= ULPS.get(found.dtype, HALF_PRECISION))).sum())  # NaN is wrong, too
         worst = max(worst, float(ulps.nan_to_num(nan=torch.inf).max()))
     if not wrong:
         return []

@@ -1,6 +1,7 @@
 """How far a rescaled network is from the original, seen against float32's own error."""
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -8,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from unitmean.graph.inputs import Inputs, copied, count
 from unitmean.graph.observe import OUTPUT, Observer
 from unitmean.graph.plan import Site
 from unitmean.graph.reload import double, same
@@ -90,29 +92,33 @@ class Comparison:
 def compare(
     networks: Networks,
     scales: Mapping[str, Float[Tensor, "..."]],
-    inputs: Iterable[Float[Tensor, "_ ..."]],
+    inputs: Iterable[Inputs],
     sites: Sequence[Site] = (),
 ) -> Comparison:
     """Run all networks on all inputs; `scales` undo the rescaling at each place by broadcasting.
 
-    sites: of which the networks observe the inputs, and whose rounding is wanted.
+    Places are rectifiers, and what the network returns, under names that begin with "output". sites: of which
+    the networks observe the inputs, and whose rounding is wanted.
     """
     peaks: dict[str, Tensor] = {}
     rounding: dict[str, Rounding] = {}
-    outputs: list[tuple[Tensor, Tensor]] = []
+    outputs: dict[str, list[tuple[Tensor, Tensor]]] = defaultdict(list)
+    seen = 0
     for x in inputs:
+        seen += count(x)
         with torch.inference_mode():
-            a, b = networks.original64(x.double()), networks.rescaled64(x.double())
-            c, d = networks.original32(x.float()), networks.rescaled32(x.float())
-            e = d if networks.right32 is networks.rescaled32 else networks.right32(x.float())
+            single, double = copied(x, torch.float32), copied(x, torch.float64)
+            a, b = networks.original64(double), networks.rescaled64(double)
+            c, d = networks.original32(single), networks.rescaled32(single)
+            e = d if networks.right32 is networks.rescaled32 else networks.right32(single)
             for place, scale in scales.items():
                 exact = b[place] * scale
-                error = torch.maximum(_largest(c[place] - a[place]), _largest(e[place] * scale - exact))
+                error = torch.maximum(_apart(c[place], a[place]), _apart(e[place] * scale, exact))
                 found = torch.stack(
                     [
                         _largest(a[place]),
-                        _largest(a[place] - exact),
-                        _largest(c[place] - d[place] * scale),
+                        _apart(a[place], exact),
+                        _apart(c[place], d[place] * scale),
                         error,
                     ]
                 )
@@ -122,20 +128,34 @@ def compare(
                 name = site.name
                 of_input = Rounding.of(a[name], (c[name].double(), e[name] * scales[name]), site)
                 rounding[name] = rounding[name] | of_input if name in rounding else of_input
-            outputs.append((c[OUTPUT], d[OUTPUT] * scales[OUTPUT].to(d[OUTPUT].dtype)))
+            for place in (place for place in scales if place.startswith(OUTPUT)):
+                outputs[place].append((c[place], d[place] * scales[place].to(c[place].dtype)))
     deviations = {place: _deviation(found) for place, found in peaks.items()}
-    noise = 2 * deviations[OUTPUT].float32_error if outputs else 0.0  # of each of the two networks
+    logits = [(x, y) for x, y in outputs[OUTPUT] if x.ndim == 2]
+    noise = 2 * deviations[OUTPUT].float32_error if logits else 0.0  # of each of the two networks
     return Comparison(
         deviations,
-        together([Behaviour.of(x, y, None, noise) for x, y in outputs if x.ndim == 2]),
-        all(torch.equal(x, y) for x, y in outputs),
-        sum(len(x) for x, _ in outputs),
+        together([Behaviour.of(x, y, None, noise) for x, y in logits]),
+        all(torch.equal(x, y) for pairs in outputs.values() for x, y in pairs),
+        seen,
         rounding,
     )
 
 
 def _largest(x: Tensor) -> Tensor:
-    return x.abs().amax().double()
+    """The largest finite number."""
+    x = x.double().abs()
+    found = x.amax() if x.numel() else x.new_zeros(())
+    return torch.where(x.isinf(), 0.0, x).amax() if found.isinf() else found
+
+
+def _apart(x: Tensor, y: Tensor) -> Tensor:
+    """The largest difference; of the same infinities there is none."""
+    apart = _largest(x.double() - y) if x.numel() else x.new_zeros((), dtype=torch.float64)
+    if apart.isnan():
+        x, y = x.double(), y.double()
+        apart = torch.where(x == y, 0.0, x - y).abs().amax()
+    return apart
 
 
 def _deviation(found: Tensor) -> Deviation:

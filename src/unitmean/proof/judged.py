@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float64
 from torch import Tensor
 
@@ -15,8 +16,10 @@ from unitmean.proof.invariance import Comparison, Deviation
 MAX_RATIO = 3.0
 # What float64 leaves of weights that were never rounded, relative.
 MAX_EXACT = 1e-12
-# Without the factors: each weight of the file was rounded once more, to float32.
-ROUNDED = 1e-5
+# Without the factors: each weight of the file was rounded once more. Relative, for float32, and for other
+# types in units of what they resolve; float64 shows what that does, whatever float32's own error.
+ROUNDED, RESOLVED = 1e-5, 16
+MAX_ROUNDED = 1e-3
 
 
 @dataclass(frozen=True)
@@ -55,21 +58,30 @@ def judged(
     failures = []
     if plan is not None:
         failures += [
-            f"{d.tensor}: {d.why}; it must be the original's times its factors to the nearest float32, "
+            f"{d.tensor}: {d.why}; it must be the original's times its factors, rounded once, "
             f"found {d.ulps:.3g} units in the last place off"
             for d in discrepancies(plan, factors, old, new)
         ]
     for place, d in comparison.deviations.items():
         if plan is None:
-            allowed = MAX_RATIO * d.float32_error + ROUNDED
-            if not d.float32 <= allowed:  # NaN fails
-                failures.append(_words(place, "float32", allowed, d.float32))
+            rounded = max(ROUNDED, RESOLVED * _resolution(new))
+            for precision, found, allowed in (
+                ("float32", d.float32, MAX_RATIO * d.float32_error + rounded),
+                ("float64", d.float64, max(MAX_ROUNDED, rounded)),
+            ):
+                if not found <= allowed:  # NaN fails
+                    failures.append(_words(place, precision, allowed, found))
             continue
         if not d.float32_ratio <= MAX_RATIO:
             failures.append(_words(place, "float32", MAX_RATIO * d.float32_error, d.float32))
         if not d.float64 <= MAX_EXACT:
             failures.append(_words(place, "float64, for the factors alone,", MAX_EXACT, d.float64))
     return Proof(comparison, tuple(failures))
+
+
+def _resolution(state: Mapping[str, Tensor]) -> float:
+    """Of the coarsest type among the weights."""
+    return max((torch.finfo(t.dtype).eps for t in state.values() if t.is_floating_point()), default=0.0)
 
 
 def _words(place: str, precision: str, allowed: float, found: float) -> str:

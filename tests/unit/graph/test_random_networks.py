@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from unitmean.errors import NetworkError
 from unitmean.graph.analysis import analyse
 from unitmean.graph.plan import OUTPUT, Plan
-from unitmean.graph.strict import require_whole
+from unitmean.graph.strict import only_outputs, require_whole
 from unitmean.graph.variables import ONE
 
 # How many networks, other ones each time, where somebody wants more than the same few hundred.
@@ -143,4 +143,5 @@ def leave_the_output(tree: object, shared: bool, several: bool, seed: int) -> No
         reason for site in plan.sites for reason in site.reasons if reason and not reason.endswith(OUTPUT)
     ]
     idle = all(bool((site.variables == ONE).all()) for site in plan.sites)
-    assert refused(plan) == (bool(held) or idle)
+    assert refused(plan) == bool(held)
+    assert bool(only_outputs(plan)) == (idle and not held)

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from unitmean.device import DTYPES, arithmetic
 from unitmean.errors import DataError
-from unitmean.graph.observe import OUTPUT, Observer, reduce_at, without_gradient
+from unitmean.graph.observe import OUTPUT, Observer, compiled, reduce_at, without_gradient
 from unitmean.graph.plan import Site
 from unitmean.networks.architectures import Network
 from unitmean.pipeline.index.batches import pixel_batches, unit
@@ -178,9 +178,8 @@ class Measurement:
         at_once = self.compile or self.device == "cuda"
         plain = per_image_at_once if at_once else per_image
         reduction = with_counts(plain) if self.histograms else plain
-        return without_gradient(
-            reduce_at(module, example, self.sites, reduction, compile=self.compile, output=output)
-        )
+        observer = reduce_at(module, example, self.sites, reduction, output=output, in_place=not self.compile)
+        return without_gradient(compiled(observer) if self.compile else observer)
 
     @cached_property
     def _fingerprint(self) -> "hashlib._Hash":

@@ -10,8 +10,9 @@ import unitmean
 from unitmean.device import choose_device, choose_precision
 from unitmean.disk.atomic import write_text
 from unitmean.disk.digest import sha256
+from unitmean.errors import NetworkError
 from unitmean.graph.analysis import analyse
-from unitmean.graph.strict import require_rectifier, require_whole
+from unitmean.graph.strict import only_outputs, require_rectifier, require_whole
 from unitmean.layouts.networks import read_network
 from unitmean.pipeline.config.project import find_root
 from unitmean.pipeline.disk.frames import write_parquet, writing_table
@@ -74,6 +75,8 @@ def _measurements(run: Run, index: Index) -> tuple[Measurement, Measurement]:
     require_rectifier(plan)
     if run.params.rescale.strict:  # here, because refusing after hours of measuring would be unkind
         require_whole(plan, "rescale.strict=false", network.layers)
+        if not network.truncated and (words := only_outputs(plan)):
+            raise NetworkError(f"some rectifier's channels must be free; {words}")
     identity = {"weights": sha256(weights), "model": dict(model)}
     device = choose_device(run.params.runtime.device)
     # Histograms can't be multiplied back from float16's range.

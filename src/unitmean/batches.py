@@ -1,0 +1,56 @@
+"""The batches that a library call is given, from any loader."""
+
+from collections.abc import Iterable, Iterator, Sized
+from itertools import chain
+from typing import Any
+
+from torch import Tensor
+
+from unitmean.disk.progress import Bar
+from unitmean.errors import DataError
+from unitmean.graph.inputs import Inputs, tensors
+
+
+class Batches:
+    """What the model takes of each batch, once, with a bar on the terminal where one is asked for.
+
+    Raises DataError where there is no batch, or where one doesn't begin with what a model takes.
+    """
+
+    def __init__(self, batches: Iterable[Any], what: str, shown: bool = False) -> None:
+        self._total = len(batches) if isinstance(batches, Sized) else None
+        self._what, self.shown = what, shown
+        found = (batch if isinstance(batch, Tensor) else _first(batch) for batch in batches)
+        first = next(found, None)
+        if first is None:
+            raise DataError(
+                "there must be at least one batch; found none: a generator that was used before is empty"
+            )
+        self.first: Inputs = first
+        self._all = chain([first], found)
+        self._bar: Bar | None = None
+
+    def __iter__(self) -> Iterator[Inputs]:
+        if not self.shown:
+            yield from self._all
+            return
+        with Bar(self._what, self._total, "batches") as self._bar:
+            for batch in self._all:
+                yield batch
+                self._bar.advance()
+
+    def note(self, words: str) -> None:
+        """Words at the bar's end, where there is one."""
+        if self._bar is not None:
+            self._bar.note(words)
+
+
+def _first(batch: Any) -> Inputs:
+    first = batch[0] if isinstance(batch, tuple | list) and batch else None
+    if isinstance(first, Tensor) or (isinstance(first, tuple) and tensors(first)):
+        return first
+    raise DataError(
+        "a batch must be a tensor or a tuple that begins with one, or with a tuple of the model's arguments; "
+        f"found {type(batch).__name__}: give (batch['image'] for batch in loader), or whatever picks the "
+        "model's input"
+    )

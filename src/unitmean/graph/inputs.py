@@ -1,0 +1,60 @@
+"""What a network is given: a tensor, or a tuple of arguments, which may hold tensors in any nesting."""
+
+from collections.abc import Hashable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_leaves, tree_map
+
+Inputs = Any
+"""A tensor, or a tuple of a forward method's arguments."""
+
+
+def arguments(x: Inputs) -> tuple[Any, ...]:
+    """The arguments that the forward method is called with."""
+    return x if isinstance(x, tuple) else (x,)
+
+
+def tensors(x: Inputs) -> list[Tensor]:
+    """All tensors among the arguments, in order."""
+    return [leaf for leaf in tree_leaves(x) if isinstance(leaf, Tensor)]
+
+
+def count(x: Inputs) -> int:
+    """How many images (or whatever the network eats) there are: the first dimension of the first tensor."""
+    first = tensors(x)[0]
+    return len(first) if first.ndim else 1
+
+
+def of_batch(x: Inputs, images: int) -> Inputs:
+    """The first so many images; tensors of another first dimension than the batch's stay whole."""
+    whole = count(x)
+    return tree_map(lambda t: t[:images] if _batched(t, whole) else t, x)
+
+
+def doubled(x: Inputs) -> Inputs:
+    """The first image twice."""
+    whole = count(x)
+    return tree_map(lambda t: t[:1].expand(2, *t.shape[1:]) if _batched(t, whole) else t, x)
+
+
+def copied(x: Inputs, dtype: torch.dtype, device: torch.device | None = None) -> Inputs:
+    """A copy, so that a network may write into it; floating numbers in another type."""
+    return tree_map(
+        lambda t: t.to(device, dtype if t.is_floating_point() else None, copy=True) if _tensor(t) else t, x
+    )
+
+
+def shape(x: Inputs, *, batch: bool) -> Hashable:
+    """The shapes of all tensors, with or without the number of images."""
+    whole = count(x)
+    return tuple(tuple(t.shape if batch or not _batched(t, whole) else t.shape[1:]) for t in tensors(x))
+
+
+def _tensor(value: Any) -> bool:
+    return isinstance(value, Tensor)
+
+
+def _batched(value: Any, images: int) -> bool:
+    return isinstance(value, Tensor) and value.ndim > 0 and len(value) == images

@@ -1,0 +1,63 @@
+"""A network run on whatever its users give it, with other weights and in another type."""
+
+from collections.abc import Callable, Hashable, Mapping
+
+import torch
+from torch import Tensor
+
+from unitmean.errors import NetworkError
+from unitmean.graph.inputs import Inputs, copied, shape
+from unitmean.graph.observe import Observer, Traced
+
+Trace = Callable[[Inputs, bool], Traced]
+"""Traces a network with an example, for batches of any size or of the example's."""
+
+
+class Running:
+    """Traces once for each shape of input, for any number of images where the network allows it."""
+
+    def __init__(self, trace: Trace) -> None:
+        self._trace = trace
+        self._traced: dict[Hashable, Traced] = {}
+        self._fixed: set[Hashable] = set()  # shapes for which the batch's size is the network's own
+
+    def carrying(self, state: Mapping[str, Tensor], dtype: torch.dtype, device: torch.device) -> Observer:
+        """With these weights, its floating numbers in `dtype`.
+
+        Whatever is random in the network begins at the same seed in every call, and inputs that it writes
+        into are copies.
+        """
+        weights = {name: _as(tensor, dtype, device) for name, tensor in state.items()}
+        carrying: dict[Hashable, Traced] = {}
+
+        def run(x: Inputs) -> dict[str, Tensor]:
+            key, traced = self._of(x)
+            if key not in carrying:
+                carrying[key] = traced.carrying(weights, dtype)
+            with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+                torch.manual_seed(0)
+                with torch.inference_mode():
+                    return carrying[key](copied(x, dtype, device))
+
+        return run
+
+    def any_batch(self, x: Inputs) -> bool:
+        """Whether the network takes any number of inputs of this shape."""
+        return self._of(x)[0] not in self._fixed
+
+    def _of(self, x: Inputs) -> tuple[Hashable, Traced]:
+        free, fixed = ("any", shape(x, batch=False)), ("so many", shape(x, batch=True))
+        for key in (free, fixed):
+            if key in self._traced:
+                return key, self._traced[key]
+        try:
+            self._traced[free] = self._trace(x, True)
+            return free, self._traced[free]
+        except NetworkError:
+            self._traced[fixed] = self._trace(x, False)
+            self._fixed.add(fixed)
+            return fixed, self._traced[fixed]
+
+
+def _as(tensor: Tensor, dtype: torch.dtype, device: torch.device) -> Tensor:
+    return tensor.detach().to(device, dtype if tensor.is_floating_point() else None)

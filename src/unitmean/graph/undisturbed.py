@@ -1,0 +1,36 @@
+"""A module that is afterwards what it was, whatever its forward method kept."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from torch import nn
+
+_TABLES = ("_parameters", "_buffers", "_modules")
+
+
+@contextmanager
+def undisturbed(module: nn.Module) -> Iterator[None]:
+    """Attributes of the module and all its parts get their old values back, lists and dicts their contents.
+
+    Tracing runs the forward method on tensors without numbers: one that keeps an activation would keep such.
+    """
+    kept = [(part, dict(vars(part)), _contents(vars(part))) for part in module.modules()]
+    try:
+        yield
+    finally:
+        for part, attributes, contents in kept:
+            vars(part).clear()
+            vars(part).update(attributes)
+            for container, content in contents:
+                container.clear()
+                container.extend(content) if isinstance(container, list) else container.update(content)
+
+
+def _contents(attributes: dict[str, Any]) -> list[tuple[Any, Any]]:
+    """Each list, dict and set among the attributes, with what it holds."""
+    return [
+        (value, value.copy())
+        for name, value in attributes.items()
+        if type(value) in (list, dict, set) and (name in _TABLES or not name.startswith("_"))
+    ]

@@ -1,0 +1,124 @@
+"""The moments of any module's rectifiers, over batches from anywhere."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import nn
+
+from unitmean.batches import Batches
+from unitmean.errors import DataError, WeightsError
+from unitmean.graph.inputs import Inputs, copied, tensors
+from unitmean.graph.observe import reduce_at
+from unitmean.graph.plan import Plan
+from unitmean.graph.running import Running
+from unitmean.graph.unwrapped import inside, unwrapped
+from unitmean.statistics.moments import Moments, per_image, per_image_at_once, with_counts
+
+Statistics = dict[str, Moments]
+"""By the path of the site."""
+
+
+def measure(
+    model: nn.Module,
+    batches: Iterable[Any],
+    plan: Plan,
+    *,
+    histograms: bool = False,
+    target_standard_error: float | None = None,
+    progress: bool = False,
+) -> Statistics:
+    """The moments of every rectifier's channels over images and positions, by site, in one pass.
+
+    histograms: count activations too, which the statistic "quantile" needs. target_standard_error: stop at
+    the first batch after which nine channels in ten that are active have a relative standard error of at most
+    this. progress: a bar on the terminal. Sums stay where the model lies and come to the CPU at the end.
+
+    Raises DataError where there is no batch, or one holds NaN or infinities; WeightsError where the weights
+    do; NetworkError where the model can't be traced.
+    """
+    given = Batches(batches, "measuring", progress)
+    return measured(model, given, plan, histograms=histograms, target=target_standard_error)
+
+
+def measured(
+    model: nn.Module, batches: Batches, plan: Plan, *, histograms: bool, target: float | None
+) -> Statistics:
+    """The same of batches that have begun; see `measure`."""
+    inner, prefix = unwrapped(model)
+    state, device = inside(model.state_dict(), prefix), device_of(model)
+    _require_finite(model)
+    plain = per_image_at_once if device.type == "cuda" else per_image
+    reduction = with_counts(plain) if histograms else plain
+    running = Running(
+        lambda x, dynamic: reduce_at(
+            inner, copied(x, floating_type(model), device), plan.sites, reduction, dynamic=dynamic
+        )
+    )
+    observer = running.carrying(state, _precise(model), device)
+    sums: Statistics = {}
+    for number, x in enumerate(batches):
+        found = {site: Moments.of(moments) for site, moments in observer(x).items()}
+        _require_seen(found, x, number)
+        sums = {site: sums[site] + found[site] for site in found} if sums else found
+        if batches.shown or target is not None:
+            error = _error(sums)
+            batches.note(f"standard error {error:.1%}")
+            if target is not None and error <= target:
+                break
+    return {site: moments.to("cpu") for site, moments in sums.items()}
+
+
+def _precise(model: nn.Module) -> torch.dtype:
+    """What a model is measured in: its own type, but no half precision."""
+    floating = floating_type(model)
+    return torch.float32 if floating.itemsize < 4 else floating
+
+
+def floating_type(model: nn.Module) -> torch.dtype:
+    """The type of the model's first floating tensor."""
+    found = (t.dtype for t in model.state_dict().values() if t.is_floating_point())
+    return next(found, torch.float32)
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Where the model's first tensor lies."""
+    return next((t.device for t in model.state_dict().values()), torch.device("cpu"))
+
+
+def _require_finite(model: nn.Module) -> None:
+    """Parameters must be finite; buffers may hold infinities, as masks do, but no NaN."""
+    parameters = dict(model.named_parameters())
+    for name, tensor in model.state_dict().items():
+        if not tensor.is_floating_point():
+            continue
+        bad = ~tensor.isfinite() if name in parameters else tensor.isnan()
+        if count := int(bad.sum()):
+            raise WeightsError(
+                f"weights must be finite; found {count} NaN or infinite numbers of {tensor.numel()} in "
+                f"{name!r}: load the model again, or another one"
+            )
+
+
+def _require_seen(found: Statistics, x: Inputs, number: int) -> None:
+    bad = next((site for site, moments in found.items() if not bool(moments.square.isfinite().all())), None)
+    if bad is None:
+        return
+    if any(t.is_floating_point() and not bool(t.isfinite().all()) for t in tensors(x)):
+        raise DataError(
+            f"batches must be finite; found NaN or infinities in batch {number} (the first is 0): mend it or "
+            "leave it out"
+        )
+    raise DataError(
+        f"activations must be finite; found NaN or infinities at {bad} in batch {number} (the first is 0), "
+        "whose numbers are finite: they overflow there; scale the input as the model expects it"
+    )
+
+
+def _error(sums: Statistics) -> float:
+    """The relative standard error that 9 active channels of 10 don't exceed; infinity if there is none."""
+    means = torch.cat([moments.expectation() for moments in sums.values()])
+    errors = torch.cat([moments.standard_error() for moments in sums.values()])
+    relative = (errors / means.abs())[means != 0]
+    relative = relative[relative.isfinite()]
+    return float(relative.quantile(0.9)) if len(relative) else float("inf")

@@ -1,0 +1,252 @@
+"""normalise and verify follow whatever network they are given, and refuse what they can't follow."""
+
+import warnings
+from typing import Any
+
+import pytest
+import torch
+from chains import chain
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor
+from torch.optim.swa_utils import AveragedModel
+from torchvision import models
+from torchvision.models.feature_extraction import create_feature_extractor
+
+import unitmean
+from unitmean.api import Normalised
+from unitmean.errors import DataError, InvarianceError, NetworkError, WeightsError
+from unitmean.graph.loaded import as_loaded
+from unitmean.graph.plan import Plan
+
+
+def images(n: int = 6, size: int = 12) -> Tensor:
+    return torch.rand(n, 3, size, size, generator=torch.Generator().manual_seed(1))
+
+
+def body() -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 4, 3)).eval()
+
+
+class Of(nn.Module):
+    """A network's body behind a forward method of one's own."""
+
+    def __init__(self, forward: Any, inner: nn.Module | None = None) -> None:
+        super().__init__()
+        self.body, self._forward = inner or body(), forward
+
+    def forward(self, *given: Any) -> Any:
+        return self._forward(self, *given)
+
+
+def followed(model: nn.Module, batches: list[Any], **settings: Any) -> Normalised:
+    """The network's result, once all that is promised of it has been seen."""
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    result = unitmean.normalise(model, batches, **settings)
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
+    assert list(result.state) == list(before)
+    assert any(not torch.equal(before[name], tensor) for name, tensor in result.state.items())
+    assert unitmean.verify(model, result.state, batches, result)
+    preserved = settings.get("outputs") != "normalise"  # else they are divided
+    assert bool(unitmean.verify(model, result.state, batches)) == preserved
+    name = next(name for name, tensor in result.state.items() if tensor.ndim > 1)
+    wrong = result.state | {name: result.state[name] * 3}
+    assert not unitmean.verify(model, wrong, batches, result)
+    assert not unitmean.verify(model, wrong, batches)
+    return result
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+def test_other_types(dtype: torch.dtype) -> None:
+    model = body().to(dtype)
+    result = followed(model, [images().to(dtype)] * 2)
+    assert all(tensor.dtype == dtype for tensor in result.state.values())
+    # Measured in float32: half precision's own sums would be off by per cents.
+    exact = unitmean.measure(body(), [images().to(dtype).float()] * 2, result.plan)
+    for site, moments in result.statistics.items():
+        torch.testing.assert_close(moments.mean, exact[site].mean, rtol=3e-2, atol=0)
+
+
+def test_bytes_and_words_as_inputs() -> None:
+    pixels = torch.randint(0, 256, (4, 3, 12, 12), dtype=torch.uint8)
+    followed(Of(lambda m, x: m.body(x.float() / 255)).eval(), [pixels] * 2)
+    words = nn.Sequential(nn.Embedding(7, 6), nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 2)).eval()
+    followed(words, [torch.randint(0, 7, (4, 9))] * 2)
+
+
+RETURNED = {
+    "list": (lambda m, x: [m.body[:2](x), m.body(x)], ["output[0]", "output[1]"]),
+    "dict": (lambda m, x: {"a": m.body(x), "b": (m.body(x).mean(), 3)}, ["output['a']", "output['b'][0]"]),
+    "scalar": (lambda m, x: m.body(x).square().mean(), ["output"]),
+    "places": (lambda m, x: m.body(x).flatten(1).topk(3), ["output[0]", "output[1]"]),
+}
+
+
+@pytest.mark.parametrize("name", RETURNED)
+def test_all_that_is_returned_is_compared(name: str) -> None:
+    forward, places = RETURNED[name]
+    outputs = "normalise" if name == "list" else "preserve"
+    result = followed(Of(forward).eval(), [images()] * 2, outputs=outputs)
+    proof = unitmean.verify(Of(forward).eval(), result.state, [images()])
+    assert list(proof.deviations) == places
+
+
+def test_a_wrong_head_of_several_is_named() -> None:
+    model = Of(lambda m, x: {"a": m.body(x), "b": m.body[2](m.body[:2](x)) * 2}).eval()
+    model.body.append(nn.Identity())
+    result = unitmean.normalise(model, [images()])
+    proof = unitmean.verify(
+        model, dict(result.state) | {"body.2.bias": result.state["body.2.bias"] + 1}, [images()]
+    )
+    assert len(proof.failures) == 4 and "output['a']" in proof.failures[0]
+
+
+WRAPPED = {
+    "any arguments": lambda m: Of(lambda s, *given: s.body(*given), m),
+    "data parallel": nn.DataParallel,
+    "compiled": torch.compile,
+    "moving average": lambda m: AveragedModel(m),
+    "compiled in parallel": lambda m: torch.compile(nn.DataParallel(m)),
+}
+
+
+@pytest.mark.parametrize("name", WRAPPED)
+def test_what_training_puts_around_a_network(name: str) -> None:
+    model = WRAPPED[name](body())
+    model.eval()
+    result = followed(model, [images()] * 2)
+    expected = body()(images())
+    model.load_state_dict(result.state)
+    plain = model.module if isinstance(model, nn.DataParallel) else getattr(model, "_orig_mod", model)
+    torch.testing.assert_close(plain(images()), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_several_arguments() -> None:
+    model = Of(lambda m, x, y: m.body(x + y)).eval()
+    plan = unitmean.analyse(model, (images(2), images(2)))
+    assert plan.free.sum() == 8
+    followed(model, [((images(), images()), "label")] * 2)
+
+
+def test_a_fixed_number_of_images() -> None:
+    model = Of(lambda m, x: m.body(x).reshape(6, -1)).eval()
+    followed(model, [images()] * 2)
+    with pytest.raises(NetworkError, match="give batches of the size"):
+        unitmean.normalise(model, [images(5)])
+
+
+def test_images_of_several_sizes() -> None:
+    followed(body(), [images(), images(3, 20)])
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_a_network_that_keeps_its_activations_keeps_none_without_numbers() -> None:
+    def keep(m: Any, x: Tensor) -> Tensor:
+        m.last = m.body[:2](x)
+        m.all.append(m.last)
+        return m.body[2](m.last)
+
+    model = Of(keep).eval()
+    model.all = []
+    followed(model, [images()] * 2)
+    assert model.all == [] and not hasattr(model, "last")
+    hooked = nn.Sequential(nn.utils.weight_norm(nn.Conv2d(3, 4, 3)), nn.ReLU(), nn.Conv2d(4, 2, 1)).eval()
+    followed(hooked, [images()])
+    assert not isinstance(hooked[0].weight, FakeTensor)
+
+
+def test_a_network_that_writes_into_its_input() -> None:
+    batch = images()
+    followed(Of(lambda m, x: m.body(x.sub_(0.5))).eval(), [batch] * 2)
+    assert torch.equal(batch, images())
+
+
+def test_a_feature_extractor_and_a_buffer_outside_the_state_dict() -> None:
+    network = models.squeezenet1_1(weights=None).eval()
+    followed(create_feature_extractor(network, ["features.3"]).eval(), [images(2, 64)])
+    model = Of(lambda m, x: m.body(nn.functional.conv2d(x, m.blur, groups=3))).eval()
+    model.register_buffer("blur", torch.ones(3, 1, 3, 3) / 9, persistent=False)
+    followed(model, [images()])
+
+
+def test_randomness_is_the_same_for_all_weights() -> None:
+    followed(Of(lambda m, x: m.body(x + torch.rand_like(x))).eval(), [images()] * 2)
+
+
+def test_nan_and_infinity_are_refused_by_name() -> None:
+    bad = images()
+    bad[2, 0, 5, 5] = torch.nan
+    with pytest.raises(DataError, match="NaN or infinities in batch 1 "):
+        unitmean.normalise(body(), [images(), bad])
+    model = body()
+    with torch.no_grad():
+        model[2].weight[0, 0, 0, 0] = torch.inf
+    with pytest.raises(WeightsError, match="found 1 NaN or infinite numbers of 288 in '2.weight'"):
+        unitmean.normalise(model, [images()])
+    with pytest.raises(DataError, match="at 1 in batch 0 .*overflow"):
+        unitmean.normalise(body(), [images() * 1e30])
+    masked = Of(lambda m, x: m.body(x.masked_fill(m.mask < 0, 0.0))).eval()
+    masked.register_buffer("mask", torch.full((12,), -torch.inf).index_fill(0, torch.arange(9), 1.0))
+    followed(masked, [images()])
+
+
+def test_a_negative_mean_is_no_dead_channel() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.LeakyReLU(0.2), nn.Conv2d(4, 2, 1)).eval()
+    with torch.no_grad():
+        model[0].bias.copy_(torch.tensor([2.0, -5.0, 2.0, 2.0]))
+    result = followed(model, [images()] * 2)
+    assert result.negative == {"1": [1]} and result.dead.get("1", []) == []
+    by_square = followed(model, [images()] * 2, statistic="rms")
+    assert by_square.negative == {} and by_square.factors[by_square.plan.sites[0].variables[1]] != 1
+
+
+def test_a_target_ends_measuring_and_a_result_shows_itself() -> None:
+    batches = images(60).split(6)
+    everything = unitmean.normalise(body(), batches)
+    early = unitmean.normalise(body(), batches, target_standard_error=0.5)
+    assert next(iter(early.statistics.values())).images < 60
+    assert next(iter(everything.statistics.values())).images == 60
+    text = repr(everything)
+    assert "rectifier" in text and "tensor(" not in text and len(text.splitlines()) == 3
+
+
+def test_shared_channels_are_listed() -> None:
+    model = Of(lambda m, x: m.body[2](m.body[:2](x) + m.body[:2](x.flip(3)).flip(1))).eval()
+    result = followed(model, [images()])
+    assert set(result.tied) == {site.name for site in result.plan.sites}
+
+
+def test_wrong_weights_never_leave_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = Plan.rescale
+
+    def wrong(self: Plan, factors: Tensor, state: Any = None, **more: Any) -> dict[str, Tensor]:
+        new = right(self, factors, state, **more)
+        return new if state is not None else new | {"2.weight": new["2.weight"] * 2}
+
+    monkeypatch.setattr(Plan, "rescale", wrong)
+    with pytest.raises(InvarianceError, match=r"(?s)must compute what the old ones do.*2\.weight"):
+        unitmean.normalise(body(), [images()])
+
+
+def test_weights_are_compared_as_they_are_loaded() -> None:
+    model = chain()
+    shared = torch.arange(6.0)
+    model.register_parameter("one", nn.Parameter(shared))
+    model.register_parameter("other", nn.Parameter(shared[2:4]))
+    state = dict(model.state_dict()) | {"other": torch.tensor([10.0, 20.0])}
+    loaded = as_loaded(model, state)
+    model.load_state_dict(state)
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in model.state_dict().items())
+    with pytest.raises(WeightsError, match="only one of both has 'one'"):
+        as_loaded(model, {name: tensor for name, tensor in state.items() if name != "one"})
+    with pytest.raises(WeightsError, match="'one' must have the model's shape"):
+        as_loaded(model, state | {"one": torch.zeros(3)})
+
+
+def test_nothing_is_logged(capfd: pytest.CaptureFixture[str]) -> None:
+    branching = Of(lambda m, x: m.body(x) if x.sum() > 0 else x).eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(NetworkError, match="decides by the numbers it sees"):
+            unitmean.normalise(branching, [images()])
+    assert capfd.readouterr().err == ""
