@@ -14,7 +14,7 @@ factors(plan, statistics)           what each channel is to be divided by
 load(path)                          a weights file that this package wrote, as a module
 stylise(content, style)             a picture in another's style
 
-Each has its own help: help(unitmean.normalise). Errors derive from unitmean.errors.UnitmeanError and say what was
+Each has its own help: help(unitmean.normalise). Errors derive from UnitmeanError and say what was
 expected, what was found and what to do.
 """
 

@@ -2,7 +2,7 @@
 
 import ast
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
@@ -15,7 +15,8 @@ SRC = Path(unitmean.__file__).resolve().parents[1]
 def imported_by(*modules: str) -> list[str]:
     """Paths (`unitmean/graph/plan.py`) of the modules, of what they import in unitmean, and of its packages.
 
-    Imports inside functions count too; a module imported by its name in a text isn't seen.
+    Imports inside functions count too; those for type checkers alone don't, and a module imported by its name
+    in a text isn't seen.
     """
     return sorted(_file(name).relative_to(SRC).as_posix() for name in _closure(modules))
 
@@ -51,13 +52,24 @@ def _closure(modules: Iterable[str]) -> set[str]:
 def _named(source: bytes) -> tuple[str, ...]:
     """Everything that an import statement of the source may name, functions and attributes included."""
     names: list[str] = []
-    for node in ast.walk(ast.parse(source)):
+    for node in _walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0 and node.module, "a relative import, which this walk can't follow"
             names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
     return tuple(names)
+
+
+def _walk(node: ast.AST) -> Iterator[ast.AST]:
+    """All that a program may execute: what stands under `if TYPE_CHECKING:` never is."""
+    yield node
+    if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+        children: Iterable[ast.AST] = node.orelse
+    else:
+        children = ast.iter_child_nodes(node)
+    for child in children:
+        yield from _walk(child)
 
 
 def _read(name: str) -> bytes:
