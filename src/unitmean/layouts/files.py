@@ -16,6 +16,8 @@ from torch import Tensor
 
 from unitmean.disk.atomic import writing
 from unitmean.errors import WeightsError
+from unitmean.layouts.checkpoints import largest
+from unitmean.layouts.foreign import foreign
 
 # All metadata is one JSON text under one key: safetensors writes several keys in random order.
 KEY = "unitmean"
@@ -24,10 +26,11 @@ MOST = 16
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], list[str]]:
-    """A state dict from safetensors or PyTorch, and notes on what was converted.
+    """A state dict from safetensors or PyTorch, and notes on what was taken and converted.
 
-    Every floating tensor becomes float32, float64 too, since that is what all later comparisons start from.
-    Raises WeightsError for anything but a flat dict of finite-sized tensors; no code is ever unpickled.
+    Of a checkpoint, a dict of dicts, the largest dict of tensors is taken. Every floating tensor becomes
+    float32, float64 too, since that is what all later comparisons start from. Raises WeightsError for
+    anything without a dict of tensors; no code is ever unpickled.
     """
     if not path.is_file():
         raise WeightsError(f"a weights file must exist; found none at {str(path)!r}; check weights.path")
@@ -40,6 +43,9 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], list[str]]:
             f"{path} must hold weights; it is a web page that starts with {start[:40]!r}; "
             "the link leads to a page about the file: get the file itself"
         )
+    if known := foreign(path, start):
+        what, remedy = known
+        raise WeightsError(f"{path} must be a PyTorch or safetensors file; it is {what}; {remedy}")
     if start[8:9] == b"{":  # eight bytes of length, then JSON: github.com/huggingface/safetensors#format
         value = _read_safetensors(path)
     elif start.startswith((b"PK", b"\x80")):  # a zip archive, or a pickle as PyTorch wrote before 1.6
@@ -49,7 +55,9 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], list[str]]:
             f"{path} must be a PyTorch or safetensors file; found one that starts with {start[:40]!r}; "
             "get it again, or convert it"
         )
-    return _as_float32(_checked(value, path))
+    state, taken = _checked(value, path)
+    tensors, notes = _as_float32(state)
+    return tensors, taken + notes
 
 
 def save_weights(path: Path, state_dict: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
@@ -114,6 +122,10 @@ def _read_torch(path: Path) -> Any:
         raise
     except Exception as error:  # torch raises a dozen unrelated types for damaged files
         reason = str(error) or type(error).__name__
+        if isinstance(error, pickle.UnpicklingError) and re.search(r"GLOBAL numpy\b|numpy\.", reason):
+            raise WeightsError(
+                f"{path} must hold tensors; it holds NumPy arrays; save them as tensors where it was made"
+            ) from error
         if isinstance(error, pickle.UnpicklingError) and (code := re.search(r"GLOBAL (\S+)", reason)):
             raise WeightsError(
                 f"{path} must hold only tensors; it holds {code[1]}, code that would run on loading, "
@@ -138,13 +150,14 @@ def _require_room(path: Path) -> None:
         )
 
 
-def _checked(value: Any, path: Path) -> dict[str, Tensor]:
+def _checked(value: Any, path: Path) -> tuple[dict[str, Tensor], list[str]]:
     if isinstance(value, Mapping):
+        if found_in := largest(value):
+            where, state = found_in
+            return dict(state), [f"the checkpoint's {where} was taken"] if where else []
         wrong = next(
             (k for k, v in value.items() if not isinstance(k, str) or not isinstance(v, Tensor)), None
         )
-        if value and wrong is None:
-            return dict(value)
         found = f"{wrong!r}: {type(value[wrong]).__name__}" if value else "an empty dict"
     else:
         found = type(value).__name__

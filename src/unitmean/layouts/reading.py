@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from unitmean.errors import WeightsError
+from unitmean.layouts.checkpoints import bare
 from unitmean.networks.inputs import CAFFE, Input
 from unitmean.networks.layers import layer_names, module_paths
 from unitmean.networks.skeleton import is_chain, skeleton
@@ -19,11 +20,15 @@ LAYOUTS = (
 
 
 class Canonical(NamedTuple):
-    """Weights under torchvision's keys, the layout they came in, the input it implies (None: nothing)."""
+    """Weights under torchvision's keys, the layout they came in, the input it implies (None: nothing).
+
+    notes: what was taken off the names, and what was left out.
+    """
 
     state_dict: dict[str, Tensor]
     layout: str
     input: Input | None
+    notes: tuple[str, ...] = ()
 
 
 def canonical(state_dict: Mapping[str, Tensor], architecture: str) -> Canonical:
@@ -32,8 +37,19 @@ def canonical(state_dict: Mapping[str, Tensor], architecture: str) -> Canonical:
     Raises WeightsError for a layout not known here and for keys the architecture has no place for.
     """
     expected = skeleton(architecture).state_dict()
+    state_dict, notes = bare(state_dict, expected)
+    return _recognised(state_dict, architecture, expected)._replace(notes=tuple(notes))
+
+
+def _recognised(
+    state_dict: Mapping[str, Tensor], architecture: str, expected: Mapping[str, Tensor]
+) -> Canonical:
     if any(key in expected for key in state_dict):
         return Canonical(_torchvision(state_dict, expected), "torchvision", None)
+    behind = {f"features.{key}": value for key, value in state_dict.items()}
+    # Of AdaIN's Sequential the first convolution is 1 x 1: it maps pixels.
+    if behind and behind.keys() <= expected.keys() and _kernel(state_dict.get("0.weight")) != (1, 1):
+        return Canonical(behind, "torchvision", None)
     if state_dict and all(re.fullmatch(r"\d+\.(weight|bias)", key) for key in state_dict):
         return _adain(state_dict, architecture)
     if state_dict and all(re.fullmatch(r"(conv\d_\d|fc\d)\.(weight|bias)", key) for key in state_dict):
@@ -47,11 +63,27 @@ def canonical(state_dict: Mapping[str, Tensor], architecture: str) -> Canonical:
 
 
 def _torchvision(state_dict: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    if "classifier.6.weight" in expected and "head.fc.weight" in state_dict:
+        # timm's VGG, whose head is two convolutions and a linear layer.
+        heads = {
+            "pre_logits.fc1": "classifier.0",
+            "pre_logits.fc2": "classifier.3",
+            "head.fc": "classifier.6",
+        }
+        renamed = {_moved(key, heads): value for key, value in state_dict.items()}
+        return {
+            key: v.flatten(1) if key.startswith("classifier.") and v.ndim > 1 else v
+            for key, v in renamed.items()
+        }
     if "classifier.0.weight" not in expected or "classifier.1.weight" not in state_dict:
         return dict(state_dict)
     # Files of early 2017 (jcjohnson/pytorch-vgg among them) count a dropout in front of each linear layer.
     old = {"classifier.1": "classifier.0", "classifier.4": "classifier.3"}
     return {_moved(key, old): value for key, value in state_dict.items()}
+
+
+def _kernel(weight: Tensor | None) -> tuple[int, ...]:
+    return tuple(weight.shape[2:]) if weight is not None else ()
 
 
 def _adain(state_dict: Mapping[str, Tensor], architecture: str) -> Canonical:

@@ -45,16 +45,17 @@ def build(
 ) -> Network:
     """The architecture with these weights (shared, not copied), as far as they reach.
 
-    vgg and alexnet without classifier keys are their features; with fewer convolutions they end right after
-    the rectifier behind the last one. Keys are torchvision's either way. Raises NetworkError for an unknown
+    The head has as many classes as the weights. vgg and alexnet without classifier keys are their features;
+    with fewer convolutions they end right after the rectifier behind the last one. Others without their last
+    layer's keys end in front of it. Keys are torchvision's either way. Raises NetworkError for an unknown
     architecture or an impossible setting, WeightsError for keys, shapes or values that don't fit.
     """
-    module = skeleton(name)
+    module, headless = _with_head_of(name, state_dict)
     if is_chain(module) and not any(key.startswith("classifier.") for key in state_dict):
         module = _features(module, state_dict, name)
         truncated = True
     else:
-        truncated = False
+        truncated = headless
     _check(module, state_dict, name)
     _set_pooling(module, pooling, name)
     _set_padding(module, padding)
@@ -68,6 +69,23 @@ def build(
     present = {path for path, _ in module.named_modules()}
     layers = {path: layer for path, layer in layer_names(name).items() if path in present}
     return Network(module, name, input, truncated, layers)
+
+
+def _with_head_of(name: str, state_dict: Mapping[str, Tensor]) -> tuple[nn.Module, bool]:
+    """The architecture with as many classes as the weights have; without its last layer if they have none."""
+    module = skeleton(name)
+    expected = module.state_dict()
+    head = [key for key, value in expected.items() if value.ndim > 1][-1].removesuffix(".weight")
+    keys = [key for key in expected if key.startswith(f"{head}.")]
+    present = state_dict.get(f"{head}.weight")
+    if present is not None and present.ndim == expected[f"{head}.weight"].ndim:
+        classes = len(present)
+        return (module if classes == len(expected[f"{head}.weight"]) else skeleton(name, classes)), False
+    others = expected.keys() - set(keys)
+    if is_chain(module) or not others <= state_dict.keys() or any(key in state_dict for key in keys):
+        return module, False  # whatever is wrong is said by `_check`
+    module.set_submodule(head, nn.Identity())
+    return module, True
 
 
 def _features(module: nn.Module, state_dict: Mapping[str, Tensor], name: str) -> nn.Module:

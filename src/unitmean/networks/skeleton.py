@@ -27,8 +27,10 @@ class _WithoutNumbers(TorchFunctionMode):
         return func(*args, **(kwargs or {}) | device)
 
 
-def skeleton(name: str) -> nn.Module:
+def skeleton(name: str, classes: int | None = None) -> nn.Module:
     """The architecture with its parameters on the meta device, in eval mode, every operation out of place.
+
+    classes: how many its head tells apart, where they aren't ImageNet's.
 
     Raises NetworkError for a name that torchvision's classification models don't have.
     """
@@ -42,7 +44,9 @@ def skeleton(name: str) -> nn.Module:
     with _WithoutNumbers(), warnings.catch_warnings():
         # googlenet and inception announce another default initialisation; nothing is initialised here.
         warnings.simplefilter("ignore", FutureWarning)
-        module: nn.Module = models.get_model(name, weights=None)
+        module: nn.Module = models.get_model(
+            name, weights=None, **({} if classes is None else {"num_classes": classes})
+        )
     for part in module.modules():
         if hasattr(part, "inplace"):
             part.inplace = False  # type: ignore[assignment]  # graphs stay free of mutation

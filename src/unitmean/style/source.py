@@ -49,7 +49,7 @@ def read(
         return _measured(path, pooling, padding)
     name = model or "vgg19"
     tensors, _ = read_tensors(path)
-    state, layout, implied = canonical(tensors, name)
+    state, layout, implied, _ = canonical(tensors, name)
     found = INPUTS[input] if input else implied
     if found is None:
         raise ConfigError(

@@ -81,7 +81,8 @@ def fetch(request: Request, partial: Path) -> Fetched:
         notes: list[str] = []
     else:
         tensors, notes = read_tensors(origin.path)
-        state_dict, layout, own = canonical(tensors, request.model)
+        state_dict, layout, own, more = canonical(tensors, request.model)
+        notes += more
         implied = own or origin.input
     input = choose_input(request.input, implied, layout)
     truncated = build(request.model, state_dict, input=input).truncated  # refuses what doesn't fit

@@ -1,0 +1,42 @@
+"""Files of other programs, by name, with what makes of them one that is read here."""
+
+import zipfile
+from pathlib import Path
+
+_STATE = "load it where it was made, and save its tensors by torch.save(model.state_dict(), …)"
+_BY_START = (
+    (b"\x93NUMPY", "a NumPy array", "save each as a tensor, under the layer's name, by safetensors"),
+    (
+        b"MATLAB 5.0",
+        "a MATLAB file, as MatConvNet's",
+        "export its parameters to safetensors from MATLAB or SciPy",
+    ),
+    (b"\x89HDF\r\n", "an HDF5 file, as Keras writes", "read it with h5py and save its arrays by safetensors"),
+)
+_BY_SUFFIX = {
+    ".caffemodel": (
+        "a Caffe model",
+        "convert it, as github.com/jcjohnson/pytorch-vgg did: weights=caffe is its result",
+    ),
+    ".prototxt": ("Caffe's description of a network", "take the .caffemodel beside it, converted"),
+    ".t7": ("a Torch7 file", "convert it to safetensors with a reader of Torch7 files"),
+    ".onnx": ("an ONNX model", "save its initializers by safetensors, under the layers' names"),
+    ".pb": ("a TensorFlow graph", "save its variables by safetensors, under the layers' names"),
+    ".ckpt": ("a TensorFlow checkpoint", "save its variables by safetensors, under the layers' names"),
+}
+
+
+def foreign(path: Path, start: bytes) -> tuple[str, str] | None:
+    """What the file is and what is to be done, where it is another program's; None where nothing is known."""
+    for magic, what, remedy in _BY_START:
+        if start.startswith(magic):
+            return what, remedy
+    if start.startswith(b"PK") and zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+        if any("/code/" in name or name.endswith("constants.pkl") for name in names):
+            return "a TorchScript program", _STATE
+        if names and all(name.endswith(".npy") for name in names):
+            return "NumPy arrays (.npz)", "save them as tensors, under the layers' names, by safetensors"
+        return None
+    return None if start.startswith((b"PK", b"\x80")) else _BY_SUFFIX.get(path.suffix.lower())
