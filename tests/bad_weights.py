@@ -3,6 +3,7 @@
 import json
 import os
 import struct
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,12 @@ def loud(folder: Path) -> None:
     assert state["features.0.bias"].eq(3e38).all()
 
 
+def script(folder: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.trace(torch.nn.Linear(1, 1), torch.zeros(1)).save(folder / "w.pth")
+
+
 def refused(what: str, make: Callable[[Path], object], outcome: str, *more: str) -> Case:
     return Case(what, make, COMMAND, outcome, more)
 
@@ -127,7 +134,10 @@ WEIGHTS = [
     refused("safetensors whose shape isn't its length's", raw(header([0, 256], shape=(1 << 40,))),
             "truncated or damaged"),
     refused("an empty state dict", torch_file(lambda state: {}), "an empty dict"),
-    refused("a state dict in a dict", torch_file(lambda state: {"state_dict": state}), "'state_dict': dict"),
+    refused("a TorchScript program", script, "it is a TorchScript program"),
+    refused("NumPy's arrays", raw(b"\x93NUMPY\x01\x00"), "it is a NumPy array"),
+    refused("a MATLAB file", raw(b"MATLAB 5.0 MAT-file"), "it is a MATLAB file, as MatConvNet's"),
+    refused("a Keras file", raw(b"\x89HDF\r\n\x1a\n"), "it is an HDF5 file, as Keras writes"),
     refused("a list of tensors", torch_file(lambda state: list(state.values())), "found list"),
     refused("keys of no known layout", torch_file(lambda state: {"a": state["features.0.bias"]}),
             "found the keys"),
@@ -147,6 +157,14 @@ WEIGHTS = [
     refused("bytes, as of a quantised network", safe_file(to(torch.uint8)), "must be floating point"),
     refused("complex numbers", torch_file(to(torch.complex64)), "dense real"),
     refused("another sha256 than asked for", torch_file(), "must have the sha256", "weights.sha256=00000000"),
+    taken("a state dict in a dict", torch_file(lambda state: {"state_dict": state, "epoch": 3}),
+          "the largest dict of tensors is taken, and a note of it",
+          converted("the checkpoint's ['state_dict'] was taken")),
+    taken("a state dict of DataParallel", torch_file(lambda s: {"module." + k: v for k, v in s.items()}),
+          "the wrapper's name is taken off, and a note of it",
+          converted("wrappers' names (module, _orig_mod) and counters were taken off")),
+    taken("the features alone", torch_file(lambda s: {k.removeprefix("features."): v for k, v in s.items()}),
+          "read as torchvision's", kept),
     taken("safetensors named .pth", safe_file(), "read as what it is", kept),
     taken("float16", torch_file(to(torch.float16)), "converted to float32, and a note of it",
           converted("2 float16 tensors were converted to float32")),

@@ -19,6 +19,9 @@ LAYOUTS = (
 )
 
 
+TIMM_HEAD = {"pre_logits.fc1": "classifier.0", "pre_logits.fc2": "classifier.3", "head.fc": "classifier.6"}
+
+
 class Canonical(NamedTuple):
     """Weights under torchvision's keys, the layout they came in, the input it implies (None: nothing).
 
@@ -65,16 +68,9 @@ def _recognised(
 def _torchvision(state_dict: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
     if "classifier.6.weight" in expected and "head.fc.weight" in state_dict:
         # timm's VGG, whose head is two convolutions and a linear layer.
-        heads = {
-            "pre_logits.fc1": "classifier.0",
-            "pre_logits.fc2": "classifier.3",
-            "head.fc": "classifier.6",
-        }
-        renamed = {_moved(key, heads): value for key, value in state_dict.items()}
-        return {
-            key: v.flatten(1) if key.startswith("classifier.") and v.ndim > 1 else v
-            for key, v in renamed.items()
-        }
+        renamed = {_moved(key, TIMM_HEAD): value for key, value in state_dict.items()}
+        matrices = {key for key in renamed if key.startswith("classifier.") and key.endswith(".weight")}
+        return {key: value.flatten(1) if key in matrices else value for key, value in renamed.items()}
     if "classifier.0.weight" not in expected or "classifier.1.weight" not in state_dict:
         return dict(state_dict)
     # Files of early 2017 (jcjohnson/pytorch-vgg among them) count a dropout in front of each linear layer.

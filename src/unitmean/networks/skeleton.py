@@ -44,9 +44,8 @@ def skeleton(name: str, classes: int | None = None) -> nn.Module:
     with _WithoutNumbers(), warnings.catch_warnings():
         # googlenet and inception announce another default initialisation; nothing is initialised here.
         warnings.simplefilter("ignore", FutureWarning)
-        module: nn.Module = models.get_model(
-            name, weights=None, **({} if classes is None else {"num_classes": classes})
-        )
+        other = {} if classes is None else {"num_classes": classes}
+        module: nn.Module = models.get_model(name, weights=None, **other)
     for part in module.modules():
         if hasattr(part, "inplace"):
             part.inplace = False  # type: ignore[assignment]  # graphs stay free of mutation

@@ -76,8 +76,11 @@ def test_any_other_preprocessing_is_refused(matrix):
 
 def test_bare_features_are_not_taken_for_adain():
     bare = {"0.weight": torch.zeros(64, 3, 3, 3), "0.bias": torch.zeros(64), "2.weight": torch.zeros(1)}
+    found = canonical(bare, "vgg19")
+    assert found.layout == "torchvision" and list(found.state_dict) == [f"features.{key}" for key in bare]
+    other = {"0.weight": torch.zeros(64, 3, 3, 3), "0.bias": torch.zeros(64), "3.weight": torch.zeros(1)}
     with pytest.raises(WeightsError, match=r"1x1 convolution.*\(64, 3, 3, 3\)"):
-        canonical(bare, "vgg19")
+        canonical(other, "vgg19")
 
 
 def test_adain_of_another_depth_is_refused():
@@ -114,7 +117,7 @@ def test_the_old_numbers_of_the_classifier_are_moved():
     assert list(canonical(alexnet, "alexnet").state_dict) == list(alexnet)
 
 
-@pytest.mark.parametrize("keys", [[], ["encoder.0.weight", "encoder.0.bias"], ["module.features.0.weight"]])
+@pytest.mark.parametrize("keys", [[], ["encoder.x.weight", "decoder.0.bias"], ["body.stem.weight", "gain"]])
 def test_an_unknown_layout_lists_keys_and_layouts(keys):
     with pytest.raises(WeightsError, match="torchvision .*AdaIN.*leongatys") as caught:
         canonical({key: torch.zeros(1) for key in keys}, "vgg19")

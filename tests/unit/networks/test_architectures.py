@@ -121,8 +121,8 @@ def test_a_gap_in_the_features_is_not_a_cut():
 
 
 def test_a_shape_that_does_not_fit_is_named():
-    weights = empty("alexnet") | {"classifier.6.weight": torch.zeros(10, 4096)}
-    with pytest.raises(WeightsError, match=r"classifier.6.weight.*\(1000, 4096\); found \(10, 4096\)"):
+    weights = empty("alexnet") | {"classifier.4.weight": torch.zeros(10, 4096)}
+    with pytest.raises(WeightsError, match=r"classifier.4.weight.*\(4096, 4096\); found \(10, 4096\)"):
         build("alexnet", weights, input=TORCHVISION)
 
 

@@ -27,7 +27,8 @@ def fetch_weights(run: Run) -> str:
     if fetched.downloaded is not None:
         fetched.downloaded.unlink()
     count = sum(tensor.numel() for tensor in fetched.state_dict.values())
-    return f"{request.model} from {request.source}: {count:,} numbers"
+    said = f"{request.model} from {request.source}: {count:,} numbers"
+    return "; ".join([said, *fetched.metadata["notes"]])
 
 
 if __name__ == "__main__":

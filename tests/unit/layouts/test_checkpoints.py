@@ -1,0 +1,125 @@
+"""What people's training code saves is read, and what was taken off or left out is said."""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torchvision import models
+
+from unitmean.errors import WeightsError
+from unitmean.layouts.files import read_tensors
+from unitmean.layouts.reading import canonical
+from unitmean.networks.architectures import build
+from unitmean.networks.inputs import TORCHVISION
+
+State = dict[str, Tensor]
+NAME = "shufflenet_v2_x0_5"
+STATE: State = dict(models.shufflenet_v2_x0_5(weights=None).state_dict())
+
+
+def under(prefix: str, state: State) -> State:
+    return {prefix + key: value for key, value in state.items()}
+
+
+WRAPPED = {
+    "itself": (STATE, ""),
+    "data parallel": (under("module.", STATE), "wrappers"),
+    "compiled in parallel": (under("module._orig_mod.", STATE), "wrappers"),
+    "moving average": ({"n_averaged": torch.tensor(5)} | under("module.", STATE), "wrappers"),
+    "lightning": (under("model.", STATE), "the prefix 'model.' was taken off"),
+    "part of another": (
+        under("backbone.body.", STATE) | {"head.weight": torch.zeros(3), "head.bias": torch.zeros(3)},
+        "2 tensors outside it were left out: head.weight, head.bias",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRAPPED)
+def test_wrappers_and_prefixes_are_taken_off(name: str) -> None:
+    state, words = WRAPPED[name]
+    found = canonical(state, NAME)
+    assert found.layout == "torchvision" and found.state_dict.keys() == STATE.keys()
+    assert all(torch.equal(found.state_dict[key], value) for key, value in STATE.items())
+    assert words in "; ".join(found.notes) and bool(words) == bool(found.notes)
+
+
+def test_features_in_data_parallel() -> None:
+    state = {k.replace("features.", "features.module."): v for k, v in models.vgg11().state_dict().items()}
+    assert canonical(state, "vgg11").state_dict.keys() == models.vgg11().state_dict().keys()
+
+
+CHECKPOINTS: dict[str, tuple[Any, str]] = {
+    "lightning": ({"state_dict": STATE, "epoch": 3, "optimizer": {"lr": 0.1}}, "['state_dict']"),
+    "the larger one": ({"model": STATE, "small": {"x": torch.zeros(2)}, "args": [1]}, "['model']"),
+    "deep": ({"ema": {"model": {"state_dict": STATE}}}, "['ema']['model']['state_dict']"),
+}
+
+
+@pytest.mark.parametrize("name", CHECKPOINTS)
+def test_dicts_in_dicts(tmp_path: Path, name: str) -> None:
+    value, where = CHECKPOINTS[name]
+    torch.save(value, tmp_path / "file.pth")
+    found, notes = read_tensors(tmp_path / "file.pth")
+    assert found.keys() == STATE.keys() and f"the checkpoint's {where} was taken" in notes
+
+
+@pytest.mark.parametrize(
+    ("name", "head"), [("resnet18", "fc"), ("squeezenet1_1", "classifier.1"), ("densenet121", "classifier")]
+)
+def test_another_number_of_classes_and_no_head(name: str, head: str) -> None:
+    state = dict(models.get_model(name, num_classes=7).state_dict())
+    network = build(name, state, input=TORCHVISION)
+    x = torch.rand(2, 3, 64, 64)
+    assert network.module(x).shape == (2, 7) and not network.truncated
+    without = {key: value for key, value in state.items() if not key.startswith(f"{head}.")}
+    network = build(name, without, input=TORCHVISION)
+    assert network.truncated and len(network.module(x)) == 2
+    with pytest.raises(WeightsError, match="missing 1"):
+        build(name, {key: value for key, value in state.items() if key != f"{head}.bias"}, input=TORCHVISION)
+
+
+def test_the_features_alone_and_timms_names() -> None:
+    whole = dict(models.vgg11().state_dict())
+    features = {k.removeprefix("features."): v for k, v in whole.items() if k.startswith("features.")}
+    found = canonical(features, "vgg11")
+    assert found.layout == "torchvision" and build("vgg11", found.state_dict, input=TORCHVISION).truncated
+    timm = {}
+    names = {"classifier.0": "pre_logits.fc1", "classifier.3": "pre_logits.fc2", "classifier.6": "head.fc"}
+    for key, value in whole.items():
+        layer, _, kind = key.rpartition(".")
+        shape = {"classifier.0": (4096, 512, 7, 7), "classifier.3": (4096, 4096, 1, 1)}.get(layer)
+        timm[f"{names.get(layer, layer)}.{kind}"] = value.view(shape) if shape and kind == "weight" else value
+    found = canonical(timm, "vgg11")
+    assert all(torch.equal(found.state_dict[key], value) for key, value in whole.items())
+
+
+def script(path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.trace(nn.Conv2d(3, 4, 3), torch.rand(1, 3, 8, 8)).save(path)
+
+
+FOREIGN = {
+    "file.pt": (script, "a TorchScript program.*model.state_dict"),
+    "file.npz": (lambda path: np.savez(path, a=np.zeros(3)), "NumPy arrays"),
+    "file.npy": (lambda path: np.save(path, np.zeros(3)), "a NumPy array"),
+    "numpy.pth": (lambda path: torch.save({"a": np.zeros(3)}, path), "NumPy arrays"),
+    "file.mat": (lambda path: path.write_bytes(b"MATLAB 5.0 MAT-file"), "MatConvNet"),
+    "file.h5": (lambda path: path.write_bytes(b"\x89HDF\r\n\x1a\n"), "Keras"),
+    "file.caffemodel": (lambda path: path.write_bytes(b"\n\x07VGG_ILSVRC"), "a Caffe model"),
+    "file.t7": (lambda path: path.write_bytes(b"\x04\0\0\0\x01\0\0\0"), "a Torch7 file"),
+    "file.onnx": (lambda path: path.write_bytes(b"\x08\x07\x12\x04"), "an ONNX model"),
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_other_programs_files_are_named(tmp_path: Path, name: str) -> None:
+    write, words = FOREIGN[name]
+    write(tmp_path / name)
+    with pytest.raises(WeightsError, match=words) as error:
+        read_tensors(tmp_path / name)
+    assert "damaged" not in str(error.value) and "weights_only" not in str(error.value)
