@@ -65,3 +65,20 @@ def write_onnx(path: Path, network: Network, size: int) -> None:
             )
     finally:
         logging.getLogger("torch.onnx").setLevel(level)
+    _forget_sources(path)
+
+
+def _forget_sources(path: Path) -> None:
+    """The exporter notes where in which source file each operator stands: folders of this very machine."""
+    import onnx
+
+    model = onnx.load(path)
+    model.ClearField("metadata_props")
+    for graph in (model.graph, *model.functions):
+        graph.ClearField("metadata_props")
+        graph.ClearField("doc_string")
+        infos = () if graph is not model.graph else (*graph.input, *graph.output, *graph.initializer)
+        for part in (*graph.node, *graph.value_info, *infos):
+            part.ClearField("metadata_props")
+            part.ClearField("doc_string")
+    onnx.save(model, path)
