@@ -103,8 +103,8 @@ def test_accuracy_is_in_the_proof_the_report_and_on_the_console(
     assert "accuracy 62.50% before, 62.50% after over 32 images" in capsys.readouterr().out
     repro.show(DATA)
     lines = [line.rsplit(maxsplit=1) for line in capsys.readouterr().out.splitlines()]
-    assert ["accuracy, original weights", "0.625"] in lines
-    assert ["accuracy, normalised weights", "0.625"] in lines
+    assert ["accuracy, original weights", "62.5%"] in lines
+    assert ["accuracy, normalised weights", "62.5%"] in lines
 
 
 def test_the_tar_as_downloaded_with_a_list_of_numbers_has_the_same_classes(
