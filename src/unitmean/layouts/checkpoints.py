@@ -67,4 +67,5 @@ def _prefix(names: Collection[str], expected: Collection[str]) -> str:
         return max(found, key=lambda prefix: found[prefix])
     firsts = {name.partition(".")[0] for name in names}
     first = next(iter(firsts)) if len(firsts) == 1 else ""
-    return f"{first}." if first and not first.isdigit() and all("." in n for n in names) else ""
+    # A layer's own name is no prefix: a layer and what it is to it stay.
+    return f"{first}." if first and not first.isdigit() and all(n.count(".") > 1 for n in names) else ""

@@ -47,6 +47,12 @@ def test_wrappers_and_prefixes_are_taken_off(name: str) -> None:
     assert words in "; ".join(found.notes) and bool(words) == bool(found.notes)
 
 
+def test_a_layers_own_name_is_no_prefix() -> None:
+    state = {"conv1_1.weight": torch.zeros(64, 3, 3, 3), "conv1_1.bias": torch.zeros(64)}
+    assert canonical(state, "vgg19").layout == "leongatys"
+    assert canonical(under("model.", state), "vgg19").layout == "leongatys"
+
+
 def test_features_in_data_parallel() -> None:
     state = {k.replace("features.", "features.module."): v for k, v in models.vgg11().state_dict().items()}
     assert canonical(state, "vgg11").state_dict.keys() == models.vgg11().state_dict().keys()
