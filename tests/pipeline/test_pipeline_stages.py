@@ -148,10 +148,13 @@ def test_a_wrong_file_fails_the_stage(
     factor = {site: torch.tensor(rows["factor"].to_numpy()).float() for site, rows in table.groupby("site")}
     try:
         save_weights(path, fault(load_weights(data / "weights.safetensors")[0], new, factor), metadata)
+        assert (data / "exports").is_dir()
         status, words = verdict(monkeypatch, capsys)
+        assert not (data / "exports").exists()
     finally:
         for file, content in before.items():
             file.write_bytes(content)
+        run(monkeypatch, export_weights, "model=alexnet", *SMALL)
     assert status == 1 and words.startswith("error: the rescaled network is not proved")
     assert layer in words and "Traceback" not in words
     assert "float32 must differ by at most" in words

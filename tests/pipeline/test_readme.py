@@ -32,6 +32,11 @@ def test_the_table_is_what_the_default_run_prints() -> None:
     assert around()[1] == table()
 
 
+def test_no_difference_at_all_is_said_as_none(tmp_path: Path) -> None:
+    (tmp_path / "invariance.json").write_text('{"float64_log10": -17.0, "mean_error_log10": -4.0}')
+    assert [figure for _, figure in figures(tmp_path)] == ["0", "1.0e-04"]
+
+
 def main() -> None:
     before, _, behind = around()
     (ROOT / "README.md").write_text(before + table() + behind, encoding="utf-8")

@@ -15,6 +15,10 @@ from unitmean.networks.architectures import Network, build
 from unitmean.networks.inputs import CAFFE, TORCHVISION, Input
 
 INPUTS = {"caffe": CAFFE, "torchvision": TORCHVISION}
+STAND_IN = (
+    "{path} is a stand-in: its weights are random numbers, badly scaled on purpose, and the picture shows "
+    "no more than that the program works; give --weights FILE of real ones, or a network's name"
+)
 Pooling = Literal["max", "avg"]
 Padding = Literal["zeros", "reflect"]
 
@@ -81,7 +85,10 @@ def _measured(path: Path, pooling: Pooling | None, padding: Padding | None) -> S
     usual = {"pooling": "avg", "padding": "zeros"}
     used = {key: asked[key] or measured.get(key) or usual[key] for key in asked}
     network = build(name, state, input=Input.from_dict(metadata.get("input", {})), **used)  # type: ignore[arg-type]
-    return Seen(network, "rescale" in metadata, tuple(differing(measured, used)))
+    warnings = differing(measured, used)
+    if metadata.get("source", {}).get("kind") == "seeded":
+        warnings.insert(0, STAND_IN.format(path=path))
+    return Seen(network, "rescale" in metadata, tuple(warnings))
 
 
 def differing(measured: dict[str, str], used: dict[str, str]) -> list[str]:

@@ -185,6 +185,20 @@ def test_a_file_that_is_missing_is_refused_before_any_work(overrides: list[str],
     require_files(values, tmp_path, "params.yaml")
 
 
+def test_of_wildcards_something_must_be_there(tmp_path: Path) -> None:
+    for name in ("train-*.tar", "train-{000..001}.tar"):
+        values = as_values(compose(ROOT, ["dataset=webdataset", f"dataset.path={name}"]))
+        with pytest.raises(ConfigError, match="dataset.path must name something that exists"):
+            require_files(values, tmp_path / "empty", "params.yaml")
+        (tmp_path / "train-000.tar").touch()
+        require_files(values, tmp_path, "params.yaml")
+    values = as_values(compose(ROOT, ["transfer.content=picture[1].jpg"]))
+    with pytest.raises(ConfigError, match=r"transfer.content must name.*picture\[1\]"):
+        require_files(values, tmp_path, "params.yaml")
+    values = as_values(compose(ROOT, ["dataset=webdataset", "dataset.path=s3://bucket/train-*.tar"]))
+    require_files(values, tmp_path, "params.yaml")
+
+
 def test_nothing_is_left_for_dvc_to_resolve() -> None:
     text = compose(ROOT)
     assert "${" not in text and "???" not in text

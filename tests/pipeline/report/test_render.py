@@ -109,6 +109,19 @@ def test_dead_channels_are_listed_with_their_reason():
     assert "relu1_1, 3 dead: 1–3 active nowhere" in text
 
 
+def test_what_holds_of_some_channels_is_not_said_of_all():
+    added = "to how many channels that was done, and how nearly, is said above"
+    made = evidence()
+    assert added not in " ".join(page_of("passed").split())
+    rounded = made.provenance["rescale"] | {"rounding": "pow2"}
+    for changes in (
+        {"rescale": made.rescale | {"normalised": 8, "tied": 6}},
+        {"provenance": dict(made.provenance) | {"rescale": rounded}},
+    ):
+        text = " ".join(render(evidence(**changes)).split())
+        assert added in text and "all of them" not in text[text.index("Before and after") :][:400]
+
+
 def test_hashes_are_shown():
     html = page_of("passed")
     assert "ab" * 32 in html and "cd" * 32 in html

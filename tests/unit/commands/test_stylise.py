@@ -152,6 +152,13 @@ def test_a_use_that_was_not_measured_is_said(folder: Path, capsys: pytest.Captur
     assert "warning" not in capsys.readouterr().err
 
 
+def test_random_weights_are_called_a_stand_in(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    metadata = {"model": "vgg11", "input": TORCHVISION.to_dict(), "source": {"kind": "seeded", "seed": 0}}
+    save_weights(folder / "seeded.safetensors", good("vgg11", 3), metadata)
+    assert stylise(folder, "--weights", str(folder / "seeded.safetensors")) == 0
+    assert "seeded.safetensors is a stand-in: its weights are random numbers" in capsys.readouterr().err
+
+
 def test_weights_of_another_program_need_their_pixels(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+NONE = -17.0  # the logarithm of a difference that is exactly zero, in invariance.json
 Words = Callable[[Any], str]
 
 
@@ -15,7 +16,7 @@ def _some(value: int) -> str:
 
 def _power(log10: float) -> str:
     """A figure that is kept as its logarithm, since DVC's tables round small ones to zero."""
-    return f"{10**log10:.1e}"
+    return "0" if log10 == NONE else f"{10**log10:.1e}"
 
 
 def _spread(orders: float) -> str:

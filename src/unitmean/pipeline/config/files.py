@@ -1,17 +1,21 @@
 """The files that settings name must be there before anything runs."""
 
+import glob
 import re
 from pathlib import Path
 
 from unitmean.errors import ConfigError
 from unitmean.pipeline.config.check import Values
 
-# An address, or wildcards that only the source of images can follow.
-ELSEWHERE = re.compile(r"://|[*?{\[]")
+# Braces as in train-{000..146}.tar: which numbers are meant, the source of images knows.
+BRACES = re.compile(r"\{[^{}]*\}")
 
 
 def require_files(values: Values, root: Path, where: str) -> None:
-    """ConfigError where a setting names what doesn't exist; relative paths start at `root`."""
+    """ConfigError where a setting names what doesn't exist; relative paths start at `root`.
+
+    Addresses are left to who opens them. Of wildcards something at least must be there.
+    """
     dataset, weights, transfer = values["dataset"], values["weights"], values["transfer"]
     named = {
         "weights.path": weights["path"] if weights["source"] == "file" else None,
@@ -21,11 +25,15 @@ def require_files(values: Values, root: Path, where: str) -> None:
         "transfer.style": transfer["style"],
     }
     for key, text in named.items():
-        if text is None or ELSEWHERE.search(text):
+        if text is None or "://" in text:
             continue
         path = root / Path(text).expanduser()
-        if not path.exists():
+        if not (path.exists() or (key == "dataset.path" and _matched(path))):
             raise ConfigError(
                 f"{key} must name something that exists; found nothing at {str(path)!r} in "
                 f"{where}: correct it; relative paths start at the project's root"
             )
+
+
+def _matched(path: Path) -> bool:
+    return next(glob.iglob(BRACES.sub("*", str(path))), None) is not None

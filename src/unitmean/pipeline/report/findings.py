@@ -169,6 +169,12 @@ def verdict(evidence: Evidence) -> Verdict:
     return Verdict(headline + ", up to a power of two" * rounded, f"{function}. {became}")
 
 
+def all_at_one(evidence: Evidence) -> bool:
+    """Whether every channel was divided by its own mean, and by nothing near it."""
+    rounded = evidence.provenance["rescale"]["rounding"] == "pow2"
+    return not rounded and bool(evidence.rescale["normalised"] == evidence.rescale["channels"])
+
+
 def spread(transfer: Transfer) -> dict[str, float]:
     """How many times the loudest style layer outweighs the quietest, by network."""
     layers = transfer.layers

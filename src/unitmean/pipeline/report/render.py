@@ -43,6 +43,7 @@ def _context(evidence: Evidence) -> dict[str, Any]:
         "stand_ins": findings.stand_ins(evidence),
         "verdict": findings.verdict(evidence),
         "statistic": words.statistic(evidence.provenance["rescale"]),
+        "whole": findings.all_at_one(evidence),
         "unreached": evidence.provenance["rescale"]["unreached"],
         "spread": findings.spread(transfer) if transfer is not None else {},
         "kinds": findings.kinds(evidence).to_dict("records"),

@@ -1,6 +1,7 @@
 """How a stage starts: what dvc.yaml declares for it goes in, one line and an exit status come out."""
 
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -24,6 +25,7 @@ class Run:
     params: Params
     deps: tuple[Path, ...]
     outs: tuple[Path, ...]
+    later: tuple[Path, ...] = ()  # outputs of the stages that read what this one writes
 
     def dep(self, name: str) -> Path:
         """The declared input whose last component is `name`; DataError if nothing is there."""
@@ -38,6 +40,10 @@ class Run:
     def out(self, name: str) -> Path:
         """The declared output whose last component is `name`."""
         return self._one(self.outs, name, "outs")
+
+    def withdraw(self, name: str) -> None:
+        """Remove the folder of that name which a stage behind this one has made of an earlier run's files."""
+        shutil.rmtree(self._one(self.later, name, "outs of stages behind it"), ignore_errors=True)
 
     def _one(self, paths: tuple[Path, ...], name: str, kind: str) -> Path:
         found = [path for path in paths if path.name == name]
@@ -60,13 +66,16 @@ def prepare(name: str, overrides: Sequence[str] = ()) -> Run:
         values, where = as_values(compose(root, overrides)), "the overrides"
     else:
         values, where = read_params(root / "params.yaml"), "params.yaml"
-    step = _find(read_pipeline(root, values), name)
+    steps = read_pipeline(root, values)
+    step = _find(steps, name)
     here = Path(os.path.relpath(root))
+    behind = [other for other in steps.values() if not set(step.outs).isdisjoint(other.deps)]
     return Run(
         stage=name,
         params=declared(step, values, where),
         deps=tuple(here / PurePosixPath(path) for path in step.deps),
         outs=tuple(here / PurePosixPath(path) for path in step.outs),
+        later=tuple(here / PurePosixPath(path) for other in behind for path in other.outs),
     )
 
 
