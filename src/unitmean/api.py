@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from unitmean.batches import Batches
 from unitmean.errors import InvarianceError
 from unitmean.graph.analysis import analyse
-from unitmean.graph.inputs import Inputs, copied, of_batch
+from unitmean.graph.inputs import Inputs, converted, of_batch
 from unitmean.graph.loaded import as_loaded
 from unitmean.graph.observe import observe_outputs
 from unitmean.graph.plan import Plan
@@ -91,7 +91,7 @@ def normalise(
     what the old ones do.
     """
     given = Batches(batches, "measuring", progress)
-    example = copied(given.first, floating_type(model), device_of(model))
+    example = converted(given.first, floating_type(model), device_of(model))
     plan = analyse(model, example, outputs=outputs)
     require_rectifier(plan)
     if strict:
@@ -137,9 +137,19 @@ def verify(
     a state dict of another class.
     """
     given = Batches(batches, "comparing", progress)
+    running = _comparing(model, result.plan if result else None)
+    return _proved(model, state, given, result, running)
+
+
+def _proved(
+    model: nn.Module,
+    state: Mapping[str, Tensor],
+    given: Batches,
+    result: Normalised | None,
+    running: Running,
+) -> Proof:
     plan = result.plan if result else None
     scales = result.factors if result else torch.ones(1, dtype=torch.float64)
-    running = _comparing(model, plan)
     device = device_of(model)
     _, prefix = unwrapped(model)
     original = model.state_dict()
@@ -152,7 +162,7 @@ def verify(
         as_loaded(model, right),
         as_loaded(model, state),
     )
-    undo = dict.fromkeys(networks.original32(given.first), torch.ones((), dtype=torch.float64))
+    undo = dict.fromkeys(running.names(given.first), torch.ones((), dtype=torch.float64))
     if plan:
         undo |= {site.name: site.along(scales[site.variables]) for site in plan.sites}
         undo |= {name: scales[ids] for name, ids in zip(plan.output_names, plan.outputs, strict=True)}
@@ -166,13 +176,14 @@ def _comparing(model: nn.Module, plan: Plan | None) -> Running:
     places = [site.name for site in plan.sites] if plan else []
     floating, device = floating_type(model), device_of(model)
     return Running(
-        lambda x, dynamic: observe_outputs(inner, copied(x, floating, device), places, dynamic=dynamic)
+        lambda x, dynamic: observe_outputs(inner, converted(x, floating, device), places, dynamic=dynamic)
     )
 
 
 def _require_same(model: nn.Module, result: Normalised, first: Inputs) -> None:
-    few = of_batch(first, CHECKED) if _comparing(model, None).any_batch(first) else first
-    proof = verify(model, result.state, [(few, None)], result)
+    running = _comparing(model, result.plan)
+    few = of_batch(first, CHECKED) if running.any_batch(first) else first
+    proof = _proved(model, result.state, Batches([(few, None)], "comparing"), result, running)
     if not proof:
         raise InvarianceError(
             "the new weights must compute what the old ones do; found otherwise on the first images:\n  "

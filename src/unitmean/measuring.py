@@ -8,7 +8,7 @@ from torch import nn
 
 from unitmean.batches import Batches
 from unitmean.errors import DataError, WeightsError
-from unitmean.graph.inputs import Inputs, copied, tensors
+from unitmean.graph.inputs import Inputs, converted, tensors
 from unitmean.graph.observe import reduce_at
 from unitmean.graph.plan import Plan
 from unitmean.graph.running import Running
@@ -52,14 +52,15 @@ def measured(
     reduction = with_counts(plain) if histograms else plain
     running = Running(
         lambda x, dynamic: reduce_at(
-            inner, copied(x, floating_type(model), device), plan.sites, reduction, dynamic=dynamic
+            inner, converted(x, floating_type(model), device), plan.sites, reduction, dynamic=dynamic
         )
     )
     observer = running.carrying(state, _precise(model), device)
     sums: Statistics = {}
     for number, x in enumerate(batches):
+        _require_finite_input(x, number)
         found = {site: Moments.of(moments) for site, moments in observer(x).items()}
-        _require_seen(found, x, number)
+        _require_finite_sums(found, number)
         sums = {site: sums[site] + found[site] for site in found} if sums else found
         if batches.shown or target is not None:
             error = _error(sums)
@@ -100,19 +101,24 @@ def _require_finite(model: nn.Module) -> None:
             )
 
 
-def _require_seen(found: Statistics, x: Inputs, number: int) -> None:
-    bad = next((site for site, moments in found.items() if not bool(moments.square.isfinite().all())), None)
-    if bad is None:
-        return
-    if any(t.is_floating_point() and not bool(t.isfinite().all()) for t in tensors(x)):
+def _require_finite_input(x: Inputs, number: int) -> None:
+    # Looked for here: a rectifier makes nothing of a minus infinity.
+    if not all(bool(t.isfinite().all()) for t in tensors(x)):
         raise DataError(
             f"batches must be finite; found NaN or infinities in batch {number} (the first is 0): mend it or "
             "leave it out"
         )
-    raise DataError(
-        f"activations must be finite; found NaN or infinities at {bad} in batch {number} (the first is 0), "
-        "whose numbers are finite: they overflow there; scale the input as the model expects it"
-    )
+
+
+def _require_finite_sums(found: Statistics, number: int) -> None:
+    # One number of the device for all sites, so that a GPU is waited for once.
+    finite = torch.stack([moments.square.isfinite().all() for moments in found.values()]).tolist()
+    for site, fine in zip(found, finite, strict=True):
+        if not fine:
+            raise DataError(
+                f"activations must be finite; found NaN or infinities at {site} in batch {number} (the first "
+                "is 0), itself finite: they overflow there; scale the input as the model expects it"
+            )
 
 
 def _error(sums: Statistics) -> float:

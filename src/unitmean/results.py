@@ -38,9 +38,9 @@ class Normalised:
         rows: list[tuple[str, ...]] = [
             ("rectifier", "channels", "free", "tied", "dead", "negative", "statistic before")
         ]
+        lists = (self.tied, self.dead, self.negative)
         for site in self.plan.sites:
             mean = self.statistics[site.name].expectation()
-            lists = (self.tied, self.dead, self.negative)
             counted = [str(len(found.get(site.name, []))) for found in lists]
             free = str(int((site.variables != ONE).sum()))
             rows.append(

@@ -135,6 +135,11 @@ def test_a_fixed_number_of_images() -> None:
         unitmean.normalise(model, [images(5)])
 
 
+def test_one_of_several_arguments_that_fixes_its_number_of_images() -> None:
+    model = Of(lambda m, x, y: m.body(x) * y.view(6, 1, 1, 1)).eval()
+    followed(model, [((images(), torch.ones(6)), "label")] * 2)
+
+
 def test_images_of_several_sizes() -> None:
     followed(body(), [images(), images(3, 20)])
 
@@ -178,6 +183,9 @@ def test_nan_and_infinity_are_refused_by_name() -> None:
     bad[2, 0, 5, 5] = torch.nan
     with pytest.raises(DataError, match="NaN or infinities in batch 1 "):
         unitmean.normalise(body(), [images(), bad])
+    bad[2, 0, 5, 5] = -torch.inf  # of which a rectifier may make zeros
+    with pytest.raises(DataError, match="NaN or infinities in batch 0 "):
+        unitmean.normalise(body(), [bad])
     model = body()
     with torch.no_grad():
         model[2].weight[0, 0, 0, 0] = torch.inf

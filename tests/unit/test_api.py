@@ -172,3 +172,12 @@ def test_a_proof_is_of_the_very_weights(factor: float) -> None:
     assert not proof and not proof.passed
     assert any(failure.startswith(name) for failure in proof.failures)
     assert bool(unitmean.verify(model, wrong, loader())) == (factor < 2)
+
+
+def test_all_that_is_public_can_be_had_and_is_known_to_type_checkers() -> None:
+    assert set(unitmean.__all__) == {"__version__", *unitmean._PUBLIC}
+    text = Path(str(unitmean.__file__)).read_text(encoding="utf-8")
+    imported = text[text.index("if TYPE_CHECKING") : text.index("__version__ =")]
+    for name, module in unitmean._PUBLIC.items():
+        assert getattr(unitmean, name).__name__ == name
+        assert re.search(rf"from {re.escape(module)} import .*\b{name}\b", imported), name

@@ -39,10 +39,15 @@ def doubled(x: Inputs) -> Inputs:
     return tree_map(lambda t: t[:1].expand(2, *t.shape[1:]) if _batched(t, whole) else t, x)
 
 
-def copied(x: Inputs, dtype: torch.dtype, device: torch.device | None = None) -> Inputs:
-    """A copy, so that a network may write into it; floating numbers in another type."""
+def converted(
+    x: Inputs, dtype: torch.dtype, device: torch.device | None = None, *, copy: bool = False
+) -> Inputs:
+    """Floating numbers in another type, all on a device; as a copy where a network may write into it."""
     return tree_map(
-        lambda t: t.to(device, dtype if t.is_floating_point() else None, copy=True) if _tensor(t) else t, x
+        lambda t: (
+            t.to(device, dtype if t.is_floating_point() else None, copy=copy) if isinstance(t, Tensor) else t
+        ),
+        x,
     )
 
 
@@ -50,10 +55,6 @@ def shape(x: Inputs, *, batch: bool) -> Hashable:
     """The shapes of all tensors, with or without the number of images."""
     whole = count(x)
     return tuple(tuple(t.shape if batch or not _batched(t, whole) else t.shape[1:]) for t in tensors(x))
-
-
-def _tensor(value: Any) -> bool:
-    return isinstance(value, Tensor)
 
 
 def _batched(value: Any, images: int) -> bool:

@@ -6,11 +6,14 @@ import torch
 from torch import Tensor
 
 from unitmean.errors import NetworkError
-from unitmean.graph.inputs import Inputs, copied, shape
+from unitmean.graph.inputs import Inputs, converted, shape
 from unitmean.graph.observe import Observer, Traced
 
 Trace = Callable[[Inputs, bool], Traced]
 """Traces a network with an example, for batches of any size or of the example's."""
+
+
+_ANY = "any batch"
 
 
 class Running:
@@ -18,8 +21,7 @@ class Running:
 
     def __init__(self, trace: Trace) -> None:
         self._trace = trace
-        self._traced: dict[Hashable, Traced] = {}
-        self._fixed: set[Hashable] = set()  # shapes for which the batch's size is the network's own
+        self._traced: dict[tuple[str, Hashable], Traced] = {}
 
     def carrying(self, state: Mapping[str, Tensor], dtype: torch.dtype, device: torch.device) -> Observer:
         """With these weights, its floating numbers in `dtype`.
@@ -28,7 +30,7 @@ class Running:
         into are copies.
         """
         weights = {name: _as(tensor, dtype, device) for name, tensor in state.items()}
-        carrying: dict[Hashable, Traced] = {}
+        carrying: dict[tuple[str, Hashable], Traced] = {}
 
         def run(x: Inputs) -> dict[str, Tensor]:
             key, traced = self._of(x)
@@ -37,16 +39,20 @@ class Running:
             with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
                 torch.manual_seed(0)
                 with torch.inference_mode():
-                    return carrying[key](copied(x, dtype, device))
+                    return carrying[key](converted(x, dtype, device, copy=True))
 
         return run
 
+    def names(self, x: Inputs) -> tuple[str, ...]:
+        """What is observed of inputs of this shape."""
+        return self._of(x)[1].names
+
     def any_batch(self, x: Inputs) -> bool:
         """Whether the network takes any number of inputs of this shape."""
-        return self._of(x)[0] not in self._fixed
+        return self._of(x)[0][0] == _ANY
 
-    def _of(self, x: Inputs) -> tuple[Hashable, Traced]:
-        free, fixed = ("any", shape(x, batch=False)), ("so many", shape(x, batch=True))
+    def _of(self, x: Inputs) -> tuple[tuple[str, Hashable], Traced]:
+        free, fixed = (_ANY, shape(x, batch=False)), ("this batch", shape(x, batch=True))
         for key in (free, fixed):
             if key in self._traced:
                 return key, self._traced[key]
@@ -55,7 +61,6 @@ class Running:
             return free, self._traced[free]
         except NetworkError:
             self._traced[fixed] = self._trace(x, False)
-            self._fixed.add(fixed)
             return fixed, self._traced[fixed]
 
 

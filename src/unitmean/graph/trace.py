@@ -68,7 +68,7 @@ def trace(
     traced.graph.eliminate_dead_code()
     traced.recompile()
     traced.meta["outputs"] = names
-    if dynamic and not any(isinstance(size, torch.SymInt) for size in _batch_sizes(traced)):
+    if dynamic and not all(isinstance(size, torch.SymInt) for size in _batch_sizes(traced, example)):
         raise NetworkError("the network must take batches of any size; found that it fixes the batch's size")
     return traced
 
@@ -85,9 +85,16 @@ def _any_batch(module: nn.Module, given: tuple[Any, ...]) -> dict[str, Any]:
     }
 
 
-def _batch_sizes(traced: fx.GraphModule) -> list[Any]:
+def _batch_sizes(traced: fx.GraphModule, example: Inputs) -> list[Any]:
+    """Of every tensor that holds the batch, what the graph takes its first dimension for."""
     found = [node.meta.get("val") for node in traced.graph.find_nodes(op="placeholder")]
-    return [value.shape[0] for value in found if isinstance(value, Tensor) and value.ndim]
+    seen = [value for value in found if isinstance(value, Tensor)]
+    images = count(example)
+    return [
+        value.shape[0]
+        for value, shown in zip(seen, tensors(example), strict=True)
+        if shown.ndim and len(shown) == images
+    ]
 
 
 def _output_names(program: ExportedProgram) -> list[str]:

@@ -26,4 +26,4 @@ def inside(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 def _inside(module: nn.Module) -> str | None:
     if isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel | AveragedModel):
         return "module"
-    return "_orig_mod" if type(module).__name__ == "OptimizedModule" else None
+    return "_orig_mod" if "_orig_mod" in dict(module.named_children()) else None

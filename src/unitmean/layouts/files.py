@@ -122,7 +122,7 @@ def _read_torch(path: Path) -> Any:
         raise
     except Exception as error:  # torch raises a dozen unrelated types for damaged files
         reason = str(error) or type(error).__name__
-        if isinstance(error, pickle.UnpicklingError) and re.search(r"GLOBAL numpy\b|numpy\.", reason):
+        if isinstance(error, pickle.UnpicklingError) and re.search(r"GLOBAL numpy\b", reason):
             raise WeightsError(
                 f"{path} must hold tensors; it holds NumPy arrays; save them as tensors where it was made"
             ) from error

@@ -26,14 +26,22 @@ _BY_SUFFIX = {
 }
 
 
+def _names(path: Path) -> list[str]:
+    """Of a zip archive; none of a damaged one, of which reading says what is wrong."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.namelist()
+    except Exception:  # zipfile raises half a dozen unrelated types
+        return []
+
+
 def foreign(path: Path, start: bytes) -> tuple[str, str] | None:
     """What the file is and what is to be done, where it is another program's; None where nothing is known."""
     for magic, what, remedy in _BY_START:
         if start.startswith(magic):
             return what, remedy
-    if start.startswith(b"PK") and zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
+    if start.startswith(b"PK"):
+        names = _names(path)
         if any("/code/" in name or name.endswith("constants.pkl") for name in names):
             return "a TorchScript program", _STATE
         if names and all(name.endswith(".npy") for name in names):

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from unitmean.graph.inputs import Inputs, copied, count
+from unitmean.graph.inputs import Inputs, converted, count
 from unitmean.graph.observe import OUTPUT, Observer
 from unitmean.graph.plan import Site
 from unitmean.graph.reload import double, same
@@ -107,7 +107,7 @@ def compare(
     for x in inputs:
         seen += count(x)
         with torch.inference_mode():
-            single, double = copied(x, torch.float32), copied(x, torch.float64)
+            single, double = converted(x, torch.float32), converted(x, torch.float64)
             a, b = networks.original64(double), networks.rescaled64(double)
             c, d = networks.original32(single), networks.rescaled32(single)
             e = d if networks.right32 is networks.rescaled32 else networks.right32(single)

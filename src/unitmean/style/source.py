@@ -25,7 +25,8 @@ Padding = Literal["zeros", "reflect"]
 
 @dataclass(frozen=True)
 class Seen:
-    """A network, whether its channels were normalised, and words about a use it wasn't measured for."""
+    """A network, whether its channels were normalised, and words about a use it wasn't measured for, or
+    about what was left out of its file."""
 
     network: Network
     normalised: bool
@@ -52,8 +53,8 @@ def read(
     if _ours(path):
         return _measured(path, pooling, padding)
     name = model or "vgg19"
-    tensors, _ = read_tensors(path)
-    state, layout, implied, _ = canonical(tensors, name)
+    tensors, converted = read_tensors(path)
+    state, layout, implied, taken = canonical(tensors, name)
     found = INPUTS[input] if input else implied
     if found is None:
         raise ConfigError(
@@ -61,7 +62,7 @@ def read(
             f"for {str(path)!r}: give --input caffe (BGR in 0..255 less the mean) or --input torchvision"
         )
     network = build(name, state, pooling=pooling or "avg", padding=padding or "zeros", input=found)
-    return Seen(network, normalised=False)
+    return Seen(network, normalised=False, warnings=(*converted, *taken))
 
 
 def _ours(path: Path) -> bool:

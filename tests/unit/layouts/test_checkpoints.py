@@ -109,6 +109,16 @@ def script(path: Path) -> None:
         torch.jit.trace(nn.Conv2d(3, 4, 3), torch.rand(1, 3, 8, 8)).save(path)
 
 
+def test_a_damaged_archive_is_called_damaged(tmp_path: Path) -> None:
+    torch.save(STATE, tmp_path / "file.pth")
+    data = bytearray((tmp_path / "file.pth").read_bytes())
+    entry = data.index(b"PK\x01\x02")  # the archive's directory
+    data[entry : entry + 4] = b"PK\0\0"
+    (tmp_path / "file.pth").write_bytes(data)
+    with pytest.raises(WeightsError, match="damaged"):
+        read_tensors(tmp_path / "file.pth")
+
+
 FOREIGN = {
     "file.pt": (script, "a TorchScript program.*model.state_dict"),
     "file.npz": (lambda path: np.savez(path, a=np.zeros(3)), "NumPy arrays"),

@@ -53,7 +53,7 @@ def read_published(path: Path, model: str) -> Published:
     """A file in any layout that is read; WeightsError where it is none, or none of `model`."""
     tensors, notes = read_tensors(path)
     found = canonical(tensors, model)
-    return Published(path, model, found.state_dict, found.layout, found.input, notes)
+    return Published(path, model, found.state_dict, found.layout, found.input, [*notes, *found.notes])
 
 
 def read_fetched(path: Path, model: str) -> Published:

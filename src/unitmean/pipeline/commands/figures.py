@@ -5,18 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-NONE = -17.0  # the logarithm of a difference that is exactly zero, in invariance.json
+from unitmean.pipeline.proof.logarithm import in_words
+
 Words = Callable[[Any], str]
 
 
 def _some(value: int) -> str:
     """Nothing of none: what is no exception needs no line."""
     return f"{value:,}" if value else ""
-
-
-def _power(log10: float) -> str:
-    """A figure that is kept as its logarithm, since DVC's tables round small ones to zero."""
-    return "0" if log10 == NONE else f"{10**log10:.1e}"
 
 
 def _spread(orders: float) -> str:
@@ -44,9 +40,9 @@ FIGURES: tuple[tuple[str, str, str, Words], ...] = (
     ("rescale", "dead", "channels hardly ever active, left as they were", _some),
     ("rescale", "pinned", "channels that must keep the factor one", _some),
     ("invariance", "passed", "proved", _holds),
-    ("invariance", "float64_log10", "change of the output, float64, relative", _power),
+    ("invariance", "float64_log10", "change of the output, float64, relative", in_words),
     ("invariance", "float32_ratio", "change of the output, float32, against float32's own error", _times),
-    ("invariance", "mean_error_log10", "largest distance of a channel's mean from its target", _power),
+    ("invariance", "mean_error_log10", "largest distance of a channel's mean from its target", in_words),
     ("invariance", "heldout_within_3", "held-out means within three standard errors", _share),
     ("invariance", "top1_agreement", "same top-1 class", _share),
     ("invariance", "accuracy_before", "accuracy, original weights", _share),

@@ -1,9 +1,17 @@
 """What a key may be set to, where only a few words will do."""
 
+from collections.abc import Iterable
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from unitmean.pipeline.config.registries import image_sources, statistics
+
+
+def _registered(name: str, choices: Iterable[str], meaning: str) -> Any:
+    """An Enum of what a registry holds; type checkers know one of its members."""
+    found: Any = Enum(name, {choice: choice for choice in choices}, module=__name__)  # type: ignore[misc]
+    found.__doc__ = meaning
+    return found
 
 
 class Pooling(Enum):
@@ -44,8 +52,7 @@ if TYPE_CHECKING:
         generated = "generated"
 
 else:
-    DatasetSource = Enum("DatasetSource", {name: name for name in image_sources()}, module=__name__)
-    DatasetSource.__doc__ = "Where the images come from."
+    DatasetSource = _registered("DatasetSource", image_sources(), "Where the images come from.")
 
 
 class OnError(Enum):
@@ -83,8 +90,7 @@ if TYPE_CHECKING:
         mean = "mean"
 
 else:
-    Statistic = Enum("Statistic", {name: name for name in statistics()}, module=__name__)
-    Statistic.__doc__ = "What of each channel is to be one."
+    Statistic = _registered("Statistic", statistics(), "What of each channel is to be one.")
 
 
 class Precision(Enum):

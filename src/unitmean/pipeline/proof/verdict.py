@@ -7,12 +7,12 @@ from typing import Any
 
 from unitmean.errors import InvarianceError
 from unitmean.graph.observe import OUTPUT
+from unitmean.pipeline.proof.logarithm import logarithm
 from unitmean.pipeline.proof.prove import Proof
 from unitmean.pipeline.proof.remeasure import largest_error, largest_ratio, within
 from unitmean.pipeline.proof.tolerances import Tolerances
 
 SHOWN = 4  # failures that an error message lists of the numbers, and as many of what they do
-NOTHING = -17.0  # log10 of a difference of zero: below what float64 resolves
 
 
 def details(proof: Proof, allowed: Tolerances) -> dict[str, Any]:
@@ -58,7 +58,7 @@ def metrics(found: Mapping[str, Any]) -> dict[str, Any]:
     for key, name in (("float64_difference", "float64_log10"), ("max_mean_error", "mean_error_log10")):
         value = found[key]
         if value is not None:
-            figures[name] = round(math.log10(value), 2) if value > 0 else NOTHING
+            figures[name] = logarithm(value)
     return {key: round(v, 4) if isinstance(v, float) else v for key, v in figures.items()}
 
 
