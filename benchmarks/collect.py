@@ -49,7 +49,7 @@ def main() -> None:
     )
     parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--images", type=int, help="64, on a GPU 8192")
+    parser.add_argument("--images", type=int, help="64, on a GPU 16384")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--model", default="vgg19")
@@ -64,7 +64,7 @@ def main() -> None:
     if options.device == "cuda" or options.folder is None:
         import gpu
 
-        options.images = options.images or 8192
+        options.images = options.images or 16384
         return gpu.run(options)
     options.images = options.images or 64
     letters = [letter for letter in options.only if letter != "c" or find_spec("keras")]

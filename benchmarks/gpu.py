@@ -42,6 +42,7 @@ from unitmean.pipeline.index.entries import Entry
 from unitmean.pipeline.index.index import Index, build_rows, place
 from unitmean.pipeline.index.pixels import choose_decoder, pixels, pixels_on_gpu
 from unitmean.pipeline.index.preprocess import Preprocessing
+from unitmean.pipeline.measure.automatic import shard_size
 from unitmean.pipeline.measure.collecting import check, collect
 from unitmean.pipeline.measure.measurement import Measurement
 from unitmean.pipeline.measure.range import in_range
@@ -172,7 +173,8 @@ def ours(
     def run(images: int) -> Tensor:
         index = bench.index.head(images)
         with tempfile.TemporaryDirectory() as folder:
-            sums = collect(fast, index, bench.batch, Path(folder)).sums
+            size = shard_size(None, bench.batch, bench.device)
+            sums = collect(fast, index, size, Path(folder)).sums
             if correct:
                 first = index.head(min(32, images))
                 sums = check(precise, fast, first, Path(folder), correct=True).mended(sums)

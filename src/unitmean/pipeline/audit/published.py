@@ -72,7 +72,7 @@ def try_candidates(
     """
     inputs = _named(published.input) if published.input else INPUTS
     batch = batch_size(None, device)
-    parts = shards(index, shard_size(None, batch))
+    parts = shards(index, shard_size(None, batch, device))
     found = []
     for name, preprocessing in trials.preprocessings.items():
         for candidate, network, sites in _networks(published, name, inputs, trials):

@@ -108,7 +108,9 @@ class Collect:
 
     batch_size: int | None = key(None, "null: 256 on a GPU, 8 on a CPU", least=1)
     shard_size: int | None = key(
-        None, "images whose sums are kept together; null: 64, or a batch if that is more", least=1
+        None,
+        "images whose sums are kept together; null: 2048 on a GPU, 64 on a CPU, in whole batches",
+        least=1,
     )
     precision: Precision = Precision.auto
     control_images: int = key(

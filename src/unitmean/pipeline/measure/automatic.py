@@ -2,7 +2,8 @@
 
 # Small batches stay in a CPU's caches; a GPU needs large ones to be busy.
 BATCH = {"cpu": 8, "cuda": 256}
-SHARD = 64
+# Images whose sums are kept together. Keeping takes 30 ms, in which a GPU would have measured 250.
+SHARD = {"cpu": 64, "cuda": 2048}
 # Measured on one H100, VGG-19 at 224 pixels in bfloat16: 2,650 images a second, compiled 10,200 after 15
 # seconds of compiling. So it pays from 54,000 images on. A CPU needs a C++ compiler for it, and isn't asked.
 COMPILING = 15.0
@@ -14,9 +15,9 @@ def batch_size(asked: int | None, device: str) -> int:
     return BATCH[device] if asked is None else asked
 
 
-def shard_size(asked: int | None, batch: int) -> int:
+def shard_size(asked: int | None, batch: int, device: str) -> int:
     """Images whose sums are kept together; whole batches of them, so that none is cut short."""
-    return max(SHARD, batch) if asked is None else asked
+    return max(1, SHARD[device] // batch) * batch if asked is None else asked
 
 
 def compiles(asked: bool | None, device: str, images: int) -> bool:

@@ -38,7 +38,7 @@ def collect_statistics(run: Run) -> str:
     index = load_index(run.dep("images") / "index.parquet").head(run.params.dataset.subset)
     precise, fast = _measurements(run, index)
     engine = ENGINES[settings.engine]
-    size = shard_size(settings.shard_size, fast.batch_size)
+    size = shard_size(settings.shard_size, fast.batch_size, fast.device)
     target = Target(settings.target_standard_error, settings.target_share)
     with writing_table(run.out("shards.parquet")) as table:
         numbers = count()
