@@ -15,6 +15,7 @@ from torch import nn
 import unitmean
 from unitmean.errors import NetworkError, WeightsError
 from unitmean.layouts.files import save_weights
+from unitmean.layouts.kinds import layouts
 from unitmean.layouts.networks import Stored
 from unitmean.networks.architectures import build
 from unitmean.networks.inputs import CAFFE
@@ -149,7 +150,9 @@ def test_the_adain_file_in_an_adain_encoder(
     weights: dict[str, torch.Tensor], files: list[str], tmp_path: Path
 ) -> None:
     stored = Stored(build("vgg11", weights, input=CAFFE), weights, METADATA)
-    write_exports(tmp_path / "x", ["adain"], stored, "0" * 64, 32, {"channels": 9, "normalised": 9})
+    write_exports(
+        tmp_path / "x", [layouts()["adain"]], stored, "0" * 64, 32, {"channels": 9, "normalised": 9}
+    )
     module = example("adain_encoder")
     file = str(tmp_path / "x" / "vgg11_normalised_adain.pth")
     features = module.main([file, *files, "--size", "32"])

@@ -18,6 +18,7 @@ from unitmean.disk.atomic import writing
 from unitmean.errors import WeightsError
 from unitmean.layouts.checkpoints import largest
 from unitmean.layouts.foreign import foreign
+from unitmean.layouts.hdf5 import MAGIC, read_hdf5
 
 # All metadata is one JSON text under one key: safetensors writes several keys in random order.
 KEY = "unitmean"
@@ -26,7 +27,7 @@ MOST = 16
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], list[str]]:
-    """A state dict from safetensors or PyTorch, and notes on what was taken and converted.
+    """A state dict from safetensors, PyTorch or Keras, and notes on what was taken and converted.
 
     Of a checkpoint, a dict of dicts, the largest dict of tensors is taken. Every floating tensor becomes
     float32, float64 too, since that is what all later comparisons start from. Raises WeightsError for
@@ -43,17 +44,19 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], list[str]]:
             f"{path} must hold weights; it is a web page that starts with {start[:40]!r}; "
             "the link leads to a page about the file: get the file itself"
         )
+    if start.startswith(MAGIC):
+        return _as_float32(read_hdf5(path))
     if known := foreign(path, start):
         what, remedy = known
-        raise WeightsError(f"{path} must be a PyTorch or safetensors file; it is {what}; {remedy}")
+        raise WeightsError(f"{path} must be a PyTorch, safetensors or Keras file; it is {what}; {remedy}")
     if start[8:9] == b"{":  # eight bytes of length, then JSON: github.com/huggingface/safetensors#format
         value = _read_safetensors(path)
     elif start.startswith((b"PK", b"\x80")):  # a zip archive, or a pickle as PyTorch wrote before 1.6
         value = _read_torch(path)
     else:
         raise WeightsError(
-            f"{path} must be a PyTorch or safetensors file; found one that starts with {start[:40]!r}; "
-            "get it again, or convert it"
+            f"{path} must be a PyTorch, safetensors or Keras file; found one that starts with "
+            f"{start[:40]!r}; get it again, or convert it"
         )
     state, taken = _checked(value, path)
     tensors, notes = _as_float32(state)

@@ -11,7 +11,6 @@ _BY_START = (
         "a MATLAB file, as MatConvNet's",
         "export its parameters to safetensors from MATLAB or SciPy",
     ),
-    (b"\x89HDF\r\n", "an HDF5 file, as Keras writes", "read it with h5py and save its arrays by safetensors"),
 )
 _BY_SUFFIX = {
     ".caffemodel": (

@@ -4,6 +4,8 @@ from functools import cache
 
 import torch
 
+from unitmean.layouts.kinds import layouts
+from unitmean.layouts.layout import Layout
 from unitmean.layouts.networks import Stored
 from unitmean.networks.architectures import build
 from unitmean.networks.inputs import Input
@@ -34,3 +36,7 @@ def state(convolutions: int) -> dict[str, torch.Tensor]:
         scale = (2 / empty[0].numel()) ** 0.5 if key.endswith("weight") else 0.1
         made[f"features.{key}"] = torch.randn(empty.shape, generator=generator) * scale
     return made
+
+
+def named(*names: str) -> list[Layout]:
+    return [layouts()[name] for name in names]

@@ -10,19 +10,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from exported import COUNTS, METADATA, stored
+from exported import COUNTS, METADATA, named, stored
 from heads import empty, good
 from torch import nn
 from torchvision import models
 
+from unitmean.layouts.kinds.adain import LAYOUT, preprocessing
 from unitmean.layouts.networks import Stored
 from unitmean.layouts.reading import canonical
-from unitmean.layouts.writing import LAYOUTS, preprocessing
+from unitmean.layouts.writing import chosen
 from unitmean.networks.architectures import build
 from unitmean.networks.inputs import CAFFE, TORCHVISION, Input
 from unitmean.networks.loaded import Loaded
 from unitmean.networks.seeded import seeded
-from unitmean.pipeline.exports.write import require_exports, write_exports
+from unitmean.pipeline.exports.write import write_exports
 
 VGG19 = [64, 64, "P", 128, 128, "P", *[256] * 4, "P", *[512] * 4, "P", *[512] * 4, "P"]
 
@@ -85,7 +86,7 @@ def test_adain_is_read_back_and_runs_to_the_same(
     input: Input, pictures: torch.Tensor, tmp_path: Path
 ) -> None:
     original = stored(input)
-    write_exports(tmp_path, ["adain"], original, "0" * 64, 40, COUNTS)
+    write_exports(tmp_path, named("adain"), original, "0" * 64, 40, COUNTS)
     written = torch.load(tmp_path / "vgg19_normalised_adain.pth", weights_only=True)
     found = canonical(written, "vgg19")
     assert found.layout == "adain" and found.input == input
@@ -103,7 +104,7 @@ def test_adain_is_read_back_and_runs_to_the_same(
 
 def test_leongatys_is_read_back_and_runs_to_the_same(pictures: torch.Tensor, tmp_path: Path) -> None:
     original = stored(CAFFE)
-    write_exports(tmp_path, ["leongatys"], original, "0" * 64, 40, COUNTS)
+    write_exports(tmp_path, named("leongatys"), original, "0" * 64, 40, COUNTS)
     written = torch.load(tmp_path / "vgg19_normalised_leongatys.pth", weights_only=True)
     found = canonical(written, "vgg19")
     assert (found.layout, found.input) == ("leongatys", CAFFE)
@@ -119,7 +120,7 @@ def test_leongatys_is_read_back_and_runs_to_the_same(pictures: torch.Tensor, tmp
 
 def test_torchvision_without_a_head(pictures: torch.Tensor, tmp_path: Path) -> None:
     original = stored(TORCHVISION, 5)
-    write_exports(tmp_path, ["torchvision"], original, "0" * 64, 40, COUNTS)
+    write_exports(tmp_path, named("torchvision"), original, "0" * 64, 40, COUNTS)
     written = torch.load(tmp_path / "vgg19_normalised_torchvision.pth", weights_only=True)
     assert canonical(written, "vgg19").state_dict.keys() == original.state.keys()
     with torch.device("meta"):
@@ -161,7 +162,7 @@ def test_neural_style_pt_with_its_head(model: str, tmp_path: Path) -> None:
     end = {"vgg16": 26, "vgg19": 30}[model]
     weights = empty(model) | good(model, end)
     original = Stored(build(model, weights, input=CAFFE), weights, METADATA)
-    write_exports(tmp_path / "x", ["neural_style_pt"], original, "0" * 64, 224, COUNTS)
+    write_exports(tmp_path / "x", named("neural_style_pt"), original, "0" * 64, 224, COUNTS)
     (path,) = (tmp_path / "x").glob("*.pth")
     with torch.device("meta"):
         module = neural_style_pt(path.name)
@@ -180,7 +181,7 @@ def test_neural_style_pt_with_its_head(model: str, tmp_path: Path) -> None:
 def test_onnx_runs_in_onnxruntime(input: Input, pictures: torch.Tensor, tmp_path: Path) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     original = stored(input, 3)
-    write_exports(tmp_path, require_exports(["onnx"], original), original, "0" * 64, 40, COUNTS)
+    write_exports(tmp_path, chosen(["onnx"], original.network), original, "0" * 64, 40, COUNTS)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "README.md",
         "card.json",
@@ -205,7 +206,7 @@ def test_onnx_with_a_head_is_the_classifier(model: str, tmp_path: Path) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     weights = seeded(model, 0, 1.0)
     original = Stored(build(model, weights, input=TORCHVISION), weights, METADATA)
-    write_exports(tmp_path, require_exports(["onnx"], original), original, "0" * 64, 64, COUNTS)
+    write_exports(tmp_path, chosen(["onnx"], original.network), original, "0" * 64, 64, COUNTS)
     content = (tmp_path / f"{model}_normalised_onnx.onnx").read_bytes()
     # The exporter notes in which source file each operator stands.
     assert b'File "' not in content and str(Path(__file__).resolve().parents[3]).encode() not in content
@@ -231,7 +232,7 @@ def test_onnx_with_a_head_is_the_classifier(model: str, tmp_path: Path) -> None:
             assert (torch.from_numpy(found[name]) - expected[name]).abs().max() < 4 * noise
 
 
-def test_the_published_file_comes_out_as_it_went_in() -> None:
+def test_the_published_file_comes_out_as_it_went_in(tmp_path: Path) -> None:
     if "UNITMEAN_REAL" not in os.environ:
         pytest.skip("UNITMEAN_REAL names no folder with the published weights")
     path = Path(os.environ["UNITMEAN_REAL"]) / "weights" / "vgg_normalised_conv3_1.pth"
@@ -239,7 +240,8 @@ def test_the_published_file_comes_out_as_it_went_in() -> None:
     found = canonical(published, "vgg19")
     assert found.input is not None
     network = build("vgg19", found.state_dict, input=found.input)
-    again = LAYOUTS["adain"](network, found.state_dict)
+    LAYOUT.write(tmp_path / "again.pth", network, found.state_dict, 224)
+    again = torch.load(tmp_path / "again.pth", weights_only=True)
     assert again.keys() == published.keys()
     assert all(torch.equal(again[key], value) for key, value in published.items())
 

@@ -5,12 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from exported import COUNTS, stored
+from exported import COUNTS, named, stored
 from heads import good
 
 from unitmean.errors import WeightsError
 from unitmean.layouts.writing import chosen
-from unitmean.networks.architectures import build
+from unitmean.networks.architectures import Network, build
 from unitmean.networks.inputs import CAFFE, TORCHVISION, Input
 from unitmean.pipeline.exports.write import write_exports
 
@@ -19,7 +19,7 @@ def test_equal_weights_give_equal_bytes_and_old_files_go(tmp_path: Path) -> None
     original = stored(TORCHVISION, 1)
     digests = []
     for layouts in (["torchvision", "adain"], ["adain"]):
-        write_exports(tmp_path, layouts, original, "0" * 64, 40, COUNTS)
+        write_exports(tmp_path, named(*layouts), original, "0" * 64, 40, COUNTS)
         content = (tmp_path / "vgg19_normalised_adain.pth").read_bytes()
         digests.append(hashlib.sha256(content).hexdigest())
         assert len(list(tmp_path.glob("*.pth"))) == len(layouts)
@@ -27,12 +27,16 @@ def test_equal_weights_give_equal_bytes_and_old_files_go(tmp_path: Path) -> None
     assert f"`{digests[0]}`" in (tmp_path / "README.md").read_text()
 
 
+def fitting(names: list[str], network: Network) -> list[str]:
+    return [layout.name for layout in chosen(names, network)]
+
+
 def test_all_means_all_that_fit() -> None:
-    assert chosen(["all"], stored(CAFFE).network) == ["torchvision", "leongatys", "adain", "onnx"]
-    assert chosen(["all"], stored(CAFFE, 5).network) == ["torchvision", "adain", "onnx"]
-    assert chosen(["all"], stored(TORCHVISION).network) == ["torchvision", "adain", "onnx"]
-    assert chosen(["adain", "torchvision", "adain"], stored(CAFFE).network) == ["torchvision", "adain"]
-    assert chosen([], stored(CAFFE).network) == []
+    assert fitting(["all"], stored(CAFFE).network) == ["adain", "keras", "leongatys", "onnx", "torchvision"]
+    assert fitting(["all"], stored(CAFFE, 5).network) == ["adain", "onnx", "torchvision"]
+    assert fitting(["all"], stored(TORCHVISION).network) == ["adain", "onnx", "torchvision"]
+    assert fitting(["adain", "torchvision", "adain"], stored(CAFFE).network) == ["adain", "torchvision"]
+    assert fitting([], stored(CAFFE).network) == []
 
 
 @pytest.mark.parametrize(
@@ -42,10 +46,12 @@ def test_all_means_all_that_fit() -> None:
             "neural_style_pt",
             CAFFE,
             16,
-            "with a head.*found vgg19 with no head.*torchvision, leongatys, adain",
+            "with a head.*found vgg19 with no head.*adain, keras, leongatys",
         ),
-        ("leongatys", TORCHVISION, 16, "Caffe's input.*choose from torchvision, adain, onnx"),
+        ("leongatys", TORCHVISION, 16, "Caffe's input.*choose from adain, onnx, torchvision"),
         ("leongatys", CAFFE, 5, "all convolutions of vgg19.*found vgg19 with 5"),
+        ("keras", CAFFE, 5, "all convolutions of vgg16 and vgg19.*found vgg19 with 5"),
+        ("keras", TORCHVISION, 16, "Caffe's input.*found vgg19 with 16"),
     ],
 )
 def test_a_layout_that_does_not_fit(layout: str, input: Input, count: int, words: str) -> None:
@@ -56,12 +62,12 @@ def test_a_layout_that_does_not_fit(layout: str, input: Input, count: int, words
 def test_batch_norm_does_not_fit_adain() -> None:
     weights = good("vgg11_bn", 1)
     network = build("vgg11_bn", weights, input=TORCHVISION)
-    with pytest.raises(WeightsError, match="vgg without batch norm; found vgg11_bn.*torchvision, onnx"):
+    with pytest.raises(WeightsError, match="vgg without batch norm; found vgg11_bn.*onnx, torchvision"):
         chosen(["adain"], network)
 
 
 def test_the_card_says_what_matters(tmp_path: Path) -> None:
-    write_exports(tmp_path, ["torchvision", "adain"], stored(CAFFE), "f" * 64, 40, COUNTS)
+    write_exports(tmp_path, named("torchvision", "adain"), stored(CAFFE), "f" * 64, 40, COUNTS)
     text = (tmp_path / "README.md").read_text()
     assert "Not for LPIPS or DISTS" in text and "CC BY 4.0" in text and "f" * 64 in text
     assert "| images | 7 of photographs |" in text and "| pooling and padding | max, zeros |" in text

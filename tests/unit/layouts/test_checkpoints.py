@@ -125,7 +125,6 @@ FOREIGN = {
     "file.npy": (lambda path: np.save(path, np.zeros(3)), "a NumPy array"),
     "numpy.pth": (lambda path: torch.save({"a": np.zeros(3)}, path), "NumPy arrays"),
     "file.mat": (lambda path: path.write_bytes(b"MATLAB 5.0 MAT-file"), "MatConvNet"),
-    "file.h5": (lambda path: path.write_bytes(b"\x89HDF\r\n\x1a\n"), "Keras"),
     "file.caffemodel": (lambda path: path.write_bytes(b"\n\x07VGG_ILSVRC"), "a Caffe model"),
     "file.t7": (lambda path: path.write_bytes(b"\x04\0\0\0\x01\0\0\0"), "a Torch7 file"),
     "file.onnx": (lambda path: path.write_bytes(b"\x08\x07\x12\x04"), "an ONNX model"),

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from unitmean.pipeline.config.registries import image_sources, statistics
+from unitmean.pipeline.config.registries import image_sources, layouts, statistics
 
 
 def _registered(name: str, choices: Iterable[str], meaning: str) -> Any:
@@ -126,15 +126,17 @@ class Device(Enum):
     cuda = "cuda"
 
 
-class Export(Enum):
-    """Layouts to write the normalised weights in, besides the canonical one; all: all that fit."""
+if TYPE_CHECKING:
 
-    torchvision = "torchvision"
-    neural_style_pt = "neural_style_pt"
-    leongatys = "leongatys"
-    adain = "adain"
-    onnx = "onnx"
-    all = "all"
+    class Export(Enum):
+        all = "all"
+
+else:
+    Export = _registered(
+        "Export",
+        [*layouts(), "all"],
+        "Layouts to write the normalised weights in, besides the canonical one; all: all that fit.",
+    )
 
 
 class Resizing(Enum):

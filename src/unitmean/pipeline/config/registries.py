@@ -18,3 +18,9 @@ def statistics() -> dict[str, Any]:
     """Every `Statistic` by its name."""
     found: dict[str, Any] = import_module("unitmean.statistics.kinds").statistics()
     return found
+
+
+def layouts() -> list[str]:
+    """Every layout's name."""
+    found: list[str] = import_module("unitmean.layouts.kinds").names()
+    return found

@@ -3,8 +3,9 @@
 from unitmean.disk.digest import sha256
 from unitmean.errors import InvarianceError
 from unitmean.layouts.networks import read_network
+from unitmean.layouts.writing import chosen
 from unitmean.pipeline.disk.documents import read_json
-from unitmean.pipeline.exports.write import require_exports, write_exports
+from unitmean.pipeline.exports.write import write_exports
 from unitmean.pipeline.index.preprocess import Preprocessing
 from unitmean.pipeline.stages.entry import Run, stage
 
@@ -21,10 +22,10 @@ def export_weights(run: Run) -> str:
             "run `dvc repro verify_invariance` first"
         )
     stored = read_network(weights, **run.params.model)
-    layouts = require_exports(run.params.rescale.exports, stored)
+    layouts = chosen(run.params.rescale.exports, stored.network)
     size = Preprocessing(**run.params.preprocess).output_size
     write_exports(run.out("exports"), layouts, stored, digest, size, read_json(run.dep("rescale.json")))
-    return f"{', '.join(layouts) or 'no other layout'}, and the card"
+    return f"{', '.join(layout.name for layout in layouts) or 'no other layout'}, and the card"
 
 
 if __name__ == "__main__":

@@ -2,17 +2,19 @@
 
 import logging
 import warnings
-from importlib.util import find_spec
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from unitmean.errors import ConfigError
+from unitmean.layouts.layout import Layout, State
 from unitmean.networks.architectures import Network
-from unitmean.networks.loaded import Loaded
+from unitmean.networks.loaded import OUTPUT, Loaded
 
-NEEDED = ("onnx", "onnxscript")
+HOW = """\
+Input `image`: float32, n x 3 x {sides}, RGB in [0, 1]; outputs: {names}.
+
+    onnxruntime.InferenceSession("{file}").run(["output"], {{"image": image}})"""
 
 
 class _Tuple(nn.Module):
@@ -27,16 +29,7 @@ class _Tuple(nn.Module):
         return tuple(found[name] for name in self.names)
 
 
-def require_onnx() -> None:
-    """ConfigError unless the packages that write ONNX are installed."""
-    if missing := [name for name in NEEDED if find_spec(name) is None]:
-        raise ConfigError(
-            f"rescale.exports=onnx needs the packages {' and '.join(NEEDED)}; found no {', '.join(missing)}: "
-            "install unitmean[onnx], or leave onnx out"
-        )
-
-
-def write_onnx(path: Path, network: Network, size: int) -> None:
+def write(path: Path, network: Network, state: State, size: int) -> None:
     """One file with the weights in it; any batch size.
 
     With a head the picture is `size` x `size` pixels, for which the head's pooling was laid out; without one
@@ -82,3 +75,21 @@ def _forget_sources(path: Path) -> None:
             part.ClearField("metadata_props")
             part.ClearField("doc_string")
     onnx.save(model, path)
+
+
+def how(file: str, network: Network, size: int) -> str:
+    sides = "height x width" if network.truncated else f"{size} x {size}"
+    names = ", ".join(f"`{name}`" for name in [*Loaded(network).names, OUTPUT])
+    return HOW.format(file=file, sides=sides, names=names)
+
+
+LAYOUT = Layout(
+    "onnx",
+    fits="any; needs `unitmean[onnx]`",
+    program="onnxruntime and others",
+    suffix="onnx",
+    misfit=lambda network: None,
+    write=write,
+    how=how,
+    needs=("onnx", "onnxscript"),
+)

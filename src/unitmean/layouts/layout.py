@@ -1,0 +1,85 @@
+"""A layout in which people ship weights: how it is told, read, written, and loaded elsewhere."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from unitmean.errors import WeightsError
+from unitmean.networks.architectures import Network
+from unitmean.networks.inputs import CAFFE, Input
+
+State = Mapping[str, Tensor]
+
+
+class Canonical(NamedTuple):
+    """Weights under torchvision's keys, the layout they came in, the input it implies (None: nothing).
+
+    notes: what was taken off the names, and what was left out.
+    """
+
+    state_dict: dict[str, Tensor]
+    layout: str
+    input: Input | None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One of `rescale.exports`, or one that is only read.
+
+    fits, program: which networks it takes and what loads it, in words for a table. keys: by which names of
+    tensors it is known, in words. read: the weights of an architecture under torchvision's keys, None where
+    the names are another layout's. misfit: why a network can't be written in it, in words that end
+    "found …"; None if it can. write: writes a file of a network, its state dict under torchvision's keys, and
+    the side of the pictures that it was measured with. how: Markdown on loading the file of that name. needs:
+    packages that writing imports, which the extra of that name installs.
+    """
+
+    name: str
+    keys: str = ""
+    read: Callable[[State, str], Canonical | None] | None = None
+    fits: str = ""
+    program: str = ""
+    suffix: str = "pth"
+    misfit: Callable[[Network], str | None] | None = None
+    write: Callable[[Path, Network, State, int], None] | None = None
+    how: Callable[[str, Network, int], str] | None = None
+    needs: tuple[str, ...] = ()
+
+
+def save(path: Path, state: State) -> None:
+    """As torch.load reads it; equal tensors give equal bytes."""
+    # Into a file object: given a path, torch writes the file's name into the file.
+    with path.open("wb") as file:
+        torch.save({key: value.detach().clone() for key, value in state.items()}, file)
+
+
+def moved(key: str, paths: Mapping[str, str]) -> str:
+    """A tensor's name with its layer's path replaced, if it is among `paths`."""
+    layer, _, kind = key.rpartition(".")
+    return f"{paths.get(layer, layer)}.{kind}"
+
+
+def renamed(state_dict: State, paths: Mapping[str, str], architecture: str, layout: str) -> dict[str, Tensor]:
+    """All tensors under other layers' names; WeightsError for a layer that isn't among `paths`."""
+    if strange := [key for key in state_dict if key.rpartition(".")[0] not in paths]:
+        raise WeightsError(
+            f"weights in the {layout} layout must fit {architecture}, whose layers are {list(paths)!r}; "
+            f"found {strange[:4]!r}; check model.name"
+        )
+    return {moved(key, paths): value for key, value in state_dict.items()}
+
+
+def convolutions(state: State) -> list[tuple[tuple[str, str], Tensor]]:
+    """Path and kind (weight or bias) of what lies under `features.`, with the tensor."""
+    split = [(key.rpartition("."), value) for key, value in state.items()]
+    return [((path, kind), v) for (path, _, kind), v in split if path.startswith("features.")]
+
+
+def input_in_words(network: Network) -> str:
+    """The network's input as a refusal names it."""
+    return "Caffe's" if network.input == CAFFE else repr(network.input)
