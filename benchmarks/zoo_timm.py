@@ -1,13 +1,17 @@
 """What can be normalised in timm's rectifier networks: `python benchmarks/zoo_timm.py --out docs/zoo.md`.
 
-timm is no requirement: install it by hand (`pip install timm`). Networks are made without weights. Rows lie
-beside the page until it is whole, so that a run that was killed goes on where it was. The page's section on
-timm is written anew, the rest of it stays.
+timm is no requirement: install it by hand (`pip install timm`). Networks are made without weights, and tried
+in turn from each of timm's modules, so that a run that `--minutes` ends early has seen all kinds. Rows lie
+beside the page, so that another run goes on where the last one was. The page's section on timm is written
+anew, the rest of it stays.
 """
 
 import argparse
 import json
+import math
+import time
 from dataclasses import asdict, dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 import timm
@@ -25,10 +29,11 @@ LARGEST = 30_000_000  # parameters
 SIGMA = 0.7  # of the random factors' logarithm
 HEADING = "\n# timm's networks\n"
 TEXT = """
-What `python benchmarks/zoo_timm.py` found with timm {timm} and torch {torch}: timm's networks that have a
-rectifier, one of each variant of weights, without the weights, on an input of at most {size} pixels where the
-network allows. {left} networks of more than {largest} million parameters are left out. *Strict* says whether
-`normalise` takes the network as it is. *Why not* is the reason of the first channel that isn't free.
+What `python benchmarks/zoo_timm.py` found with timm {timm} and torch {torch}: {tried:,} of its {all:,} networks,
+one of each variant of weights, without the weights, were tried in turn from each of its modules, on an input of at
+most {size} pixels where the network allows; {left} of more than {largest} million parameters were left out, {none}
+have no rectifier. *Strict* says whether `normalise` takes the network as it is. *Why not* is the reason of the
+first channel that isn't free.
 
 | network | rectifiers | channels | free | strict | change | why not |
 |---|---:|---:|---:|---|---:|---|
@@ -109,8 +114,18 @@ def _random(module: nn.Module) -> nn.Module:
     return module
 
 
+def in_turn() -> list[str]:
+    """All of timm's networks, one of each module, then a second of each, and so on."""
+    by_module = [timm.list_models(module=module) for module in sorted(timm.list_modules())]
+    return [name for names in zip_longest(*by_module) for name in names if name]
+
+
 def page(rows: list[Row]) -> str:
+    rows = sorted(rows, key=lambda row: row.name)
     text = TEXT.format(
+        tried=len(rows),
+        all=len(in_turn()),
+        none=sum(not (row.sites or row.giant or row.failed) for row in rows),
         timm=timm.__version__,
         torch=torch.__version__,
         size=SIZE,
@@ -130,13 +145,17 @@ def page(rows: list[Row]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", help="default: all of timm's")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="try no more after so many")
     parser.add_argument("--out", type=Path, required=True, help="the page that gets the section")
     options = parser.parse_args()
     kept = options.out.parent / f".{options.out.name}.timm-{timm.__version__}"
     rows = []
-    for name in options.names or timm.list_models():
+    end = time.monotonic() + 60 * options.minutes
+    for name in options.names or in_turn():
         path = kept / f"{name}.json"
         if not path.exists():
+            if time.monotonic() > end:
+                continue
             write_json(path, asdict(row := examine(name)))
             print(row, flush=True)
         rows.append(Row(**json.loads(path.read_text(encoding="utf-8"))))

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -23,6 +24,7 @@ from safetensors.torch import save
 from unitmean.decode import decode
 from unitmean.errors import UnitmeanError
 from unitmean.layouts.files import load_weights, read_tensors, save_weights
+from unitmean.layouts.reading import canonical
 from unitmean.pipeline.disk.frames import read_parquet, write_parquet
 from unitmean.pipeline.index.containers import list_images, read_bytes
 from unitmean.pipeline.index.index import SCHEMA, load_index, write_index
@@ -126,6 +128,56 @@ def pickles() -> list[bytes]:
     return found
 
 
+def checkpoints() -> list[bytes]:
+    """What training code keeps: dicts in dicts, wrappers' names, an averaged copy, another head."""
+    inside = {
+        f"{name}.{kind}": torch.ones(2, 2)
+        for name in ("features.0", "features.3", "classifier.6")
+        for kind in ("weight", "bias")
+    }
+    wrapped = {f"module.{name}": tensor for name, tensor in inside.items()}
+    kept = [
+        {"epoch": 3, "state_dict": wrapped, "optimizer": {"state": {0: {"step": torch.tensor(1.0)}}}},
+        {"model": {f"_orig_mod.backbone.{k}": v for k, v in inside.items()} | {"fc.weight": torch.ones(2)}},
+        {"ema": wrapped | {"n_averaged": torch.tensor(3)}, "args": ["a", None, 0.5]},
+    ]
+    found = []
+    for value in kept:
+        file = io.BytesIO()
+        torch.save(value, file)
+        found.append(file.getvalue())
+    return found
+
+
+def keras_files() -> list[bytes]:
+    """Layers by number with names beside them, and by name; an optimiser; kernels and a matrix."""
+
+    def new(path: Path) -> None:
+        with h5py.File(path, "w") as file:
+            for number, name in enumerate(("block1_conv1", "block1_conv2")):
+                group = file.create_group(f"layers/conv2d_{number}/vars")
+                group.attrs["name"] = name
+                group["0"], group["1"] = np.ones((3, 3, 2, 4), np.float32), np.ones(4, np.float32)
+            file["optimizer/vars/0"] = np.ones(3, np.float32)
+
+    def old(path: Path) -> None:
+        with h5py.File(path, "w") as file:
+            file["model_weights/block1_conv1/block1_conv1/kernel:0"] = np.ones((3, 3, 2, 4), np.float16)
+            file["model_weights/block1_conv1/block1_conv1/bias:0"] = np.ones(4, np.float32)
+            file["model_weights/fc1/fc1/kernel:0"] = np.ones((512, 2), np.float64)
+            file.create_dataset("words", data=b"x" * 9)
+
+    return [written(new), written(old)]
+
+
+def read_checkpoint(path: Path) -> None:
+    canonical(read_tensors(path)[0], "vgg11")
+
+
+def read_keras(path: Path) -> None:
+    canonical(read_tensors(path)[0], "vgg16")
+
+
 def written(write: Callable[[Path], object]) -> bytes:
     import tempfile
 
@@ -177,6 +229,8 @@ READERS = {
     "index": Reader(".parquet", lambda path: load_index(path, path.parent), indices),
     "safetensors": Reader(".safetensors", read_tensors, lambda: [save(state())]),
     "pth": Reader(".pth", read_tensors, pickles),
+    "checkpoint": Reader(".pth", read_checkpoint, checkpoints),
+    "keras": Reader(".h5", read_keras, keras_files),
     "own_weights": Reader(".safetensors", load_weights, own_weights),
     "tar": Reader(".tar", read_container, tars),
     "zip": Reader(".zip", read_container, zip_files),
