@@ -29,11 +29,11 @@ LARGEST = 30_000_000  # parameters
 SIGMA = 0.7  # of the random factors' logarithm
 HEADING = "\n# timm's networks\n"
 TEXT = """
-What `python benchmarks/zoo_timm.py` found with timm {timm} and torch {torch}: {tried:,} of its {all:,} networks,
-one of each variant of weights, without the weights, were tried in turn from each of its modules, on an input of at
-most {size} pixels where the network allows; {left} of more than {largest} million parameters were left out, {none}
-have no rectifier. *Strict* says whether `normalise` takes the network as it is. *Why not* is the reason of the
-first channel that isn't free.
+What `python benchmarks/zoo_timm.py` found with timm {timm} and torch {torch}: {tried:,} of its {all:,}
+networks, one of each variant of weights, without the weights, were tried in turn from each of its modules, on
+an input of at most {size} pixels where the network allows; {left} of more than {largest} million parameters
+were left out, {none} have no rectifier. *Strict* says whether `normalise` takes the network as it is. *Why
+not* is the reason of the first channel that isn't free.
 
 | network | rectifiers | channels | free | strict | change | why not |
 |---|---:|---:|---:|---|---:|---|

@@ -88,7 +88,8 @@ def normalise(
     Raises NetworkError for a model in training mode, one that torch.export can't trace and, unless
     `strict=False`, one that can be normalised only in part; DataError where there is no batch, or one holds
     NaN; WeightsError where a weight is NaN or infinite; InvarianceError where the new weights don't compute
-    what the old ones do.
+    what the old ones do. Autocast in the forward method is left out: the network is followed and measured in
+    the type of its weights.
     """
     given = Batches(batches, "measuring", progress)
     example = converted(given.first, floating_type(model), device_of(model))

@@ -147,7 +147,7 @@ def _known(call: Call) -> Any:
 def _unknown(call: Call) -> Any:
     """What an operator does of which nothing is known: nothing that it reads may change."""
     for node in call.node.all_input_nodes:
-        if not call.stored.constant(node):
+        if not call.stored.constant(node) and node.op != "get_attr":  # which may be a module: a branch's
             for ids in _tensors(call.ids_of(node)):
                 call.pin(ids, "is not homogeneous, or not known to be")
     return (

@@ -15,6 +15,7 @@ from torch.utils._pytree import keystr, tree_flatten_with_path, tree_map, tree_u
 
 from unitmean.errors import NetworkError
 from unitmean.graph.inputs import Inputs, arguments, count, tensors
+from unitmean.graph.regions import inline
 from unitmean.graph.undisturbed import undisturbed
 from unitmean.graph.untraceable import advice
 
@@ -61,6 +62,7 @@ def trace(
             f"{words.splitlines()[0].rstrip('.')}; {advice(words)}"
         ) from error
     names = _output_names(program)
+    inline(program.graph_module)
     if _without_mutation(program.graph):
         traced = _unlifted(program)
     else:

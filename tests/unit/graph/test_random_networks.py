@@ -54,6 +54,20 @@ class Chosen(Residual):
         return torch.where(self.inner(x) > 0, x, 0)
 
 
+class Precise(Residual):
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.autocast("cpu", enabled=False):
+            found: Tensor = self.inner(x)
+        return found
+
+
+class Ungraded(Residual):
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.no_grad():
+            found: Tensor = self.inner(x)
+        return found
+
+
 AROUND = {
     "residual": Residual,
     "gated": Gated,
@@ -61,6 +75,8 @@ AROUND = {
     "product": Product,
     "larger": Larger,
     "chosen": Chosen,
+    "precise": Precise,
+    "ungraded": Ungraded,
 }
 
 names = st.recursive(
