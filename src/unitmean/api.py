@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Bool, Float64
 from torch import Tensor, nn
 
+import unitmean
 from unitmean.batches import Batches
 from unitmean.errors import InvarianceError
 from unitmean.graph.analysis import analyse
@@ -29,6 +30,7 @@ from unitmean.graph.running import Running
 from unitmean.graph.strict import only_outputs, require_rectifier, require_whole
 from unitmean.graph.unwrapped import inside, unwrapped
 from unitmean.measuring import Statistics, device_of, floating_type, measure, measured
+from unitmean.networks.named import class_name, known_name
 from unitmean.proof.invariance import compare, observed
 from unitmean.proof.judged import Proof, judged
 from unitmean.results import Normalised
@@ -113,6 +115,17 @@ def normalise(
         statistics,
         _listed({site: ~live[site] & ~below[site] for site in live}),
         _listed({site: ~live[site] & below[site] for site in live}),
+        {
+            "network": known_name(unwrapped(model)[0]),
+            "class": class_name(unwrapped(model)[0]),
+            "images": next(iter(statistics.values())).images,
+            "statistic": statistic,
+            "quantile": quantile if histograms else None,
+            "rounding": rounding,
+            "outputs": outputs,
+            "unitmean": unitmean.__version__,
+            "torch": torch.__version__,
+        },
     )
     _require_same(model, result, given.first)
     return result

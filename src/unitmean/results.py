@@ -1,15 +1,23 @@
 """What `normalise` returns."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float64
 from torch import Tensor
 
+from unitmean.disk.atomic import write_text
 from unitmean.graph.plan import Plan
 from unitmean.graph.variables import ONE
+from unitmean.layouts.files import save_weights
 from unitmean.measuring import Statistics
+from unitmean.page import Range, page, ranges, table
+from unitmean.stored_plan import plan_of, plan_values, statistics_of, statistics_values
+
+KIND = "result of unitmean.normalise"
 
 
 @dataclass(frozen=True)
@@ -18,7 +26,8 @@ class Normalised:
 
     By site: `dead` are the channels that keep the factor one because they are hardly ever active, `negative`
     those that a leaky rectifier lets be active with a mean below zero, which no factor makes one: with
-    statistic="rms" they are normalised.
+    statistic="rms" they are normalised. `made` says of which network, by which settings and versions. A
+    notebook shows a table and a picture.
     """
 
     state: dict[str, Tensor]
@@ -27,6 +36,7 @@ class Normalised:
     statistics: Statistics
     dead: dict[str, list[int]]
     negative: dict[str, list[int]]
+    made: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def tied(self) -> dict[str, list[int]]:
@@ -34,7 +44,60 @@ class Normalised:
         every = torch.cat([site.variables.unique() for site in self.plan.sites])
         return {site.name: shared for site in self.plan.sites if (shared := _shared(site.variables, every))}
 
+    def save(self, path: str | Path) -> None:
+        """Write the new weights as safetensors under their own names, with all the rest as metadata.
+
+        `unitmean.load(path)` gives it back, but for the original weights; any reader of safetensors gets the
+        state dict. Raises OSError where it can't be written.
+        """
+        values = {
+            "kind": KIND,
+            "made": dict(self.made),
+            "factors": self.factors.tolist(),
+            "plan": plan_values(self.plan),
+            "statistics": statistics_values(self.statistics),
+            "dead": self.dead,
+            "negative": self.negative,
+        }
+        save_weights(Path(path), self.state, values)
+
+    @classmethod
+    def from_values(cls, state: dict[str, Tensor], values: Mapping[str, Any]) -> "Normalised":
+        """What `save` wrote, from a file's tensors and metadata."""
+        return cls(
+            state,
+            torch.tensor(values["factors"], dtype=torch.float64),
+            plan_of(values["plan"]),
+            statistics_of(values["statistics"]),
+            values["dead"],
+            values["negative"],
+            values["made"],
+        )
+
+    def report(self, path: str | Path) -> None:
+        """Write one page of HTML: what was made of which network, and each rectifier's channels."""
+        made = [("", ""), *((k, str(v)) for k, v in self.made.items() if v is not None)]
+        title = str(self.made.get("network") or self.made.get("class", "a network"))
+        write_text(Path(path), page(f"{title}, normalised", table(made) + self._repr_html_()))
+
     def __repr__(self) -> str:
+        return "\n".join([f"Normalised, {len(self.state)} tensors", *_columns(self._rows())])
+
+    def _repr_html_(self) -> str:
+        before: dict[str, Range] = {}
+        after: dict[str, Range] = {}
+        for site in self.plan.sites:
+            mean = self.statistics[site.name].expectation()
+            seen = mean > 0
+            seen[self.dead.get(site.name, [])] = False
+            if seen.any():
+                new = mean / self.factors[site.variables]
+                before[site.name] = (float(mean[seen].min()), float(mean[seen].max()))
+                after[site.name] = (float(new[seen].min()), float(new[seen].max()))
+        label = "means of the channels that aren't dead: grey before, orange after"
+        return table(self._rows()) + ranges(before, after, label)
+
+    def _rows(self) -> list[tuple[str, ...]]:
         rows: list[tuple[str, ...]] = [
             ("rectifier", "channels", "free", "tied", "dead", "negative", "statistic before")
         ]
@@ -46,7 +109,7 @@ class Normalised:
             rows.append(
                 (site.name, str(site.channels), free, *counted, f"mean {mean.min():.3g} to {mean.max():.3g}")
             )
-        return "\n".join([f"Normalised, {len(self.state)} tensors", *_columns(rows)])
+        return rows
 
 
 def _columns(rows: Sequence[Sequence[str]]) -> list[str]:

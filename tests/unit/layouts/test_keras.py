@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from unitmean.disk.atomic import writing
 from unitmean.errors import WeightsError
 from unitmean.layouts import hdf5
 from unitmean.layouts.files import read_tensors
@@ -51,7 +52,8 @@ def network(features: dict[str, torch.Tensor]) -> Network:
 def write(path: Path, network: Network, state: dict[str, torch.Tensor]) -> Path:
     layout = layouts()["keras"]
     assert layout.write
-    layout.write(path, network, state, 224)
+    with writing(path) as temporary:  # as exports are written: under a lock
+        layout.write(temporary, network, state, 224)
     return path
 
 

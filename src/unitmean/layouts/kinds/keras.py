@@ -119,7 +119,7 @@ def write(path: Path, network: Network, state: State, size: int) -> None:
     import h5py
 
     numbers = {"conv2d": count(), "dense": count()}
-    with h5py.File(path, "w") as file:
+    with h5py.File(path, "w", locking=False) as file:
         for layer, name in layer_names(network.name).items():
             if f"{layer}.weight" not in state:
                 continue

@@ -1,0 +1,29 @@
+"""Whose network a module is."""
+
+from torch import nn
+from torchvision import models
+
+from unitmean.networks.skeleton import skeleton
+
+
+def class_name(module: nn.Module) -> str:
+    """The module's class, with the package that it comes from."""
+    return f"{type(module).__module__}.{type(module).__qualname__}"
+
+
+def known_name(module: nn.Module) -> str | None:
+    """What torchvision or timm call the network: the name that makes it; None for anybody else's."""
+    package = type(module).__module__.partition(".")[0]
+    if package == "timm":
+        made = getattr(module, "pretrained_cfg", None)
+        found = made.get("architecture") if isinstance(made, dict) else getattr(made, "architecture", None)
+        return f"timm {found}" if isinstance(found, str) else None
+    if package != "torchvision":
+        return None
+    shapes = {name: tensor.shape for name, tensor in module.state_dict().items()}
+    for name in models.list_models(module=models):
+        if models.get_model_builder(name).__module__ != type(module).__module__:
+            continue
+        if {key: tensor.shape for key, tensor in skeleton(name).state_dict().items()} == shapes:
+            return f"torchvision {name}"
+    return None
