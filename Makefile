@@ -1,4 +1,5 @@
 # Needs git, make and Python 3.11 or newer. Everything else goes into .venv, pinned by requirements.txt.
+#   make help                         these lines
 #   make repro                        the default pipeline, from nothing to the report
 #   make repro ARGS="model=vgg16"     a variant; ARGS go to `unitmean repro`
 #   make test                         style, types and tests
@@ -13,7 +14,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: setup repro test test-narrow nightly docs faults fuzz audit lint requirements
+.PHONY: help setup repro test test-narrow nightly docs faults fuzz audit lint requirements
 
 PYTHON ?= python3
 UV := 0.13.9
@@ -27,6 +28,9 @@ NUMERICAL := $(addprefix tests/, unit/graph unit/statistics unit/proof unit/styl
   pipeline/measure pipeline/proof pipeline/audit pipeline/test_pipeline_stages.py pipeline/test_pipeline_collect.py)
 
 setup: .venv/.installed
+
+help:
+	@sed -n 's/^#   //p' Makefile
 
 repro: setup
 	$(IN_VENV) unitmean repro $(ARGS)
@@ -84,8 +88,11 @@ requirements: .venv/.uv
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV)
 	@touch $@
 
+# Compiled now, on all cores, rather than in every process where the environment forbids writing byte code.
 .venv/.installed: .venv/.uv requirements.txt pyproject.toml
-	@# Compiled now, on all cores, rather than in every process where the environment forbids writing byte code.
-	@$(VENV)/bin/uv pip install --python $(VENV)/bin/python --compile-bytecode --requirements requirements.txt
-	@$(VENV)/bin/uv pip install --python $(VENV)/bin/python --no-deps --editable .
+	@printf 'installing %s packages into .venv ' "$$(grep -c == requirements.txt)"; \
+	(while sleep 3; do printf .; done) & dots=$$!; trap "kill $$dots 2>/dev/null || true" EXIT; \
+	$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --compile-bytecode --requirements requirements.txt; \
+	$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --no-deps --editable .; \
+	printf ' %s s\n' "$$SECONDS"
 	@touch $@

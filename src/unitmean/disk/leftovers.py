@@ -34,17 +34,18 @@ def sweep(folder: Path, stem: str, suffix: str = "") -> None:
 
 
 @contextmanager
-def claimed(path: Path) -> Iterator[None]:
+def claimed(path: Path) -> Iterator[int | None]:
     """Hold a file or folder; BlockingIOError if somebody does. The system lets go for those who die.
 
-    Where there are no locks, nothing is held: of two runs at once the one that ends last is kept.
+    A child that is given the handle holds it too, for as long as it lives. Where there are no locks, nothing
+    is held: of two runs at once the one that ends last is kept.
     """
     if not LOCKS:
-        yield
+        yield None
         return
     handle = os.open(path, os.O_RDONLY)
     try:
         flock(handle, LOCK_EX | LOCK_NB)
-        yield
+        yield handle
     finally:
         os.close(handle)

@@ -3,10 +3,16 @@
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
+
+import psutil
 
 from unitmean.console import console
 from unitmean.disk.leftovers import claimed
@@ -20,6 +26,11 @@ from unitmean.pipeline.config.project import find_root
 # What may stand behind -- of a run that brings every stage up to date. Of any other the figures that git
 # keeps may be another run's.
 WHOLE = {"-f", "--force", "--pull", "--allow-missing", "--no-run-cache", "-q", "--quiet", "-v", "--verbose"}
+
+
+# What asks a program to end, beside Ctrl-C, which a terminal sends to all of them.
+ENDINGS = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+PATIENCE = 20.0  # seconds
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,8 +49,8 @@ def run(options: argparse.Namespace) -> int:
     lock.parent.mkdir(exist_ok=True)
     lock.touch()
     try:
-        with claimed(lock):
-            return _repro(root, options)
+        with claimed(lock) as held, _ending_together():
+            return _repro(root, options, held)
     except BlockingIOError as error:
         raise ConfigError(
             f"one `unitmean repro` at a time must run in {str(root)!r}; found another at work: "
@@ -47,14 +58,39 @@ def run(options: argparse.Namespace) -> int:
         ) from error
 
 
-def _repro(root: Path, options: argparse.Namespace) -> int:
+@contextmanager
+def _ending_together() -> Iterator[None]:
+    """Where this program is asked to end, end what it started first: DVC, and the stage under it."""
+
+    def stop(number: int, frame: Any) -> None:
+        started = psutil.Process().children(recursive=True)
+        for process in started:
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(signal.SIGINT)
+        _, left = psutil.wait_procs(started, timeout=PATIENCE)
+        for process in left:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        raise SystemExit(128 + number)
+
+    before = {number: signal.signal(number, stop) for number in ENDINGS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _repro(root: Path, options: argparse.Namespace, held: int | None) -> int:
     started = time.time()
     _allow_no_git(root)
     configure(root, options.overrides, to_run=True)
     # The stages' commands say `python`: they must get this interpreter, and DVC its neighbours.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     command = [sys.executable, "-m", "dvc", "repro", *options.behind]
-    status = subprocess.run(command, cwd=root, env={**os.environ, "PATH": path}).returncode
+    # DVC holds the lock too: where this process is killed it goes on, and nobody may change its parameters.
+    handles = () if held is None else (held,)
+    status = subprocess.run(command, cwd=root, env={**os.environ, "PATH": path}, pass_fds=handles).returncode
     folder = root / "data" / read_params(root / "params.yaml")["model"]["name"]
     if status == 0 and set(options.behind) <= WHOLE:
         show(folder)

@@ -1,0 +1,92 @@
+"""`unitmean repro` that is asked to end, or killed, while a stage is at work."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from scratch_project import copy_project
+
+from unitmean.disk.leftovers import claimed
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and locks of POSIX")
+COMMAND = [sys.executable, "-m", "unitmean", "repro", "dataset.count=100000", "--", "index_images"]
+
+
+def environment(folder: Path) -> dict[str, str]:
+    own = {"DVC_SITE_CACHE_DIR": str(folder / ".dvc/tmp/site"), "PYTHONPATH": str(folder / "src")}
+    return {**os.environ, **own}
+
+
+@pytest.fixture
+def at_work(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], list[psutil.Process]]]:
+    """A run whose stage draws images for hours, and all that it started."""
+    copy_project(tmp_path)
+    run = subprocess.Popen(
+        COMMAND,
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    started: list[psutil.Process] = []
+    try:
+        while not any("unitmean.pipeline.stages.index_images" in _words(p) for p in started):
+            assert run.poll() is None, "it ended before the stage began"
+            time.sleep(0.05)
+            started = psutil.Process(run.pid).children(recursive=True)
+        yield run, started
+    finally:
+        run.kill()
+        run.wait()
+        for process in started:
+            if process.is_running():
+                process.kill()
+
+
+def _words(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
+    return [p for p in processes if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_asked_to_end_it_ends_what_it_started(at_work, tmp_path: Path) -> None:
+    run, started = at_work
+    run.send_signal(signal.SIGTERM)
+    assert run.wait() == 128 + signal.SIGTERM
+    assert not alive(started)
+    with claimed(tmp_path / ".partial" / "repro.lock"):
+        pass
+
+
+def test_killed_it_leaves_the_project_to_dvc(at_work, tmp_path: Path) -> None:
+    run, started = at_work
+    run.kill()
+    run.wait()
+    assert alive(started)  # nobody can end with a process that is killed
+    params = (tmp_path / "params.yaml").read_bytes()
+    second = subprocess.run(
+        [*COMMAND[:4], "dataset.seed=1"],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+    )
+    assert second.returncode == 1 and "error: one `unitmean repro` at a time" in second.stderr
+    assert (tmp_path / "params.yaml").read_bytes() == params
+    for process in started:
+        process.kill()
+    psutil.wait_procs(started)
+    with claimed(tmp_path / ".partial" / "repro.lock"):
+        pass
