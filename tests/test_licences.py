@@ -9,8 +9,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "licences.md"
-# Whose metadata say nothing: NVIDIA's, and one whose wheel only holds the text of its BSD licence.
-SILENT = {"cuda-toolkit", "torchcodec"}
+# Whose metadata say nothing: NVIDIA's, and two whose wheels only hold the text of their licence.
+SILENT = {"cuda-toolkit", "namex", "torchcodec"}
 HEAD = """\
 # Licences
 

@@ -18,6 +18,7 @@ MODULES = {
     "pandas": "pandas",
     "pyarrow": "pyarrow",
     "pyyaml": "yaml",
+    "psutil": "psutil",
     "requests": "requests",
     "torchcodec": "torchcodec",
 }

@@ -10,7 +10,7 @@ from unitmean.networks.zoo import Entry, examine, names
 DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "zoo.md"
 ROWS = {
     line.split(" | ")[0].removeprefix("| "): line
-    for line in DOCUMENT.read_text(encoding="utf-8").splitlines()
+    for line in DOCUMENT.read_text(encoding="utf-8").partition("# timm's networks")[0].splitlines()
     if line.startswith("| ") and not line.startswith("| network")
 }
 HALF = """\
