@@ -1,6 +1,6 @@
 """How fast a GPU collects channel means: the usual script against this package, and what bounds them.
 
-    python benchmarks/collect.py --device cuda [--images 8192] [--model vgg19] [--size 224]
+    python benchmarks/collect.py --device cuda [--images 16384] [--model vgg19] [--size 224]
 
 Needs no network and no images: it draws JPEGs of 500 x 375 pixels and about 100 kB, as ILSVRC's are, and
 packs them into a tar. What is timed begins at the tar and ends with the means; importing, compiling and a

@@ -23,11 +23,16 @@ def load(
     It eats float32 RGB in [0, 1], n x 3 x h x w, and gives its output; `activations(image, layers)` gives
     layers. Pooling and padding are those that the means were measured with unless they are given. Of a file
     that `result.save` wrote it is that result: give its `state` to the model. Raises WeightsError where the
-    file is neither.
+    file is neither, or where a result is asked for another pooling or padding.
     """
     path = Path(path)
     state, metadata = load_weights(path)
     if metadata.get("kind") == KIND:
+        if pooling or padding:
+            raise WeightsError(
+                f"pooling and padding must be left out for {path}, which result.save wrote and which holds "
+                f"no network; found pooling={pooling!r}, padding={padding!r}: set them in the model"
+            )
         return _result(path, state, metadata)
     name = metadata.get("model")
     if not isinstance(name, str):

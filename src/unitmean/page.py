@@ -21,12 +21,9 @@ Range = tuple[float, float]
 
 def table(rows: Sequence[Sequence[str]]) -> str:
     """The first row is the head."""
-    head, *rest = ["".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in row) for tag, row in _tagged(rows)]
-    return (
-        f"<table><thead><tr>{head}</tr></thead><tbody>"
-        + "".join(f"<tr>{row}</tr>" for row in rest)
-        + "</tbody></table>"
-    )
+    head, *body = rows
+    below = "".join(_row("td", row) for row in body)
+    return f"<table><thead>{_row('th', head)}</thead><tbody>{below}</tbody></table>"
 
 
 def ranges(before: Mapping[str, Range], after: Mapping[str, Range], label: str) -> str:
@@ -67,5 +64,5 @@ def page(title: str, body: str) -> str:
     return PAGE.format(title=escape(title), body=body)
 
 
-def _tagged(rows: Sequence[Sequence[str]]) -> list[tuple[str, Sequence[str]]]:
-    return [("th" if number == 0 else "td", row) for number, row in enumerate(rows)]
+def _row(tag: str, cells: Sequence[str]) -> str:
+    return "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"

@@ -48,7 +48,7 @@ class Normalised:
         """Write the new weights as safetensors under their own names, with all the rest as metadata.
 
         `unitmean.load(path)` gives it back, but for the original weights; any reader of safetensors gets the
-        state dict. Raises OSError where it can't be written.
+        state dict. Raises DiskError where it can't be written.
         """
         values = {
             "kind": KIND,
@@ -76,7 +76,7 @@ class Normalised:
 
     def report(self, path: str | Path) -> None:
         """Write one page of HTML: what was made of which network, and each rectifier's channels."""
-        made = [("", ""), *((k, str(v)) for k, v in self.made.items() if v is not None)]
+        made = [("what", "value"), *((k, str(v)) for k, v in self.made.items() if v is not None)]
         title = str(self.made.get("network") or self.made.get("class", "a network"))
         write_text(Path(path), page(f"{title}, normalised", table(made) + self._repr_html_()))
 

@@ -89,6 +89,12 @@ def test_it_says_whose_network_it_is(result: unitmean.Normalised) -> None:
     assert known_name(nn.Sequential()) is None
 
 
+def test_settings_of_a_network_are_none_of_a_result(result: unitmean.Normalised, tmp_path: Path) -> None:
+    result.save(tmp_path / "result.safetensors")
+    with pytest.raises(WeightsError, match="pooling and padding must be left out.*found pooling='avg'"):
+        unitmean.load(tmp_path / "result.safetensors", pooling="avg")
+
+
 def test_changed_metadata_is_refused(result: unitmean.Normalised, tmp_path: Path) -> None:
     result.save(tmp_path / "result.safetensors")
     state, values = load_weights(tmp_path / "result.safetensors")

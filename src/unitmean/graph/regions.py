@@ -22,8 +22,9 @@ def inline(module: fx.GraphModule) -> None:
     while region := next((n for n in module.graph.nodes if n.target in _REGIONS and n not in done), None):
         done.add(region)
         _inline(module, region)
-    module.graph.eliminate_dead_code()
-    module.recompile()
+    if done:
+        module.graph.eliminate_dead_code()
+        module.recompile()
 
 
 def _inline(module: fx.GraphModule, region: fx.Node) -> None:

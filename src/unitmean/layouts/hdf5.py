@@ -16,11 +16,11 @@ MOST = 16  # times the file's size that its arrays may claim: HDF5 can promise z
 
 
 def read_hdf5(path: Path) -> dict[str, Tensor]:
-    """Every array under its path, such as `block1_conv1/block1_conv1/kernel:0`.
+    """Every array of numbers under its path, such as `block1_conv1/block1_conv1/kernel:0`.
 
     Keras numbers the layers of a `.weights.h5` by class and keeps a layer's own name beside its arrays: these
     are `block1_conv1/0` then, not `layers/conv2d/vars/0`. Raises WeightsError without h5py, for a damaged
-    file, and for one whose arrays lie in other files.
+    file, for two layers of one name, and for arrays that lie in other files.
     """
     if find_spec("h5py") is None:
         raise WeightsError(
@@ -42,13 +42,20 @@ def read_hdf5(path: Path) -> dict[str, Tensor]:
                     f"{path} must hold what it says; its arrays claim more than {MOST} times its size; "
                     "it is damaged or hostile: get it elsewhere"
                 )
-            return {name: torch.from_numpy(np.array(array)) for name, array in arrays}
+            found = {name: torch.from_numpy(np.array(array)) for name, array in arrays}
+            if len(found) < len(arrays):
+                raise WeightsError(
+                    f"{path} must name each layer once; found {len(arrays)} arrays under {len(found)} names; "
+                    "name its layers apart in Keras"
+                )
+            return found
 
 
 def _arrays(group: Any, inside: str, path: Path) -> Iterator[tuple[str, Any]]:
     import h5py
 
-    own = group.attrs.get("name") if group.name.endswith("/vars") else None
+    of_layer = "/layers/" in group.name and group.name.endswith("/vars")
+    own = group.attrs.get("name") if of_layer else None
     here = f"{own}/" if isinstance(own, str) else inside
     for key in group:
         link = group.get(key, getlink=True)

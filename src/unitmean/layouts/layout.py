@@ -29,25 +29,26 @@ class Canonical(NamedTuple):
 
 @dataclass(frozen=True)
 class Layout:
-    """One of `rescale.exports`, or one that is only read.
+    """One of `rescale.exports`.
 
-    fits, program: which networks it takes and what loads it, in words for a table. keys: by which names of
-    tensors it is known, in words. read: the weights of an architecture under torchvision's keys, None where
-    the names are another layout's. misfit: why a network can't be written in it, in words that end
-    "found …"; None if it can. write: writes a file of a network, its state dict under torchvision's keys, and
-    the side of the pictures that it was measured with. how: Markdown on loading the file of that name. needs:
-    packages that writing imports, which the extra of that name installs.
+    fits, program: which networks it takes and what loads it, in words for a table. misfit: why a network
+    can't be written in it, in words that end "found …"; None if it can. write: writes a file of a network,
+    its state dict under torchvision's keys, and the side of the pictures that it was measured with. how:
+    Markdown on loading the file of that name. Where it is told from others by the names of its tensors,
+    keys: these names, in words; and read: the weights of an architecture under torchvision's keys, None where
+    the names are another layout's. needs: packages that writing imports, which the extra of the layout's name
+    installs.
     """
 
     name: str
+    fits: str
+    program: str
+    misfit: Callable[[Network], str | None]
+    write: Callable[[Path, Network, State, int], None]
+    how: Callable[[str, Network, int], str]
     keys: str = ""
     read: Callable[[State, str], Canonical | None] | None = None
-    fits: str = ""
-    program: str = ""
     suffix: str = "pth"
-    misfit: Callable[[Network], str | None] | None = None
-    write: Callable[[Path, Network, State, int], None] | None = None
-    how: Callable[[str, Network, int], str] | None = None
     needs: tuple[str, ...] = ()
 
 

@@ -13,13 +13,11 @@ def canonical(state_dict: State, architecture: str) -> Canonical:
     Raises WeightsError for a layout not known here and for keys the architecture has no place for.
     """
     bared, notes = bare(state_dict, skeleton(architecture).state_dict())
-    readable = [layout for layout in layouts().values() if layout.read]
-    for layout in readable:
-        assert layout.read
-        if found := layout.read(bared, architecture):
+    for layout in layouts().values():
+        if layout.read and (found := layout.read(bared, architecture)):
             return found._replace(notes=(*notes, *found.notes))
     raise WeightsError(
         f"weights of {architecture} must come in a layout that is read here: "
-        f"{', '.join(layout.keys for layout in readable)}; "
+        f"{', '.join(layout.keys for layout in layouts().values() if layout.read)}; "
         f"found the keys {list(state_dict)[:4]!r}; check model.name, or rename the keys"
     )

@@ -15,7 +15,7 @@ def chosen(names: list[str], network: Network) -> list[Layout]:
     aren't installed.
     """
     known = layouts()
-    reasons = {name: layout.misfit(network) for name, layout in known.items() if layout.misfit}
+    reasons = {name: layout.misfit(network) for name, layout in known.items()}
     fitting = [name for name, reason in reasons.items() if reason is None]
     for name in names:
         if name != "all" and (reason := reasons[name]):

@@ -50,10 +50,8 @@ def network(features: dict[str, torch.Tensor]) -> Network:
 
 
 def write(path: Path, network: Network, state: dict[str, torch.Tensor]) -> Path:
-    layout = layouts()["keras"]
-    assert layout.write
     with writing(path) as temporary:  # as exports are written: under a lock
-        layout.write(temporary, network, state, 224)
+        layouts()["keras"].write(temporary, network, state, 224)
     return path
 
 
@@ -139,11 +137,20 @@ def test_older_files(names: str, features: dict[str, torch.Tensor], network: Net
 def test_layers_that_are_only_numbered(
     features: dict[str, torch.Tensor], network: Network, tmp_path: Path
 ) -> None:
-    path = write(tmp_path / "w.weights.h5", network, features)
+    head = small_head()  # whose first matrix must be turned round whatever its layer is called
+    path = write(tmp_path / "w.weights.h5", network, features | head)
     with h5py.File(path, "a") as file:
         for group in file["layers"].values():
             del group["vars"].attrs["name"]
-    assert same(canonical(read_tensors(path)[0], "vgg16").state_dict, features)
+    assert same(canonical(read_tensors(path)[0], "vgg16").state_dict, features | head)
+
+
+def test_two_layers_of_one_name(features: dict[str, torch.Tensor], network: Network, tmp_path: Path) -> None:
+    path = write(tmp_path / "w.weights.h5", network, features)
+    with h5py.File(path, "a") as file:
+        file["layers/conv2d_1/vars"].attrs["name"] = "block1_conv1"
+    with pytest.raises(WeightsError, match="name each layer once"):
+        read_tensors(path)
 
 
 def test_an_optimiser_is_left_out_and_said(
@@ -152,6 +159,7 @@ def test_an_optimiser_is_left_out_and_said(
     path = write(tmp_path / "w.weights.h5", network, features)
     with h5py.File(path, "a") as file:
         file["optimizer/vars/0"] = np.zeros(3, np.float32)
+        file["optimizer/vars"].attrs["name"] = "adam"
     read = canonical(read_tensors(path)[0], "vgg16")
     assert same(read.state_dict, features) and read.notes == ("1 tensors of an optimiser were left out",)
 
@@ -172,8 +180,13 @@ def test_another_network_and_other_layers_are_named(
         canonical(tensors, "resnet18")
     with pytest.raises(WeightsError, match=r"Keras's layout must fit vgg16.*found \['extra'\]"):
         canonical(tensors | {"extra/0": torch.zeros(1)}, "vgg16")
+    with pytest.raises(WeightsError, match=r"Keras's layout must fit vgg16.*found \['alone'\]"):
+        canonical(tensors | {"alone": torch.zeros(1)}, "vgg16")
     with pytest.raises(WeightsError, match="'block1_conv1' must hold a kernel and a bias"):
         canonical(tensors | {"block1_conv1/2": torch.zeros(1)}, "vgg16")
+    del tensors["block1_conv1/1"]
+    with pytest.raises(WeightsError, match="'block1_conv1' must hold a kernel and a bias"):
+        canonical(tensors, "vgg16")
 
 
 def linked(file: h5py.File) -> None:

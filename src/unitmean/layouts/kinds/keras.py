@@ -38,14 +38,14 @@ def read(state: State, architecture: str) -> Canonical | None:
     for name, tensors in layers.items():
         kernels = [tensor for tensor in tensors if tensor.ndim in (2, 4)]
         biases = [tensor for tensor in tensors if tensor.ndim == 1]
-        if len(kernels) != 1 or len(biases) > 1 or len(tensors) > 2:
+        if len(kernels) != 1 or len(biases) != 1 or len(tensors) != 2:
             shapes = [tuple(tensor.shape) for tensor in tensors]
             raise WeightsError(
                 f"Keras's layer {name!r} must hold a kernel and a bias; found the shapes {shapes}; "
                 "check the file"
             )
-        found[f"{paths[name]}.weight"] = _kernel(kernels[0], first=name == "fc1")
-        found |= {f"{paths[name]}.bias": bias for bias in biases}
+        found[f"{paths[name]}.weight"] = _kernel(kernels[0], first=paths[name] == paths["fc1"])
+        found[f"{paths[name]}.bias"] = biases[0]
     notes = (f"{left} tensors of an optimiser were left out",) if left else ()
     return Canonical(found, "keras", CAFFE, notes)
 
@@ -55,10 +55,10 @@ def _by_layer(state: State) -> tuple[dict[str, list[Tensor]], int]:
     layers: dict[str, list[Tensor]] = {}
     left = 0
     for key, tensor in state.items():
-        parts = [part for part in key.split("/") if part not in ("model_weights", "layers", "vars")]
+        parts = [part for part in key.split("/") if part not in ("model_weights", "layers", "vars")] or [key]
         if parts[0].startswith("optimizer"):
             left += 1
-        elif len(parts) > 1:
+        else:
             layers.setdefault(_numbered(parts[0]) or parts[0], []).append(tensor)
     return layers, left
 

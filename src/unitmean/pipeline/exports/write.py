@@ -24,7 +24,6 @@ def write_exports(
     shutil.rmtree(folder, ignore_errors=True)
     how: dict[str, str] = {}
     for layout in layouts:
-        assert layout.write and layout.how  # only such are chosen
         name = f"{network.name}_normalised_{layout.name}.{layout.suffix}"
         with writing(folder / name) as temporary:
             layout.write(temporary, network, state, size)
