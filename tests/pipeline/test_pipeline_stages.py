@@ -227,7 +227,7 @@ def test_an_export_that_does_not_fit_stops_the_stage(
     with pytest.raises(SystemExit):
         run(monkeypatch, export_weights, "model=alexnet", *SMALL, "rescale.exports=[adain]")
     words = capsys.readouterr().err
-    assert "rescale.exports=adain doesn't fit" in words and "choose from torchvision, onnx" in words
+    assert "rescale.exports=adain doesn't fit" in words and "choose from onnx, torchvision" in words
     assert (data / "exports" / "README.md").read_bytes() == before
 
 
