@@ -88,7 +88,10 @@ def test_another_function_is_told_by_its_tensor(
         (["nothing.pth"], "a weights file must exist"),
         (["normalised.safetensors", "--limit", "1"], "--limit must be at least 2"),
         (["normalised.safetensors", "--size", "0"], "--size must be at least 1 pixel"),
-        (["normalised.safetensors", "--original", "images/0.png"], "must be a PyTorch, safetensors or Keras file"),
+        (
+            ["normalised.safetensors", "--original", "images/0.png"],
+            "must be a PyTorch, safetensors or Keras file",
+        ),
     ],
 )
 def test_mistakes_are_told(
