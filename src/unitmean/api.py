@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 import unitmean
 from unitmean.batches import Batches
-from unitmean.errors import InvarianceError
+from unitmean.errors import InvarianceError, NetworkError
 from unitmean.graph.analysis import analyse
 from unitmean.graph.inputs import Inputs, converted, of_batch
 from unitmean.graph.loaded import as_loaded
@@ -187,17 +187,23 @@ def _proved(
 
 def _comparing(model: nn.Module, plan: Plan | None) -> Running:
     inner, _ = unwrapped(model)
-    places = [site.name for site in plan.sites] if plan else []
+    sites = plan.sites if plan else ()
     floating, device = floating_type(model), device_of(model)
     return Running(
-        lambda x, dynamic: observe_outputs(inner, converted(x, floating, device), places, dynamic=dynamic)
+        lambda x, dynamic: observe_outputs(inner, converted(x, floating, device), sites, dynamic=dynamic)
     )
 
 
 def _require_same(model: nn.Module, result: Normalised, first: Inputs) -> None:
     running = _comparing(model, result.plan)
-    few = of_batch(first, CHECKED) if running.any_batch(first) else first
-    proof = _proved(model, result.state, Batches([(few, None)], "comparing"), result, running)
+
+    def on(x: Inputs) -> Proof:
+        return _proved(model, result.state, Batches([(x, None)], "comparing"), result, running)
+
+    try:
+        proof = on(of_batch(first, CHECKED) if running.any_batch(first) else first)
+    except NetworkError:  # what names the batch's images, as boxes to align to do, needs all of them
+        proof = on(first)
     if not proof:
         raise InvarianceError(
             "the new weights must compute what the old ones do; found otherwise on the first images:\n  "

@@ -1,5 +1,6 @@
 """A normalised file is known from one as trained, in any layout, and compared with its original."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -60,7 +61,7 @@ def test_the_measurement_it_was_made_by_comes_first(
 ) -> None:
     status = run(monkeypatch, folder, "normalised.safetensors", "--original", "original.safetensors")
     words = capsys.readouterr().out
-    first = words.splitlines()[3].split()
+    first = words.splitlines()[4].split()
     assert status == 0, words
     assert first[:5] == ["warp", "32", "torchvision", "zeros", "max"] and float(first[5]) < 1e-3
     assert "\nnormalised:" in words and "same function as original.safetensors" in words
@@ -80,6 +81,25 @@ def test_another_function_is_told_by_its_tensor(
     words = capsys.readouterr().out
     assert status == 1
     assert "NOT the function of original.safetensors" in words and "features.3.weight: 9 numbers off" in words
+
+
+def test_what_is_left_out_is_told(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    shutil.copytree(folder / "images", tmp_path / "photos")
+    (tmp_path / "photos" / "notes.txt").write_text("none")
+    (tmp_path / "photos" / "cut.png").write_bytes((folder / "images" / "0.png").read_bytes()[:60])
+    monkeypatch.chdir(folder)
+    arguments = ["--images", str(tmp_path / "photos"), "--model", MODEL, "--size", "32"]
+    assert main(["audit", *arguments, "normalised.safetensors"]) == 0
+    words = capsys.readouterr().out
+    assert "8 of 9 images in" in words and "over 8 images" in words
+    assert "skipped, does not decode: cut.png: " in words
+    assert "left out as no images: 1 .txt" in words
+    shutil.rmtree(tmp_path / "photos")
+    (tmp_path / "photos").mkdir()
+    assert main(["audit", *arguments, "normalised.safetensors"]) == 1
+    assert "--images must hold images" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

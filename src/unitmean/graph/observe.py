@@ -36,14 +36,16 @@ class Traced:
     def carrying(self, state: Mapping[str, Tensor], dtype: torch.dtype | None = None) -> "Traced":
         """The same graph with these tensors, by name.
 
-        With `dtype` all else that is floating becomes of that type, too: constants, and what the network
-        converts to a type that it names.
+        With `dtype` all else that is floating becomes of that type, too: constants, what the network makes on
+        the spot (the same numbers, random ones as well), and what it converts to a type that it names.
         """
         graph = fx.Graph()
         graph.output(graph.graph_copy(self.graph.graph, {}))
         tensors = {}
-        for node in graph.nodes:
-            if dtype is not None:
+        for node in list(graph.nodes):
+            if dtype is not None and _made_on_the_spot(node):
+                _convert(node, dtype)
+            elif dtype is not None:
                 node.args = fx.node.map_aggregate(node.args, _to(dtype))
                 node.kwargs = fx.node.map_aggregate(node.kwargs, _to(dtype))
             if node.op == "get_attr":
@@ -66,9 +68,10 @@ def observe(module: nn.Module, example: Inputs, sites: Sequence[str]) -> Traced:
     return _returning(traced, nodes)
 
 
-def observe_outputs(module: nn.Module, example: Inputs, sites: Sequence[str], *, dynamic: bool) -> Traced:
-    """The activations of the named rectifiers and all that the network returns, under names of their own."""
-    traced, nodes = _find(module, example, sites, dynamic=dynamic)
+def observe_outputs(module: nn.Module, example: Inputs, sites: Sequence[Site], *, dynamic: bool) -> Traced:
+    """The activations of these rectifiers and all that the network returns, under names of their own."""
+    traced, nodes = _find(module, example, [site.name for site in sites], dynamic=dynamic)
+    _require_channels(sites, nodes)
     return _returning(traced, nodes | results(traced))
 
 
@@ -97,6 +100,7 @@ def reduce_at(
     """
     names = [site.name for site in sites] + [OUTPUT] * output
     traced, nodes = _find(module, example, names, dynamic=dynamic)
+    _require_channels(sites, nodes)
     reduced = {OUTPUT: nodes[OUTPUT]} if output else {}
     for site in sites:
         node = nodes[site.name]
@@ -130,6 +134,17 @@ def _find(
     return traced, {name: found[name] for name in sites}
 
 
+def _require_channels(sites: Sequence[Site], nodes: Mapping[str, fx.Node]) -> None:
+    """Refuse a network of which other channels are seen than were planned for, as where images are folded."""
+    for site in sites:
+        found = nodes[site.name].meta["val"].shape[site.dim]
+        if not isinstance(found, int) or found != site.channels:
+            raise NetworkError(
+                f"{site.name} must have the {site.channels} channels that it had of the first batch; found "
+                f"{found}, as their number depends on the batch: give batches of one size and shape"
+            )
+
+
 def _returning(traced: fx.GraphModule, nodes: dict[str, fx.Node], *, in_place: bool = True) -> Traced:
     graph = fx.Graph()  # of its own code generation: the exported one wants the module's outputs
     copied: dict[fx.Node, fx.Node] = {}
@@ -157,3 +172,25 @@ def _attribute(module: nn.Module, path: str) -> Any:
 
 def _to(dtype: torch.dtype) -> Callable[[Any], Any]:
     return lambda value: dtype if isinstance(value, torch.dtype) and value.is_floating_point else value
+
+
+# Of what these read, the shape alone matters.
+_LIKE = {"rand_like", "randn_like"}
+
+
+def _made_on_the_spot(node: fx.Node) -> bool:
+    """Whether its floating numbers depend on no others, as those of torch.zeros and torch.rand."""
+    made = node.meta.get("val")
+    if node.op != "call_function" or not isinstance(made, Tensor) or not made.is_floating_point():
+        return False
+    read = any(isinstance(source.meta.get("val"), Tensor) for source in node.all_input_nodes)
+    return not read or operator(node) in _LIKE
+
+
+def _convert(node: fx.Node, dtype: torch.dtype) -> None:
+    """Make its numbers as before, then of this type: random ones would be others."""
+    if operator(node) in _LIKE:
+        node.kwargs = {**node.kwargs, "dtype": node.meta["val"].dtype}
+    with node.graph.inserting_after(node):
+        converted = node.graph.call_function(torch.ops.aten.to.dtype, (node, dtype))
+    node.replace_all_uses_with(converted, delete_user_cb=lambda user: user is not converted)

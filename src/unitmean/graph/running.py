@@ -1,13 +1,15 @@
 """A network run on whatever its users give it, with other weights and in another type."""
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
 from unitmean.errors import NetworkError
-from unitmean.graph.inputs import Inputs, converted, shape
+from unitmean.graph.inputs import Inputs, converted, shape, tensors
 from unitmean.graph.observe import Observer, Traced
+from unitmean.graph.untraceable import advice
 
 Trace = Callable[[Inputs, bool], Traced]
 """Traces a network with an example, for batches of any size or of the example's."""
@@ -38,7 +40,7 @@ class Running:
                 carrying[key] = traced.carrying(weights, dtype)
             with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
                 torch.manual_seed(0)
-                with torch.inference_mode():
+                with torch.inference_mode(), _followed(x):
                     return carrying[key](converted(x, dtype, device, copy=True))
 
         return run
@@ -62,6 +64,23 @@ class Running:
         except NetworkError:
             self._traced[fixed] = self._trace(x, False)
             return fixed, self._traced[fixed]
+
+
+@contextmanager
+def _followed(x: Inputs) -> Iterator[None]:
+    """What the operators say of a graph that they can't compute, as NetworkError; want of memory passes."""
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, IndexError) as error:
+        if "not enough memory" in str(error):  # of the CPU
+            raise
+        raise NetworkError(
+            "the network must compute on its own what torch.export made of it; found, with an input of "
+            f"{', '.join(' x '.join(map(str, t.shape)) for t in tensors(x))}: "
+            f"{str(error).strip().splitlines()[0].rstrip('.')}; {advice(str(error))}"
+        ) from error
 
 
 def _as(tensor: Tensor, dtype: torch.dtype, device: torch.device) -> Tensor:

@@ -17,7 +17,7 @@ from unitmean.errors import NetworkError
 from unitmean.graph.inputs import Inputs, arguments, count, tensors
 from unitmean.graph.regions import inline
 from unitmean.graph.undisturbed import undisturbed
-from unitmean.graph.untraceable import advice
+from unitmean.graph.untraceable import advice, scripted, vectorised
 
 _LOGS = (
     "torch._subclasses.fake_tensor",
@@ -59,8 +59,13 @@ def trace(
         raise NetworkError(
             "the network must be traceable by torch.export; found, with an input of "
             f"{', '.join(' x '.join(map(str, t.shape)) for t in tensors(example))}: "
-            f"{words.splitlines()[0].rstrip('.')}; {advice(words)}"
+            f"{words.splitlines()[0].rstrip('.')}; {scripted(module) or advice(words)}"
         ) from error
+    if vectorised(program.graph):
+        raise NetworkError(
+            "the forward method must not call torch.vmap, which torch.export doesn't resolve; found it: call "
+            "the function on the whole batch"
+        )
     names = _output_names(program)
     inline(program.graph_module)
     if _without_mutation(program.graph):
@@ -70,7 +75,7 @@ def trace(
     traced.graph.eliminate_dead_code()
     traced.recompile()
     traced.meta["outputs"] = names
-    if dynamic and not all(isinstance(size, torch.SymInt) for size in _batch_sizes(traced, example)):
+    if dynamic and not all(_is_free(size) for size in _batch_sizes(traced, example)):
         raise NetworkError("the network must take batches of any size; found that it fixes the batch's size")
     return traced
 
@@ -97,6 +102,11 @@ def _batch_sizes(traced: fx.GraphModule, example: Inputs) -> list[Any]:
         for value, shown in zip(seen, tensors(example), strict=True)
         if shown.ndim and len(shown) == images
     ]
+
+
+def _is_free(size: Any) -> bool:
+    """Not where the forward method asked for the number, as len(x) does: the graph holds it then."""
+    return isinstance(size, torch.SymInt) and size.node.maybe_as_int() is None
 
 
 def _output_names(program: ExportedProgram) -> list[str]:

@@ -2,6 +2,9 @@
 
 import re
 
+import torch
+from torch import fx, nn
+
 _ADVICE = (
     (
         r"data.dependent|Could not guard|GuardOn|\.item\(\)|dynamic control flow|unbacked|torch\.cond",
@@ -33,3 +36,19 @@ def advice(words: str) -> str:
         "call it on the same input yourself to see whether it runs; if another part is what can't be traced, "
         "wrap the part that is to be normalised in a module of its own"
     )
+
+
+def scripted(module: nn.Module) -> str:
+    """What to do about a part that is TorchScript, as a clause; "" where there is none."""
+    for name, part in module.named_modules():
+        if isinstance(part, torch.jit.ScriptModule):
+            return (
+                f"{name or 'the network'} is TorchScript, whose operators can't be followed: build the "
+                "network from the module that was scripted, and load its weights by state_dict()"
+            )
+    return ""
+
+
+def vectorised(graph: fx.Graph) -> bool:
+    """Whether it holds what torch.vmap does to batches, which means nothing outside it."""
+    return any("_vmap_" in str(node.target) or "_batch_dim" in str(node.target) for node in graph.nodes)

@@ -35,7 +35,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--original", type=Path, metavar="FILE", help="the weights that FILE was made from")
     parser.add_argument(
-        "--images", type=Path, metavar="PATH", help="a folder or tar of images (default: the project's index)"
+        "--images",
+        type=Path,
+        metavar="PATH",
+        help="a folder or archive of images (default: the project's index)",
     )
     parser.add_argument("--model", default="vgg19", metavar="NAME", help="architecture (default: vgg19)")
     parser.add_argument("--limit", type=int, default=200, metavar="N", help="images to show (default: 200)")
@@ -92,8 +95,7 @@ def _partial() -> Iterator[Path]:
 def _index(path: Path | None, limit: int) -> "Index":
     from unitmean.pipeline.config.params import read_params
     from unitmean.pipeline.config.project import find_root
-    from unitmean.pipeline.index.containers import list_images
-    from unitmean.pipeline.index.index import Index, build_rows, load_index
+    from unitmean.pipeline.index.index import load_index
 
     if path is None:
         root = find_root()
@@ -102,17 +104,43 @@ def _index(path: Path | None, limit: int) -> "Index":
         if not found.exists():
             raise DataError(
                 f"an audit needs images; found no --images and no index at {str(found)!r}: "
-                "give --images a folder or tar of photographs, or run `dvc repro index_images`"
+                "give --images a folder or archive of photographs, or run `dvc repro index_images`"
             )
         index = load_index(found)
         return index.head(min(limit, len(index)))
+    with _named_as_option():
+        return _indexed(path, limit)
+
+
+def _indexed(path: Path, limit: int) -> "Index":
+    """The first images of `path` in the order of their names' hashes; says what else lies there."""
+    from unitmean.pipeline.index.containers import listing
+    from unitmean.pipeline.index.index import Index, build_rows
+
     if not path.exists():
-        raise DataError(f"--images must be a folder or a tar; found nothing at {str(path)!r}: correct it")
-    entries = list_images(path)
+        raise DataError(
+            f"dataset.path must be a folder or an archive; found nothing at {str(path)!r}: correct it"
+        )
+    found = listing(path)
     # A prefix by name would be biased: data sets are sorted by class.
-    entries.sort(key=lambda entry: hashlib.sha256(entry.name.encode()).digest())
-    rows, _ = build_rows(path, entries[:limit], str(path.resolve()), seed=0, skip=True)
+    chosen = sorted(found.entries, key=lambda entry: hashlib.sha256(entry.name.encode()).digest())[:limit]
+    rows, skipped = build_rows(path, chosen, str(path.resolve()), seed=0, skip=True)
+    out = console()
+    out.print(f"{len(rows)} of {len(found.entries)} images in {str(path)!r}", soft_wrap=True)
+    for image in skipped:
+        out.print(f"skipped, does not decode: {image.name}: {image.reason}", soft_wrap=True)
+    if found.left_out:
+        out.print(f"left out as no images: {found.left_out}", soft_wrap=True)
     return Index(tuple(rows), path.resolve())
+
+
+@contextmanager
+def _named_as_option() -> Iterator[None]:
+    """Errors name the key that holds the data set's path; here it is an option that does."""
+    try:
+        yield
+    except DataError as error:
+        raise DataError(str(error).replace("dataset.path", "--images")) from error
 
 
 def _show(out: "Console", published: "Published", measured: "list[Measured]", images: int) -> None:
