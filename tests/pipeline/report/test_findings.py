@@ -59,11 +59,14 @@ def test_neither_headline_nor_figure_claims_what_tied_rounded_or_dead_channels_a
     some = {"channels": 14, "normalised": 8, "tied": 3, "dead": 2, "pinned": 1}
     made = rescaled(rounding="pow2")
     found = verdict(dataclasses.replace(made, rescale=some))
-    assert found.headline == "Invariant, and normalised where channels are free, up to a power of two"
+    where = "where channels are active and free"
+    assert found.headline == f"Invariant, and normalised {where}, up to a power of two"
     assert "is one" not in found.sentence and "8 of 14 channels lies within a factor √2" in found.sentence
     assert "3 share a factor" in found.sentence and "2 are never" in found.sentence
     assert "1 must keep" in found.sentence
     assert verdict(evidence()).headline == "Invariant and normalised"
+    silent = evidence(rescale={"channels": 14, "normalised": 12, "dead": 2})
+    assert verdict(silent).headline == "Invariant, and normalised where channels are active"
     means = made.means.assign(status=["dead", "dead", *["normalised"] * 12])
     assert "after: 12 of 14 channels" in figures.means(means).decode()
     assert "after: all channels" in figures.means(made.means).decode()

@@ -162,10 +162,10 @@ def verdict(evidence: Evidence) -> Verdict:
         evidence.rescale, evidence.provenance["rescale"], evidence.provenance["statistics"]["images"]
     )
     rounded = evidence.provenance["rescale"]["rounding"] == "pow2"
-    headline = (
-        "Invariant, and normalised" if rounded or evidence.rescale.get("tied") else "Invariant and normalised"
-    )
-    headline += " where channels are free" * bool(evidence.rescale.get("tied"))
+    left = evidence.rescale
+    where = ["active"] * bool(left.get("dead")) + ["free"] * bool(left.get("tied") or left.get("pinned"))
+    headline = "Invariant, and normalised" if rounded or where else "Invariant and normalised"
+    headline += f" where channels are {' and '.join(where)}" if where else ""
     return Verdict(headline + ", up to a power of two" * rounded, f"{function}. {became}")
 
 

@@ -57,7 +57,9 @@ def rescale_weights(run: Run) -> str:
     orders = round(math.log10(frame["factor"].max() / frame["factor"].min()), 4)
     write_json(run.out("rescale.json"), totals | {"channels": sum(totals.values()), "factor_orders": orders})
     others = [f"{count:,} {name}" for name, count in totals.items() if name != "normalised" and count]
-    said = ", ".join([f"{totals['normalised']:,} of {sum(totals.values()):,} channels normalised", *others])
+    how = " up to a power of two" if settings.rounding == "pow2" else ""
+    said = f"{totals['normalised']:,} of {sum(totals.values()):,} channels normalised{how}"
+    said = ", ".join([said, *others])
     heads = f"; not reached, left as they were and of no use now: {', '.join(unreached)}"
     return said + heads if unreached else said
 
