@@ -10,13 +10,13 @@ import argparse
 import json
 import math
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
 
 import timm
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from unitmean.disk.atomic import write_json, write_text
@@ -27,6 +27,7 @@ from unitmean.graph.variables import ONE
 
 LARGEST = 30_000_000  # parameters
 SIGMA = 0.7  # of the random factors' logarithm
+NOTABLE = 1e-12
 HEADING = "\n# timm's networks\n"
 TEXT = """
 What `python benchmarks/zoo_timm.py` found with timm {timm} and torch {torch}: {tried:,} of its {all:,}
@@ -51,6 +52,8 @@ class Row:
     free: int = 0
     strict: bool = False
     change: float = 0.0
+    rounding: float = 0.0  # the two are looked at where the change is above NOTABLE
+    exact: float = 0.0
     reason: str = ""
     giant: bool = False
     failed: str = ""
@@ -85,13 +88,27 @@ def _examine(name: str, module: nn.Module, size: int) -> Row:
         return Row(name)
     ids = torch.cat([site.variables for site in plan.sites])
     factors = torch.where(plan.free, (SIGMA * torch.randn(plan.variables, dtype=torch.float64)).exp(), 1.0)
-    module.load_state_dict(plan.rescale(factors))
+    old = {name: tensor.clone() for name, tensor in module.state_dict().items()}
+    row = Row(name, len(plan.sites), len(ids), int((ids != ONE).sum()), _strict(plan))
+    reason = next((r for site in plan.sites for r in site.reasons if r), "")
+    row = replace(row, change=_change(module, x, before, plan.rescale(factors, old)), reason=reason)
+    if row.change <= NOTABLE:
+        return row
+    powers = plan.rescale(factors.log2().round().exp2(), old)
+    nearly = x * (1 + torch.finfo(x.dtype).eps / 2 * torch.randn_like(x))
+    return replace(
+        row,
+        rounding=_change(module, nearly, before, old),
+        exact=_change(module, x, before, powers),
+    )
+
+
+def _change(module: nn.Module, x: Tensor, before: list[Tensor], state: dict[str, Tensor]) -> float:
+    """How far the outputs of the module with these weights are from `before`, relative to their largest."""
+    module.load_state_dict(state)
     with torch.inference_mode():
         after = tree_leaves(module(x))
-    changes = [float((b - a).abs().max() / a.abs().max()) for a, b in zip(before, after, strict=True)]
-    reason = next((r for site in plan.sites for r in site.reasons if r), "")
-    free = int((ids != ONE).sum())
-    return Row(name, len(plan.sites), len(ids), free, _strict(plan), max(changes), reason)
+    return max(float((b - a).abs().max() / a.abs().max()) for a, b in zip(before, after, strict=True))
 
 
 def _strict(plan) -> bool:  # type: ignore[no-untyped-def]
@@ -138,8 +155,14 @@ def page(rows: list[Row]) -> str:
         for row in rows
         if row.sites
     ]
+    notable = [
+        f"\n`{row.name}` changes by {row.change:.1e}: by {row.rounding:.1e} already where its input is "
+        f"changed by one rounding, and by {row.exact:.2g} where the factors are powers of two.\n"
+        for row in rows
+        if row.change > NOTABLE
+    ]
     failed = [f"\n`{row.name}` could not be tried: {row.failed}\n" for row in rows if row.failed]
-    return HEADING + text + "".join(lines) + "".join(failed)
+    return HEADING + text + "".join([*lines, *notable, *failed])
 
 
 def main() -> None:

@@ -57,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
         gc.collect()  # the largest networks fill gigabytes
     text = page(entries) + "".join(failed)
     if options.out:
-        write_text(options.out, text)
+        write_text(options.out, text + _below(options.out))
         shutil.rmtree(kept, ignore_errors=True)
         print(f"{len(entries)} networks, {len(failed)} that can't be analysed: {options.out}")
     else:
@@ -82,6 +82,12 @@ def _kept(name: str, kept: Path | None, *, numbers: bool) -> Entry:
     entry = examine(name, numbers=numbers)
     write_json(path, asdict(entry))
     return entry
+
+
+def _below(path: Path) -> str:
+    """What others wrote below the page: from its second heading on."""
+    old = path.read_text(encoding="utf-8") if path.exists() else ""
+    return "".join(old.partition("\n# ")[1:])
 
 
 def page(entries: Sequence[Entry]) -> str:
