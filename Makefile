@@ -45,7 +45,7 @@ test-narrow: setup
 
 # Tests hold these documents; what they hold them to is written by the same modules.
 DOCUMENTS := pipeline/test_pipeline_deps pipeline/test_pipeline_reruns pipeline/test_configuration_document \
-  pipeline/sources/test_image_sources unit/layouts/test_each_layout test_bad_input test_licences pipeline/test_readme
+  pipeline/sources/test_each_source unit/layouts/test_each_layout test_bad_input test_licences pipeline/test_readme
 docs: setup
 	$(IN_VENV) unitmean configure
 	for module in $(DOCUMENTS); do $(IN_VENV) PYTHONPATH=tests python tests/$$module.py; done

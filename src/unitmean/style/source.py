@@ -12,9 +12,8 @@ from unitmean.errors import ConfigError, WeightsError
 from unitmean.layouts.files import KEY, load_weights, read_tensors
 from unitmean.layouts.reading import canonical
 from unitmean.networks.architectures import Network, build
-from unitmean.networks.inputs import CAFFE, TORCHVISION, Input
+from unitmean.networks.inputs import INPUTS, Input
 
-INPUTS = {"caffe": CAFFE, "torchvision": TORCHVISION}
 STAND_IN = (
     "{path} is a stand-in: its weights are random numbers, badly scaled on purpose, and the picture shows "
     "no more than that the program works; give --weights FILE of real ones, or a network's name"

@@ -76,3 +76,10 @@ def test_the_hash_knows_files_by_name_and_content(copy: Path) -> None:
     second = code_hash("unitmean.statistics.moments")
     (copy / "unitmean" / "statistics" / "added.py").write_text("# changed\n")
     assert len({first, second, code_hash("unitmean.statistics.moments")}) == 3
+
+
+def test_of_a_registry_all_that_may_register_counts() -> None:
+    found = imported_by("unitmean.pipeline.sources.fetch")
+    assert {f"unitmean/pipeline/sources/weights/{name}.py" for name in ("url", "seeded")} <= set(found)
+    # … and what these import in turn.
+    assert {"unitmean/networks/seeded.py", "unitmean/pipeline/disk/download.py"} <= set(found)

@@ -8,8 +8,10 @@ import torch
 
 from unitmean.errors import ConfigError, NetworkError, WeightsError
 from unitmean.networks.inputs import CAFFE, TORCHVISION
-from unitmean.pipeline.sources import weights as sources
-from unitmean.pipeline.sources.weights import Request, choose_input, fetch, torchvision_input
+from unitmean.pipeline.disk import download as downloads
+from unitmean.pipeline.sources.fetch import choose_input, fetch
+from unitmean.pipeline.sources.weights.source import Request
+from unitmean.pipeline.sources.weights.torchvision import torchvision_input
 
 
 def request(**changes):
@@ -47,7 +49,7 @@ def served(file, monkeypatch):
         path.write_bytes(file.read_bytes())
         return hashlib.sha256(file.read_bytes()).hexdigest()
 
-    monkeypatch.setattr(sources, "download", download)
+    monkeypatch.setattr(downloads, "download", download)
     return calls
 
 

@@ -5,8 +5,9 @@ Importing this must be quick, since the configuration's schema asks for the name
 
 import pkgutil
 from functools import cache
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from unitmean.registry import registered
 
 if TYPE_CHECKING:
     from unitmean.layouts.layout import Layout
@@ -20,4 +21,6 @@ def names() -> list[str]:
 @cache
 def layouts() -> "dict[str, Layout]":
     """Every layout by its name. To add one, add a file to this folder and a test."""
-    return {name: import_module(f"{__name__}.{name}").LAYOUT for name in names()}
+    from unitmean.layouts.layout import Layout
+
+    return {layout.name: layout for layout in registered(__name__, "LAYOUT", Layout)}

@@ -17,7 +17,7 @@ from unitmean.graph.strict import require_rectifier
 from unitmean.layouts.files import load_weights, read_tensors
 from unitmean.layouts.reading import canonical
 from unitmean.networks.architectures import Network, build
-from unitmean.networks.inputs import Input
+from unitmean.networks.inputs import INPUTS, Input
 from unitmean.pipeline.audit.candidates import Candidate, Trials
 from unitmean.pipeline.audit.measured import Measured
 from unitmean.pipeline.index.index import Index
@@ -25,7 +25,6 @@ from unitmean.pipeline.index.pixels import choose_decoder
 from unitmean.pipeline.measure.automatic import batch_size, shard_size
 from unitmean.pipeline.measure.measurement import Measurement
 from unitmean.pipeline.measure.shards import shards, whole
-from unitmean.pipeline.sources.weights import INPUTS
 from unitmean.proof.recover import Recovered, recover
 
 # Of a weight, relative: what float32 leaves of a product of two factors, with room for other people's order.

@@ -15,13 +15,15 @@ from unitmean.pipeline.commands.init import definition, write_project
 from unitmean.pipeline.commands.repro import show
 from unitmean.pipeline.config.choices import Device, Padding, Pooling, Statistic
 from unitmean.pipeline.disk.remote import is_remote
+from unitmean.pipeline.sources.weights import weights_sources
 from unitmean.statistics.kinds import statistics
 
 EPILOG = """\
 The work is kept in a folder of ~/.cache/unitmean (or $XDG_CACHE_HOME), so that the same command goes on after
 an interruption, and another statistic or another layout costs no second measurement.
 """
-NAMED = ("seeded", "torchvision", "caffe")  # sources that need no file
+# Sources that need no more than their name.
+NAMED = tuple(name for name, source in weights_sources().items() if not source.needs)
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

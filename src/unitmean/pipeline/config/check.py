@@ -6,7 +6,7 @@ from typing import Any
 
 from unitmean.errors import ConfigError
 from unitmean.pipeline.config.keys import convert, expected, keys, limits, require_known, sections
-from unitmean.pipeline.config.registries import image_sources, statistics
+from unitmean.pipeline.config.registries import image_sources, statistics, weights_sources
 
 Values = dict[str, dict[str, Any]]
 
@@ -31,9 +31,10 @@ FORMS = {
 
 # With this value of section.source, these keys must be given.
 NEEDS = {
-    ("weights", "url"): ("url", "sha256"),
-    ("weights", "file"): ("path",),
-    **{("dataset", name): source.needs for name, source in image_sources().items() if source.needs},
+    (section, name): source.needs
+    for section, sources in (("weights", weights_sources()), ("dataset", image_sources()))
+    for name, source in sources.items()
+    if source.needs
 }
 
 

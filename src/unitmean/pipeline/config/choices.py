@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from unitmean.pipeline.config.registries import image_sources, layouts, statistics
+from unitmean.pipeline.config.registries import image_sources, layouts, statistics, weights_sources
 
 
 def _registered(name: str, choices: Iterable[str], meaning: str) -> Any:
@@ -28,14 +28,13 @@ class Padding(Enum):
     reflect = "reflect"
 
 
-class WeightsSource(Enum):
-    """Where the weights come from."""
+if TYPE_CHECKING:
 
-    seeded = "seeded"
-    torchvision = "torchvision"
-    caffe = "caffe"
-    url = "url"
-    file = "file"
+    class WeightsSource(Enum):
+        seeded = "seeded"
+
+else:
+    WeightsSource = _registered("WeightsSource", weights_sources(), "Where the weights come from.")
 
 
 class WeightsInput(Enum):

@@ -14,6 +14,12 @@ def image_sources() -> dict[str, Any]:
     return found
 
 
+def weights_sources() -> dict[str, Any]:
+    """Every `WeightsSource` by its name."""
+    found: dict[str, Any] = import_module("unitmean.pipeline.sources.weights").weights_sources()
+    return found
+
+
 def statistics() -> dict[str, Any]:
     """Every `Statistic` by its name."""
     found: dict[str, Any] = import_module("unitmean.statistics.kinds").statistics()

@@ -15,8 +15,8 @@ SRC = Path(unitmean.__file__).resolve().parents[1]
 def imported_by(*modules: str) -> list[str]:
     """Paths (`unitmean/graph/plan.py`) of the modules, of what they import in unitmean, and of its packages.
 
-    Imports inside functions count too; those for type checkers alone don't, and a module imported by its name
-    in a text isn't seen.
+    Imports inside functions count too, and of a registry all that may register; those for type checkers alone
+    don't, and a module imported by its name in a text isn't seen.
     """
     return sorted(_file(name).relative_to(SRC).as_posix() for name in _closure(modules))
 
@@ -45,7 +45,22 @@ def _closure(modules: Iterable[str]) -> set[str]:
         if name.partition(".")[0] == PACKAGE and name not in seen and _file(name).is_file():
             seen.add(name)
             todo += [name.rpartition(".")[0], *_named(_read(name))]
+            if _registers(_read(name)):
+                todo += [f"{name}.{path.stem}" for path in _file(name).parent.glob("*.py")]
     return seen
+
+
+@lru_cache(maxsize=1024)
+def _registers(source: bytes) -> bool:
+    """Whether it asks all modules of its package, by `registered(__name__, …)`."""
+    return any(
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "registered"
+        and isinstance(node.args[0], ast.Name)
+        and node.args[0].id == "__name__"
+        for node in _walk(ast.parse(source))
+    )
 
 
 @lru_cache(maxsize=1024)

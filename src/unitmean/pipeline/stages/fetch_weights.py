@@ -3,7 +3,8 @@
 from unitmean.disk.atomic import write_json
 from unitmean.layouts.files import save_weights
 from unitmean.pipeline.config.project import find_root
-from unitmean.pipeline.sources.weights import Request, fetch
+from unitmean.pipeline.sources.fetch import fetch
+from unitmean.pipeline.sources.weights.source import Request
 from unitmean.pipeline.stages.entry import Run, stage
 
 

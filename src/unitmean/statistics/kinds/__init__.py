@@ -1,11 +1,10 @@
 """What of each channel can be made one: each file of this folder that has a STATISTIC is a choice."""
 
-import pkgutil
 from collections.abc import Mapping
 from functools import cache
-from importlib import import_module
 from typing import TYPE_CHECKING
 
+from unitmean.registry import registered
 from unitmean.statistics.statistic import Statistic, Summary
 
 if TYPE_CHECKING:
@@ -16,9 +15,7 @@ if TYPE_CHECKING:
 @cache
 def statistics() -> dict[str, Statistic]:
     """Every statistic by its name. To add one, add a file to this folder and a test."""
-    modules = (import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__))
-    found = (getattr(module, "STATISTIC", None) for module in modules)
-    return {statistic.name: statistic for statistic in found if isinstance(statistic, Statistic)}
+    return {statistic.name: statistic for statistic in registered(__name__, "STATISTIC", Statistic)}
 
 
 def values(

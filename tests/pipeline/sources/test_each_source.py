@@ -1,6 +1,6 @@
-"""Each source of images, and what a source must be; docs/datasets.md holds a table of them.
+"""Each source of images or weights, and what it must be; docs/datasets.md holds a table of each kind.
 
-`python tests/pipeline/sources/test_image_sources.py` writes the table again.
+`python tests/pipeline/sources/test_each_source.py` writes the tables again.
 """
 
 import io
@@ -15,34 +15,50 @@ from asking import ask, request
 
 from unitmean.errors import ConfigError, DataError
 from unitmean.pipeline.config.check import NEEDS
-from unitmean.pipeline.config.choices import DatasetSource
+from unitmean.pipeline.config.choices import DatasetSource, WeightsSource
 from unitmean.pipeline.config.keys import keys
-from unitmean.pipeline.sources import images
+from unitmean.pipeline.sources import images, weights
 from unitmean.pipeline.sources.images import image_sources
 from unitmean.pipeline.sources.images.source import existing
+from unitmean.pipeline.sources.weights import weights_sources
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "datasets.md"
-TABLE = re.compile(r"(?s)\| `dataset\.source` \|.*?\n\n")
+# By the section that names them: the sources, where their files lie, the choices of the schema.
+SOURCES = {
+    "dataset": (image_sources(), images, DatasetSource),
+    "weights": (weights_sources(), weights, WeightsSource),
+}
 
 
-def table() -> str:
-    rows = ["| `dataset.source` | what | needs |", "|---|---|---|"]
-    for source in image_sources().values():
-        needs = ", ".join(f"`dataset.{key}`" for key in source.needs) or "nothing"
+def table(section: str) -> str:
+    rows = [f"| `{section}.source` | what | needs |", "|---|---|---|"]
+    for source in SOURCES[section][0].values():
+        needs = ", ".join(f"`{section}.{key}`" for key in source.needs) or "nothing"
         rows.append(f"| `{source.name}` | {source.help} | {needs} |")
     return "\n".join(rows) + "\n\n"
 
 
-def test_every_source_is_a_choice_and_a_row_of_the_page() -> None:
-    assert [choice.name for choice in DatasetSource] == list(image_sources())
-    assert table() in PAGE.read_text(encoding="utf-8"), f"run `python {__file__}`"
+def written(text: str) -> str:
+    """The page with its tables as they must be."""
+    for section in SOURCES:
+        text = re.sub(rf"(?s)\| `{section}\.source` \|.*?\n\n", lambda _: table(section), text)  # noqa: B023
+    return text
 
 
-@pytest.mark.parametrize("source", image_sources().values(), ids=lambda source: source.name)
-def test_a_source_is_named_as_its_file_and_needs_known_keys(source) -> None:
-    assert (Path(str(images.__file__)).parent / f"{source.name}.py").is_file()
-    assert set(source.needs) <= set(keys("dataset"))
-    assert NEEDS.get(("dataset", source.name), ()) == source.needs
+@pytest.mark.parametrize("section", SOURCES)
+def test_every_source_is_a_choice_and_a_row_of_the_page(section) -> None:
+    sources, _, choices = SOURCES[section]
+    assert [choice.name for choice in choices] == list(sources)
+    assert table(section) in PAGE.read_text(encoding="utf-8"), f"run `python {__file__}`"
+
+
+@pytest.mark.parametrize(("section", "name"), [(s, name) for s in SOURCES for name in SOURCES[s][0]])
+def test_a_source_is_named_as_its_file_and_needs_known_keys(section, name) -> None:
+    sources, folder, _ = SOURCES[section]
+    source = sources[name]
+    assert (Path(str(folder.__file__)).parent / f"{name}.py").is_file() and source.name == name
+    assert set(source.needs) <= set(keys(section))
+    assert NEEDS.get((section, name), ()) == source.needs
     assert source.help
 
 
@@ -151,4 +167,4 @@ def test_ilsvrc_of_other_names_is_only_counted(tmp_path):
 
 
 if __name__ == "__main__":
-    PAGE.write_text(TABLE.sub(lambda _: table(), PAGE.read_text(encoding="utf-8"), count=1), encoding="utf-8")
+    PAGE.write_text(written(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

@@ -1,0 +1,60 @@
+"""What a source of weights is: its name, the settings that it needs, and a function that gets the weights.
+
+Importing a source must be quick, since the configuration's schema imports them all: a source imports what it
+works with inside its functions.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from unitmean.networks.inputs import Input
+
+UNKNOWN_LICENCE = "not known: ask whoever published the file"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for: the `weights` section and the model's name."""
+
+    model: str
+    source: str
+    seed: int
+    spread: float
+    path: str | None
+    url: str | None
+    sha256: str | None
+    input: str
+
+
+class Origin(NamedTuple):
+    """Where weights come from: a file, or tensors that were `made`; what is known of them for that reason.
+
+    facts: what JSON keeps of the source. input: None where it must be told. downloaded: the file may be
+    removed once it has been read.
+    """
+
+    facts: dict[str, Any]
+    licence: str
+    input: "Input | None"
+    path: Path | None = None
+    made: "dict[str, Tensor] | None" = None
+    downloaded: bool = False
+
+
+@dataclass(frozen=True)
+class WeightsSource:
+    """One value of weights.source.
+
+    `needs` are the keys of `weights` that must be given with it. `get` takes the request and a folder for
+    downloads.
+    """
+
+    name: str
+    help: str
+    needs: tuple[str, ...]
+    get: Callable[[Request, Path], Origin]
