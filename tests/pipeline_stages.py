@@ -9,6 +9,7 @@ from scratch_project import composed
 
 from unitmean.pipeline.stages.audit_weights import audit_weights
 from unitmean.pipeline.stages.collect_statistics import collect_statistics
+from unitmean.pipeline.stages.export_hub import export_hub
 from unitmean.pipeline.stages.export_weights import export_weights
 from unitmean.pipeline.stages.fetch_weights import fetch_weights
 from unitmean.pipeline.stages.index_images import index_images
@@ -28,6 +29,7 @@ STAGES = [
     export_weights,
     transfer_style,
     report,
+    export_hub,
 ]
 # Pooling leaves the classifier one position of 64 x 64 pixels; 4 images leave many channels with no mean.
 SMALL = [

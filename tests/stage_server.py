@@ -23,6 +23,7 @@ STAGES = (
     "export_weights",
     "transfer_style",
     "report",
+    "export_hub",
 )
 READY = b"ready\n"
 

@@ -6,6 +6,7 @@ from typing import Any, Literal
 from torch import Tensor
 
 from unitmean.errors import WeightsError
+from unitmean.hub import located
 from unitmean.layouts.files import load_weights
 from unitmean.layouts.networks import read_network
 from unitmean.networks.loaded import Loaded
@@ -21,11 +22,12 @@ def load(
     """The network in `normalised.safetensors` (or weights.safetensors) behind its own preprocessing.
 
     It eats float32 RGB in [0, 1], n x 3 x h x w, and gives its output; `activations(image, layers)` gives
-    layers. Pooling and padding are those that the means were measured with unless they are given. Of a file
-    that `result.save` wrote it is that result: give its `state` to the model. Raises WeightsError where the
-    file is neither, or where a result is asked for another pooling or padding.
+    layers. A folder that `+exports=hub` wrote is taken too, and `hf://owner/name[@revision]`, which
+    huggingface_hub downloads. Pooling and padding are those that the means were measured with unless they
+    are given. Of a file that `result.save` wrote it is that result: give its `state` to the model. Raises
+    WeightsError where the file is neither, or where a result is asked for another pooling or padding.
     """
-    path = Path(path)
+    path = located(path)
     state, metadata = load_weights(path)
     if metadata.get("kind") == KIND:
         if pooling or padding:

@@ -52,18 +52,19 @@ def test_the_document_is_what_dvc_yaml_implies() -> None:
     )
 
 
-LATER = ["verify_invariance", "export_weights", "transfer_style", "report"]
+LATER = ["verify_invariance", "export_weights", "transfer_style", "report", "export_hub"]
 
 
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("transfer.steps", ["transfer_style", "report"]),
-        ("verify.images", ["verify_invariance", "export_weights", "report"]),
+        ("transfer.steps", ["transfer_style", "report", "export_hub"]),
+        ("verify.images", ["verify_invariance", "export_weights", "report", "export_hub"]),
         ("rescale.rounding", ["rescale_weights", *LATER]),
         ("dataset.subset", ["collect_statistics", "rescale_weights", *LATER]),
         ("preprocess.pixels", ["collect_statistics", "rescale_weights", *LATER]),
-        ("audit.enabled", ["audit_weights", "report"]),
+        ("audit.enabled", ["audit_weights", "report", "export_hub"]),
+        ("hub.enabled", ["export_hub"]),
         ("weights.seed", ["fetch_weights", "audit_weights", "collect_statistics", "rescale_weights", *LATER]),
         ("dataset.seed", ["index_images", "audit_weights", "collect_statistics", "rescale_weights", *LATER]),
         ("model.name", ["fetch_weights", "audit_weights", "collect_statistics", "rescale_weights", *LATER]),

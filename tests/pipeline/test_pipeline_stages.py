@@ -13,7 +13,10 @@ from pipeline_stages import SMALL, STAGES, run
 from scratch_project import ROOT, copy_settings
 from torch import Tensor
 
+import unitmean
+from unitmean.disk.digest import sha256
 from unitmean.layouts.files import load_weights, save_weights
+from unitmean.pipeline.stages.export_hub import export_hub
 from unitmean.pipeline.stages.export_weights import export_weights
 from unitmean.pipeline.stages.report import report
 from unitmean.pipeline.stages.rescale_weights import rescale_weights
@@ -148,13 +151,14 @@ def test_a_wrong_file_fails_the_stage(
     factor = {site: torch.tensor(rows["factor"].to_numpy()).float() for site, rows in table.groupby("site")}
     try:
         save_weights(path, fault(load_weights(data / "weights.safetensors")[0], new, factor), metadata)
-        assert (data / "exports").is_dir()
+        assert (data / "exports").is_dir() and (data / "hub").is_dir()
         status, words = verdict(monkeypatch, capsys)
-        assert not (data / "exports").exists()
+        assert not (data / "exports").exists() and not (data / "hub").exists()
     finally:
         for file, content in before.items():
             file.write_bytes(content)
         run(monkeypatch, export_weights, "model=alexnet", *SMALL)
+        run(monkeypatch, export_hub, "model=alexnet", *SMALL)
     assert status == 1 and words.startswith("error: the rescaled network is not proved")
     assert layer in words and "Traceback" not in words
     assert "float32 must differ by at most" in words
@@ -219,6 +223,35 @@ def test_style_transfer_can_be_switched_off(
 def test_without_exports_only_the_card_is_written(data: Path) -> None:
     assert [path.name for path in sorted((data / "exports").iterdir())] == ["README.md", "card.json"]
     assert "random numbers: no licence needed" in (data / "exports" / "README.md").read_text()
+
+
+def test_a_folder_for_the_hub_is_whole_and_can_be_loaded(
+    data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    card = pytest.importorskip("huggingface_hub").ModelCard
+    assert list((data / "hub").iterdir()) == []  # nobody asked for it
+    run(monkeypatch, transfer_style, "model=alexnet", *SMALL)
+    files = "README.md config.json means.png model.safetensors preview.png report.html".split()
+    try:
+        run(monkeypatch, export_hub, "model=alexnet", *SMALL, "+exports=hub", "hub.base_model=owner/alexnet")
+        assert "hf upload OWNER/NAME data/alexnet/hub" in capsys.readouterr().out
+        assert sorted(path.name for path in (data / "hub").iterdir()) == files
+        found = card.load(data / "hub" / "README.md")
+        config = json.loads((data / "hub" / "config.json").read_text())
+        image = torch.rand(1, 3, 96, 96)
+        of_folder = unitmean.load(data / "hub")(image)
+    finally:
+        run(monkeypatch, export_hub, "model=alexnet", *SMALL)
+    assert found.data.license == "cc0-1.0" and found.data.base_model == "owner/alexnet"
+    assert {result.metric_type for result in found.data.eval_results} >= {
+        "output_change_float64",
+        "mean_error",
+    }
+    assert 'unitmean.load("hf://OWNER/NAME")' in found.text and "![" in found.text
+    assert config["architecture"] == "alexnet" and config["pooling"] == "max"
+    assert config["sha256"] == sha256(data / "normalised.safetensors")
+    assert torch.equal(of_folder, unitmean.load(data / "normalised.safetensors")(image))
+    assert list((data / "hub").iterdir()) == []
 
 
 def test_an_export_that_does_not_fit_stops_the_stage(

@@ -9,6 +9,7 @@ import torch
 from torchvision import models
 
 from unitmean.errors import ConfigError, WeightsError
+from unitmean.hub import located
 from unitmean.layouts.files import KEY, load_weights, read_tensors
 from unitmean.layouts.reading import canonical
 from unitmean.networks.architectures import Network, build
@@ -42,13 +43,14 @@ def read(
 ) -> Seen:
     """The network in a weights file, or torchvision's own weights of the network that `weights` names.
 
+    A folder or a name of the hub's is taken as by `unitmean.load`.
     A file of this package says its model, its input, and the pooling and padding that it was measured with,
     which it is used with unless others are given. Of another file the model is vgg19 unless it is given, and
     pooling is that of Gatys et al., the mean. Raises WeightsError, NetworkError or ConfigError.
     """
-    path = Path(weights).expanduser()
-    if not path.exists() and str(weights) in models.list_models(module=models):
+    if not Path(weights).exists() and str(weights) in models.list_models(module=models):
         return Seen(_published(str(weights), pooling or "avg", padding or "zeros"), normalised=False)
+    path = located(weights)
     if _ours(path):
         return _measured(path, pooling, padding)
     name = model or "vgg19"

@@ -14,6 +14,7 @@ from unitmean.pipeline.commands.configure import configure
 from unitmean.pipeline.commands.init import definition, write_project
 from unitmean.pipeline.commands.repro import show
 from unitmean.pipeline.config.choices import Device, Padding, Pooling, Statistic
+from unitmean.pipeline.disk.folders import writing_folder
 from unitmean.pipeline.disk.remote import is_remote
 from unitmean.pipeline.sources.weights import weights_sources
 from unitmean.statistics.kinds import statistics
@@ -46,7 +47,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--device", choices=[d.name for d in Device], default="auto")
     parser.add_argument(
-        "--export", nargs="+", default=[], metavar="LAYOUT", help="files for other programs, beside it"
+        "--export",
+        nargs="+",
+        default=[],
+        metavar="LAYOUT",
+        help="files for other programs, or hub",
     )
     parser.add_argument(
         "--set", nargs="+", default=[], metavar="KEY=VALUE", help="any other setting of the pipeline"
@@ -71,18 +76,23 @@ def run(options: argparse.Namespace) -> int:
     subprocess.run(
         [*dvc, "config", "--local", "core.no_scm", "true"], cwd=project, env=environment, check=True
     )
-    status = subprocess.run([*dvc, "repro", "--quiet", *TARGETS], cwd=project, env=environment).returncode
+    targets = HUB_TARGETS if HUB in options.export else TARGETS
+    status = subprocess.run([*dvc, "repro", "--quiet", *targets], cwd=project, env=environment).returncode
     if status:
         print(f"nothing was written to {str(options.out)!r}: see above", file=sys.stderr)
         return 1
     folder = project / "data" / options.model
     _copy(folder, options.out)
+    if HUB in options.export:
+        _copy_folder(folder / "hub", options.out.with_name(f"{options.out.stem}_hub"))
     show(folder)
     print(f"written: {options.out}")
     return 0
 
 
+HUB = "hub"  # a folder rather than a layout
 TARGETS = ("export_weights",)
+HUB_TARGETS = (*TARGETS, "export_hub")
 
 
 def _overrides(options: argparse.Namespace) -> list[str]:
@@ -112,7 +122,10 @@ def _overrides(options: argparse.Namespace) -> list[str]:
     given.append(f"dataset.subset={options.images or 'null'}")
     given.append(f"rescale.statistic={options.statistic}")
     given.append(f"collect.histograms={str(statistics()[options.statistic].counted).lower()}")
-    given += [f"runtime.device={options.device}", f"rescale.exports=[{','.join(options.export)}]"]
+    layouts = [name for name in options.export if name != HUB]
+    given += [f"runtime.device={options.device}", f"rescale.exports=[{','.join(layouts)}]"]
+    if HUB in options.export:
+        given += ["hub.enabled=true", "transfer=none"]
     return [*given, *options.set]
 
 
@@ -128,6 +141,11 @@ def _project(options: argparse.Namespace) -> Path:
     weights = options.weights if named else str(Path(options.weights).expanduser().resolve())
     identity = "\n".join([options.model, weights, str(Path(options.photographs).expanduser().absolute())])
     return cache / "unitmean" / hashlib.sha256(identity.encode()).hexdigest()[:16]
+
+
+def _copy_folder(folder: Path, out: Path) -> None:
+    with writing_folder(out) as made:
+        shutil.copytree(folder, made, dirs_exist_ok=True)
 
 
 def _copy(folder: Path, out: Path) -> None:

@@ -217,6 +217,17 @@ class Transfer:
 
 
 @dataclass
+class Hub:
+    """A folder for the Hugging Face hub."""
+
+    enabled: bool = key(False, "make it; needs unitmean[hub]")
+    licence: str | None = key(
+        None, "the SPDX identifier of the weights' licence, such as cc-by-4.0; null: the source's, or other"
+    )
+    base_model: str | None = key(None, "the original's name on the hub, owner/name; null: none")
+
+
+@dataclass
 class Runtime:
     """What the stages run on."""
 
@@ -243,5 +254,6 @@ class Config:
     rescale: Rescale = field(default_factory=Rescale)
     verify: Verify = field(default_factory=Verify)
     transfer: Transfer = field(default_factory=Transfer)
+    hub: Hub = field(default_factory=Hub)
     runtime: Runtime = field(default_factory=Runtime)
     meta: Meta = field(default_factory=Meta)

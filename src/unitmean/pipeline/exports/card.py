@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from unitmean.hub import WEIGHTS
 from unitmean.networks.architectures import Network
 from unitmean.networks.inputs import CAFFE, TORCHVISION, Input
 from unitmean.statistics import words
@@ -13,6 +14,15 @@ CANONICAL = """\
 The canonical file, beside this folder: torchvision's keys, and what this card says as metadata.
 
     network = unitmean.load("normalised.safetensors")  # eats RGB in [0, 1]"""
+# On the hub, where the canonical file has the name that is usual there.
+HUB = """\
+### model.safetensors
+
+torchvision's keys, and what this card says as metadata.
+
+    # pip install 'unitmean[hub]'
+    network = unitmean.load("hf://OWNER/NAME")  # or this folder; eats RGB in [0, 1]
+    network.activations(images, ["relu1_1", "relu4_2"])  # of VGGs; network.names lists what there is"""
 STAND_IN = """\
 **A stand-in:** the original weights are random numbers, badly scaled on purpose. This file shows \
 what the pipeline does; it is of no use for real pictures."""
@@ -25,11 +35,15 @@ def card(
     files: Mapping[str, str],
     how: Mapping[str, str],
     counts: Mapping[str, int],
+    *,
+    hub: bool = False,
 ) -> str:
-    """Markdown. `canonical` is the sha256 of normalised.safetensors, `files` the other files' by name.
+    """Markdown. `canonical` is the sha256 of the canonical file, `files` the other files' by name.
 
     `how` is how each of these is loaded, `counts` how many channels were normalised, tied, dead and pinned.
+    hub: whether it goes with a folder for the hub.
     """
+    name = WEIGHTS if hub else "normalised.safetensors"
     measured = metadata.get("statistics", {})
     parts = [
         f"# {network.name}, normalised",
@@ -40,11 +54,8 @@ def card(
         "## What was measured\n\n" + _table(_facts(metadata, measured)),
         "## Pixels\n\n" + pixels(network.input),
         "## Files\n\n| file | sha256 |\n|---|---|\n"
-        + "\n".join(
-            f"| `{name}` | `{digest}` |"
-            for name, digest in [("normalised.safetensors", canonical), *files.items()]
-        ),
-        CANONICAL,
+        + "\n".join(f"| `{file}` | `{digest}` |" for file, digest in [(name, canonical), *files.items()]),
+        HUB if hub else CANONICAL,
     ]
     parts += [f"### {name}\n\n{words}" for name, words in how.items()]
     return "\n\n".join(parts) + "\n"

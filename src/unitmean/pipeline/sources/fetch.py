@@ -55,6 +55,7 @@ def fetch(request: Request, partial: Path) -> Fetched:
         "input": input.to_dict(),
         "notes": notes,
         "licence": origin.licence,
+        "spdx": origin.spdx,
         "versions": {"unitmean": __version__, "torch": torch.__version__},
     }
     return Fetched(state_dict, metadata, origin.path if origin.downloaded else None)

@@ -69,6 +69,7 @@ def verify_invariance(run: Run) -> str:
     if proof.failures:
         # An earlier run's exports would lie beside weights that are not proved, and be taken for theirs.
         run.withdraw("exports")
+        run.withdraw("hub")
         raise refusal(proof.failures)
     said = (
         f"output within {found['float64_difference']:.1e} in float64, "

@@ -27,7 +27,7 @@ def get(request: Request, partial: Path) -> Origin:
             "choose one of these, or weights=torchvision"
         )
     name = FILES[request.model]
-    return downloaded(FOLDER + name, digest_in(name), partial, LICENCE, CAFFE)
+    return downloaded(FOLDER + name, digest_in(name), partial, LICENCE, "cc-by-4.0", CAFFE)
 
 
 SOURCE = WeightsSource("caffe", "the original VGG-16 and VGG-19, which the paper started from", (), get)

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from unitmean.networks.inputs import Input
 
 
-def downloaded(url: str, expected: str, partial: Path, licence: str, input: "Input | None") -> Origin:
+def downloaded(
+    url: str, expected: str, partial: Path, licence: str, spdx: str, input: "Input | None"
+) -> Origin:
     """The file of this sha256, or of one that begins so, in the folder `partial`."""
     from unitmean.disk.digest import sha256
     from unitmean.pipeline.disk.download import check_digest, download
@@ -24,7 +26,7 @@ def downloaded(url: str, expected: str, partial: Path, licence: str, input: "Inp
     if not digest.startswith(expected):
         digest = download(url, path, expected, partial)
     facts: dict[str, Any] = {"from": url, "sha256": digest}
-    return Origin(facts, licence, input, path, downloaded=True)
+    return Origin(facts, licence, spdx, input, path, downloaded=True)
 
 
 def digest_in(name: str) -> str:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from unitmean.errors import ConfigError, WeightsError
-from unitmean.pipeline.sources.weights.source import UNKNOWN_LICENCE, Origin, Request, WeightsSource
+from unitmean.pipeline.sources.weights.source import UNKNOWN, UNKNOWN_LICENCE, Origin, Request, WeightsSource
 
 
 def get(request: Request, partial: Path) -> Origin:
@@ -24,7 +24,7 @@ def get(request: Request, partial: Path) -> Origin:
             f"{request.path} must have the sha256 {request.sha256.lower()}; found {found}; "
             "get the file again, or correct weights.sha256"
         )
-    return Origin({"file": path.name, "sha256": found}, UNKNOWN_LICENCE, None, path)
+    return Origin({"file": path.name, "sha256": found}, UNKNOWN_LICENCE, UNKNOWN, None, path)
 
 
 SOURCE = WeightsSource("file", "a file, in any layout that is read", ("path",), get)

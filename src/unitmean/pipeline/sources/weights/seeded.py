@@ -13,7 +13,7 @@ def get(request: Request, partial: Path) -> Origin:
 
     facts = {"seed": request.seed, "spread": request.spread}
     made = seeded(request.model, request.seed, request.spread)
-    return Origin(facts, LICENCE, TORCHVISION, made=made)
+    return Origin(facts, LICENCE, "cc0-1.0", TORCHVISION, made=made)
 
 
 SOURCE = WeightsSource("seeded", "random numbers, badly scaled on purpose: a stand-in", (), get)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from unitmean.networks.inputs import Input
 
+UNKNOWN = "other"
 UNKNOWN_LICENCE = "not known: ask whoever published the file"
 
 
@@ -34,12 +35,13 @@ class Request:
 class Origin(NamedTuple):
     """Where weights come from: a file, or tensors that were `made`; what is known of them for that reason.
 
-    facts: what JSON keeps of the source. input: None where it must be told. downloaded: the file may be
-    removed once it has been read.
+    facts: what JSON keeps of the source. spdx: the licence's identifier, as the hub writes it. input: None
+    where it must be told. downloaded: the file may be removed once it has been read.
     """
 
     facts: dict[str, Any]
     licence: str
+    spdx: str
     input: "Input | None"
     path: Path | None = None
     made: "dict[str, Tensor] | None" = None

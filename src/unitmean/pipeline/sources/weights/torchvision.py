@@ -18,7 +18,7 @@ def get(request: Request, partial: Path) -> Origin:
 
     url = models.get_model_weights(request.model).DEFAULT.url
     digest = digest_in(url.rpartition("/")[2])
-    return downloaded(url, digest, partial, LICENCE, torchvision_input(request.model))
+    return downloaded(url, digest, partial, LICENCE, "bsd-3-clause", torchvision_input(request.model))
 
 
 def torchvision_input(model: str) -> "Input":

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from unitmean.errors import ConfigError
-from unitmean.pipeline.sources.weights.source import UNKNOWN_LICENCE, Origin, Request, WeightsSource
+from unitmean.pipeline.sources.weights.source import UNKNOWN, UNKNOWN_LICENCE, Origin, Request, WeightsSource
 
 
 def get(request: Request, partial: Path) -> Origin:
@@ -14,7 +14,7 @@ def get(request: Request, partial: Path) -> Origin:
             "weights=url needs weights.url and weights.sha256; "
             f"found {request.url!r} and {request.sha256!r}; give both"
         )
-    return downloaded(request.url, request.sha256, partial, UNKNOWN_LICENCE, None)
+    return downloaded(request.url, request.sha256, partial, UNKNOWN_LICENCE, UNKNOWN, None)
 
 
 SOURCE = WeightsSource("url", "a file from an address", ("url", "sha256"), get)
