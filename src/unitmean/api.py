@@ -202,7 +202,7 @@ def _require_same(model: nn.Module, result: Normalised, first: Inputs) -> None:
 
     try:
         proof = on(of_batch(first, CHECKED) if running.any_batch(first) else first)
-    except NetworkError:  # what names the batch's images, as boxes to align to do, needs all of them
+    except NetworkError:  # what names images by number may need all of them
         proof = on(first)
     if not proof:
         raise InvarianceError(

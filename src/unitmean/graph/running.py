@@ -50,8 +50,13 @@ class Running:
         return self._of(x)[1].names
 
     def any_batch(self, x: Inputs) -> bool:
-        """Whether the network takes any number of inputs of this shape."""
-        return self._of(x)[0][0] == _ANY
+        """Whether the network surely takes any number of inputs of this shape.
+
+        Operators of other libraries may name images by number, as roi_align's boxes do, and read what lies
+        anywhere where there are fewer.
+        """
+        (kind, _), traced = self._of(x)
+        return kind == _ANY and not any(_foreign(node.target) for node in traced.graph.graph.nodes)
 
     def _of(self, x: Inputs) -> tuple[tuple[str, Hashable], Traced]:
         free, fixed = (_ANY, shape(x, batch=False)), ("this batch", shape(x, batch=True))
@@ -64,6 +69,10 @@ class Running:
         except NetworkError:
             self._traced[fixed] = self._trace(x, False)
             return fixed, self._traced[fixed]
+
+
+def _foreign(target: object) -> bool:
+    return isinstance(target, torch._ops.OpOverload) and target.namespace not in {"aten", "prims"}
 
 
 @contextmanager

@@ -57,6 +57,10 @@ def by_their_number(x: Tensor) -> Tensor:
     return (x / len(x)).relu()
 
 
+def by_number(x: Tensor) -> Tensor:
+    return x[[0, 3, 1]] + x[:3]
+
+
 def folded(x: Tensor) -> Tensor:
     return x.view(4, -1, *x.shape[2:]).relu()
 
@@ -84,7 +88,7 @@ def odd(body: Callable[[Tensor], Tensor]) -> tuple[nn.Module, list[Tensor]]:
 
 @pytest.mark.parametrize(
     "body",
-    [added_by_index, by_a_matrix, at_a_grid, with_noise, at_boxes, by_their_number, folded],
+    [added_by_index, by_a_matrix, at_a_grid, with_noise, at_boxes, by_number, by_their_number, folded],
     ids=lambda body: body.__name__,
 )
 def test_it_is_followed_and_proved(body: Callable[[Tensor], Tensor]) -> None:
