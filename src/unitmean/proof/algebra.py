@@ -45,7 +45,7 @@ def discrepancies(
     for name, before in old.items():
         if name not in new:
             continue
-        after = new[name]
+        after = new[name].to(before.device)
         if after.shape != before.shape or after.dtype != before.dtype:
             why = f"is {after.dtype} {tuple(after.shape)}, not {before.dtype} {tuple(before.shape)}"
             found.append(Discrepancy(name, why, torch.inf))
@@ -70,7 +70,7 @@ def _against_factors(
     for part in _chunks(before):
         # Divided first: another order than Plan.rescale's.
         change = _narrow(factors[multiply], before, part) / _narrow(factors[divide], before, part)
-        expected, found = before[part].double() * change, after[part]
+        expected, found = before[part].double() * change.to(before.device), after[part]
         if torch.equal(expected.to(found.dtype), found):
             continue
         ulps = (found.double() - expected).abs() / _spacing(expected.to(found.dtype))
