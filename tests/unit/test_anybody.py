@@ -118,7 +118,8 @@ def test_what_training_puts_around_a_network(name: str) -> None:
     expected = body()(images())
     model.load_state_dict(result.state)
     plain = model.module if isinstance(model, nn.DataParallel) else getattr(model, "_orig_mod", model)
-    torch.testing.assert_close(plain(images()), expected, rtol=1e-4, atol=1e-5)
+    device = next(plain.parameters()).device  # DataParallel puts it on a GPU where there is one
+    torch.testing.assert_close(plain(images().to(device)).cpu(), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_several_arguments() -> None:

@@ -71,7 +71,8 @@ def trace(
     if _without_mutation(program.graph):
         traced = _unlifted(program)
     else:
-        traced = program.run_decompositions({}).module(check_guards=False)
+        with _unlogged():
+            traced = program.run_decompositions({}).module(check_guards=False)
     traced.graph.eliminate_dead_code()
     traced.recompile()
     traced.meta["outputs"] = names
