@@ -85,7 +85,7 @@ def test_a_target_ends_the_run_early_and_the_files_say_where(statistics, folder,
     target = whole["at_share"][8] * 1.0001
     table, metadata = statistics(f"collect.target_standard_error={target}")
     convergence = pd.read_csv(folder / "data/vgg11/convergence.csv")
-    assert metadata["images"] == convergence["images"].iloc[-1] == table["n_images"][0] < 40
+    assert metadata["images"] == convergence["images"].iloc[-1] == table["images"][0] < 40
     assert convergence["share"].iloc[-1] >= 0.95
     shards = pq.ParquetFile(folder / "data/vgg11/shards.parquet").read()
     assert shards["shard"].to_pylist()[-1] == len(convergence) - 1

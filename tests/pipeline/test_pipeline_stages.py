@@ -1,10 +1,12 @@
 """All stages on a narrow AlexNet: what they write, what they refuse."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 import torch
 import yaml
@@ -87,10 +89,10 @@ def test_sites_have_the_papers_names(data: Path) -> None:
     table = pd.read_parquet(data / "statistics.parquet")
     assert list(table["site"].unique()) == [f"relu{i}" for i in range(1, 8)]
     assert list(table.columns) == [
-        "site", "channel", "n_images", "mean", "standard_error", "std", "max", "active_fraction",
+        "site", "channel", "images", "mean", "standard_error", "std", "maximum", "active_fraction",
         "correction", "precision_error",
     ]  # fmt: skip
-    assert set(table["n_images"]) == {4}
+    assert set(table["images"]) == {4}
 
 
 def test_provenance_travels_with_the_file(data: Path) -> None:
@@ -277,3 +279,16 @@ def test_what_is_not_proved_is_not_exported(
         assert "only weights that are proved may be exported" in capsys.readouterr().err
         assert (data / "exports" / "README.md").read_bytes() == old
     path.write_text(right)
+
+
+def test_docs_tables_has_every_table_and_column(data: Path) -> None:
+    page = (ROOT / "docs" / "tables.md").read_text(encoding="utf-8")
+    sections = re.split(r"(?m)^## ", page)[1:]
+    documented = {s.split("\n", 1)[0]: re.findall(r"(?m)^\| `([^`]+)` \|", s) for s in sections}
+    parquet, text = data.parent.rglob("*.parquet"), data.parent.rglob("*.csv")
+    written = {path.name: list(pq.read_schema(path).names) for path in parquet}
+    written |= {path.name: list(pd.read_csv(path).columns) for path in text}
+    assert sorted(documented) == sorted(written)
+    for name, columns in written.items():
+        general = [re.sub(r"(_content|_style)_.+", r"\1_<layer>", column) for column in columns]
+        assert list(dict.fromkeys(general)) == documented[name], name

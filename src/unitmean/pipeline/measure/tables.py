@@ -1,7 +1,6 @@
 """Moments as Parquet: one row a site and channel."""
 
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -12,16 +11,23 @@ from torch import Tensor
 
 from unitmean.statistics.moments import Moments
 
-SUMS = [field.name for field in fields(Moments) if field.name not in {"images", "histogram"}]
+# The columns of sums over images, each with what holds it in `Moments`; the maximum is none, but lies beside.
+SUMS = {
+    "sum_mean": "mean",
+    "sum_mean_square": "mean_square",
+    "sum_square": "square",
+    "maximum": "maximum",
+    "sum_active": "active",
+}
 
 
 def to_frame(moments: Mapping[str, Moments]) -> pd.DataFrame:
-    """Columns site, channel, images and the sums of `Moments`; histogram where they have one."""
+    """Columns site, channel, images and `SUMS`; histogram where they have one."""
     return pd.concat(
         [
             pd.DataFrame(
                 {"site": site, "channel": range(len(m.mean)), "images": m.images}
-                | {name: getattr(m, name).numpy() for name in SUMS}
+                | {column: getattr(m, name).numpy() for column, name in SUMS.items()}
                 | _counts(m)
             )
             for site, m in moments.items()
@@ -36,7 +42,7 @@ def from_frame(frame: pd.DataFrame) -> dict[str, Moments]:
         str(site): Moments(
             int(rows["images"].iloc[0]),
             histogram=histogram(rows),
-            **{name: torch.from_numpy(rows[name].to_numpy(copy=True)) for name in SUMS},
+            **{name: torch.from_numpy(rows[column].to_numpy(copy=True)) for column, name in SUMS.items()},
         )
         for site, rows in frame.groupby("site", sort=False)
     }
@@ -71,11 +77,11 @@ def summary(
                 {
                     "site": site,
                     "channel": range(len(m.mean)),
-                    "n_images": m.images,
+                    "images": m.images,
                     "mean": m.expectation().numpy(),
                     "standard_error": m.standard_error().numpy(),
                     "std": m.deviation().numpy(),
-                    "max": m.maximum.numpy(),
+                    "maximum": m.maximum.numpy(),
                     "active_fraction": m.active_fraction().numpy(),
                     "correction": 1.0 if correction is None else correction[site].numpy(),
                     "precision_error": 0.0 if error is None else error[site].numpy(),

@@ -50,8 +50,8 @@ def means_of_all(path: Path) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Each channel's mean over the images of all shards; one shard is in memory at a time."""
     total: Any = 0.0
     images = 0
-    for frame in row_groups(path, ("images", "mean")):
-        total = total + frame["mean"].to_numpy()
+    for frame in row_groups(path, ("images", "sum_mean")):
+        total = total + frame["sum_mean"].to_numpy()
         images += int(frame["images"].iloc[0])
     return np.asarray(total / images)
 

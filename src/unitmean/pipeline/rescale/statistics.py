@@ -16,7 +16,7 @@ from unitmean.statistics.alive import alive
 from unitmean.statistics.kinds import values
 from unitmean.statistics.statistic import Summary
 
-COLUMNS = ("mean", "standard_error", "std", "max", "active_fraction")
+COLUMNS = ("mean", "standard_error", "std", "maximum", "active_fraction")
 """What `living` and `measured` read of a table."""
 
 
@@ -42,7 +42,7 @@ def measured(
 
     share: which quantile. Raises DataError where the table has no histograms for it, or what isn't finite.
     """
-    mean, deviation, maximum = (column(network, plan, table, name) for name in ("mean", "std", "max"))
+    mean, deviation, maximum = (column(network, plan, table, name) for name in ("mean", "std", "maximum"))
     counts = {str(site): histogram(rows) for site, rows in table.groupby("site", sort=False)}
     summaries = {
         site: Summary(mean[site], deviation[site], maximum[site], counts[network.layer(site)])
