@@ -8,13 +8,14 @@
 #   make faults                       kills, full disks and changed files; UNITMEAN_FAULTS=20 rounds
 #   make fuzz                         damaged files for every reader; UNITMEAN_FUZZ=20000 executions each
 #   make docs                         the documents that programs write, again (docs/zoo.md too: ZOO=1)
+#   make site                         the documentation as a site, in site/
 #   make audit                        known vulnerabilities of what requirements.txt pins; asks a service on the network
 #   make requirements                 requirements.txt again, after pyproject.toml; what is pinned stays
 #   make requirements ARGS=--upgrade-package=pillow    … or is raised (all of it: ARGS=--upgrade)
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help setup repro test test-narrow nightly docs faults fuzz audit lint requirements
+.PHONY: help setup repro site test test-narrow nightly docs faults fuzz audit lint requirements
 
 PYTHON ?= python3
 UV := 0.13.9
@@ -57,6 +58,10 @@ nightly: setup
 
 faults: setup
 	$(IN_VENV) UNITMEAN_FAULTS=$${UNITMEAN_FAULTS:-5} pytest -m nightly tests/nightly/faults $(ARGS)
+
+# The documentation as a site in site/, from docs/ and the docstrings.
+site: setup
+	$(IN_VENV) zensical build --strict
 
 lint: setup
 	$(IN_VENV) ruff check
