@@ -77,7 +77,7 @@ def _parser(named: Sequence[str]) -> argparse.ArgumentParser:
 
 @contextmanager
 def _extra_named(command: str) -> Iterator[None]:
-    """A package that only the pipeline brings, and that isn't there, as the command that installs it."""
+    """The absence of a package that only the pipeline needs becomes an error that says how to install it."""
     try:
         yield
     except ModuleNotFoundError as error:

@@ -1,4 +1,4 @@
-"""Where somebody watches: colours and progress. Elsewhere: plain lines."""
+"""Consoles: with colours and progress bars on a terminal, with plain lines elsewhere."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""How a program ends that something stopped: one line, and a status."""
+"""One line and an exit status for a program that is stopped by an error or by Ctrl-C."""
 
 import signal
 import sys
@@ -14,24 +14,26 @@ _pressed = False
 
 
 def note_interruptions() -> None:
-    """Remember Ctrl-C from now on, whatever a library makes of it; `ending_in_words` forgets it again.
+    """Remember from now on that Ctrl-C was pressed, even where a library hides it.
 
-    Some swallow it, and torch's storages make a ValueError of it. Whoever ignores Ctrl-C, as programs in the
-    background do, or has other plans for it, keeps them.
+    Some libraries swallow KeyboardInterrupt, and torch's storages turn it into a ValueError. A program that
+    ignores Ctrl-C, as one in the background does, or that handles it in its own way, is left as it is.
+    `ending_in_words` forgets what was remembered.
     """
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _note)
 
 
 def interrupted(error: BaseException) -> bool:
-    """Whether Ctrl-C is behind an error."""
+    """Whether the user pressed Ctrl-C, even where the error that came of it is another."""
     return _pressed or isinstance(error, KeyboardInterrupt)
 
 
 def ending_in_words(name: str, work: Callable[[], int]) -> int:
-    """The status of `work`, or what stopped it on stderr and the status for that; `name` is the program's.
+    """Run `work` and return its exit status; `name` is the program's.
 
-    Errors that are not ours pass.
+    If Ctrl-C, a UnitmeanError or an OSError stops it, one line on stderr says so, and the status is that of a
+    program that was interrupted or has failed. Any other error is a fault of the program and passes.
     """
     note_interruptions()
     try:

@@ -49,7 +49,7 @@ class InvarianceError(UnitmeanError):
 
 
 def in_words(error: OSError, name: str) -> str:
-    """The system's refusal as a message, where nothing closer to it had one: a disk at its end, no rights."""
+    """The message for an error of the system, such as a full disk or missing rights; `name` is the program's."""
     where = f" at {error.filename!r}" if error.filename else ""
     return (
         f"{name} must be able to read and write files; found{where}: {error.strerror or error}; "
@@ -59,7 +59,10 @@ def in_words(error: OSError, name: str) -> str:
 
 @contextmanager
 def refusing(refusal: Callable[[Exception], UnitmeanError]) -> Iterator[None]:
-    """Whatever a library happens to raise of a damaged file, as `refusal` of it; want of memory passes."""
+    """Any error that a library raises of a damaged file becomes `refusal(error)`.
+
+    UnitmeanError, and MemoryError, which is no fault of the file, pass unchanged.
+    """
     try:
         yield
     except (UnitmeanError, MemoryError):

@@ -1,4 +1,4 @@
-"""`unitmean stylise`: a picture in other ones' style, without the pipeline."""
+"""`unitmean stylise`: a picture in the style of others; needs the library alone."""
 
 import argparse
 import sys

@@ -35,10 +35,11 @@ def sweep(folder: Path, stem: str, suffix: str = "") -> None:
 
 @contextmanager
 def claimed(path: Path) -> Iterator[int | None]:
-    """Hold a file or folder; BlockingIOError if somebody does. The system lets go for those who die.
+    """Lock a file or folder; BlockingIOError if another process has locked it.
 
-    A child that is given the handle holds it too, for as long as it lives. Where there are no locks, nothing
-    is held: of two runs at once the one that ends last is kept.
+    The lock ends with the process that holds it, however that dies. A child process that is given the handle
+    holds the lock until it ends, too. On a system without such locks nothing is locked: of two runs at once,
+    what the later one writes remains.
     """
     if not LOCKS:
         yield None

@@ -77,7 +77,7 @@ def _foreign(target: object) -> bool:
 
 @contextmanager
 def _followed(x: Inputs) -> Iterator[None]:
-    """What the operators say of a graph that they can't compute, as NetworkError; want of memory passes."""
+    """An error of an operator of the graph becomes NetworkError; running out of memory passes unchanged."""
     try:
         yield
     except torch.OutOfMemoryError:

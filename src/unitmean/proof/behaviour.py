@@ -56,5 +56,5 @@ class Behaviour:
 
 
 def together(parts: list[Behaviour]) -> Behaviour | None:
-    """The sum, or None of nothing: a network without classes, or no images."""
+    """Their sum; None where there are none, as of a network without classes or without images."""
     return reduce(add, parts) if parts else None

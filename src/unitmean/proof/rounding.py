@@ -34,7 +34,7 @@ class Rounding:
         return cls(errors.amax(0).cpu(), exact.abs().amax(over).cpu(), exact[0].numel() // site.channels)
 
     def __or__(self, other: "Rounding") -> "Rounding":
-        """Of both's inputs."""
+        """Of the inputs of both: the larger error and the larger number of each channel."""
         largest, size = torch.maximum(self.largest, other.largest), torch.maximum(self.size, other.size)
         return Rounding(largest, size, self.positions)
 

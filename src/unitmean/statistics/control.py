@@ -49,10 +49,12 @@ class Control:
 
 
 def trust(halves: Sequence[Control]) -> float:
-    """How much of a site's ratios, as logarithms, is bias and not chance, from 0 to 1; 0 for one half.
+    """Which part of a site's ratios is a bias of the fast precision, from 0 (all is chance) to 1.
 
-    Of two halves of the images the biases agree, the chances don't. So, summed over channels, the product of
-    their logarithms is the bias squared, and the square of their mean has the chance's in it, too.
+    The logarithm of a channel's ratio is bias plus chance. On two halves of the images the bias is the same
+    and chance is not. So the product of both halves' logarithms, summed over channels, estimates the squared
+    bias; the square of their mean, summed likewise, holds the squared chance as well. The result is the
+    quotient of these sums, and 0 where there are not two halves.
     """
     if len(halves) < 2:
         return 0.0

@@ -34,7 +34,7 @@ def per_image(activation: Float[Tensor, "n ..."], dim: int) -> Float[Tensor, "4 
 
 
 def with_counts(reduction: Callable[[Tensor, int], Tensor]) -> Callable[[Tensor, int], Tensor]:
-    """`per_image` or `per_image_at_once`, and behind its statistics `per_image_counts`."""
+    """A reduction that gives what `reduction` gives, and after it the counts of `per_image_counts`."""
 
     def counting(activation: Float[Tensor, "n ..."], dim: int) -> Float[Tensor, "_ n channels"]:
         return torch.cat((reduction(activation, dim), per_image_counts(activation, dim)))

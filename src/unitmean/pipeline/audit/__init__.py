@@ -1,1 +1,1 @@
-"""Whose means a published file has."""
+"""Audits: whether a published file is normalised, and how its means were measured."""

@@ -11,7 +11,7 @@ Words = Callable[[Any], str]
 
 
 def _some(value: int) -> str:
-    """Nothing of none: what is no exception needs no line."""
+    """A number as text; empty for 0, whose line is left out."""
     return f"{value:,}" if value else ""
 
 

@@ -102,10 +102,10 @@ def unfounded(network: Network, plan: Plan, tables: Tables, rescale: Mapping[str
 
 
 def beyond_precision(collected: Sums, single: Sums) -> Iterator[str]:
-    """Sums that are further from float32's, over the same images, than a lesser precision explains.
+    """Each sum that differs from float32's, over the same images, by more than its precision explains.
 
-    Its errors are alike in a layer's channels, but for a few: so one is wrong that is some times further off
-    than nearly all of them, or is nothing where the other is something.
+    A precision makes errors of much the same size in nearly all channels of a layer. So a sum is wrong where
+    its error is several times that of nearly all others, or where it is zero and float32's is not.
     """
     for site, exact in single.items():
         found = collected[site]

@@ -42,7 +42,7 @@ class Run:
         return self._one(self.outs, name, "outs")
 
     def withdraw(self, name: str) -> None:
-        """Remove the folder of that name which a stage behind this one has made of an earlier run's files."""
+        """Remove the folder of that name, which a later stage made of what an earlier run left."""
         shutil.rmtree(self._one(self.later, name, "outs of stages behind it"), ignore_errors=True)
 
     def _one(self, paths: tuple[Path, ...], name: str, kind: str) -> Path:

@@ -18,7 +18,7 @@ from unitmean.pipeline.stages.entry import Run, stage
 
 @stage
 def report(run: Run) -> str:
-    """Gather what the other stages wrote and render it; of a proof that failed, what there is."""
+    """Gather what the other stages wrote and render it; after a failed proof, as much as there is."""
     factors, provenance = read_parquet(run.dep("factors.parquet"), ("mean", "factor"), ("site", "status"))
     statistics, _ = read_parquet(run.dep("statistics.parquet"), ())
     proof = read_json(run.dep("proof.json"))

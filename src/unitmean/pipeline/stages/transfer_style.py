@@ -82,7 +82,7 @@ def transfer_style(run: Run) -> str:
 
 
 def _nothing(run: Run) -> str:
-    """What there is of a style transfer that nobody wants: files without rows."""
+    """The files of a style transfer that wasn't asked for: an empty folder, tables without rows."""
     shutil.rmtree(run.out("transfer"), ignore_errors=True)
     run.out("transfer").mkdir(parents=True)
     write_text(run.out("losses.csv"), "step,plain,normalised\n")
