@@ -41,6 +41,9 @@ COMMANDS = {
 }
 
 
+COMPLETION = "--completion"
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; its exit status, which is 1 after an error that the user can mend."""
     arguments = list(sys.argv[1:] if argv is None else argv)
@@ -48,6 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: list[str]) -> int:
+    if arguments[:1] == [COMPLETION]:
+        return _complete(arguments[1:])
     cut = arguments.index("--") if "--" in arguments else len(arguments)
     # The named command's module alone is imported: some take seconds.
     options = _parser(arguments[:1]).parse_args(arguments[:cut])
@@ -61,9 +66,34 @@ def _run(arguments: list[str]) -> int:
     return status
 
 
+def _complete(shells: list[str]) -> int:
+    """Print what makes a shell complete the command's words."""
+    import shtab
+
+    if len(shells) != 1 or shells[0] not in shtab.SUPPORTED_SHELLS:
+        raise ConfigError(
+            f"{COMPLETION} must be followed by one of {', '.join(shtab.SUPPORTED_SHELLS)}; found "
+            f"{' '.join(shells) or 'nothing'}: name your shell"
+        )
+    print(shtab.complete(_parser([name for name in COMMANDS if _installed(name)]), shells[0]))
+    return 0
+
+
+def _installed(command: str) -> bool:
+    """Whether the packages that the command needs are there."""
+    try:
+        import_module(COMMANDS[command].module)
+    except ModuleNotFoundError:
+        return False
+    return True
+
+
 def _parser(named: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="unitmean", description="Normalised networks, reproducibly.")
     parser.add_argument("--version", action="version", version=f"unitmean {__version__}")
+    parser.add_argument(
+        COMPLETION, metavar="SHELL", help='for bash, zsh, tcsh or fish: eval "$(unitmean --completion bash)"'
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (module, words) in COMMANDS.items():
         command = commands.add_parser(

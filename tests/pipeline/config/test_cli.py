@@ -125,3 +125,15 @@ def test_no_figures_of_a_run_that_may_have_left_something_out(
     (folder / "rescale.json").write_text(json.dumps({"normalised": 5500}))
     assert cli.main(["repro", "--", *behind]) == 0
     assert "5,500" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])
+def test_a_shell_completes_commands_and_their_options(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--completion", shell]) == 0
+    words = capsys.readouterr().out
+    assert all(word in words for word in ("normalise", "stylise", "statistic", "style-weights"))
+
+
+def test_an_unknown_shell_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--completion", "cmd"]) == 1
+    assert "must be followed by one of bash" in capsys.readouterr().err
