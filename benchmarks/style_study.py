@@ -73,7 +73,11 @@ class Study:
 
     def __init__(self, weights: Path, photographs: Path, images: int, device: str) -> None:
         state = load_file(weights)
-        self.state = {k: v for k, v in state.items() if int(k.split(".")[1]) <= LAST}
+        self.state = {
+            name: tensor
+            for name, tensor in state.items()
+            if name.startswith("features.") and int(name.split(".")[1]) <= LAST
+        }
         self.device = torch.device(device)
         paths = sorted(path for path in photographs.iterdir() if path.is_file())[:images]
         self.photographs = {
