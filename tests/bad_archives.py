@@ -96,7 +96,7 @@ ARCHIVES = [
     tar("a PAX header with a size below zero", lambda: headed(b"12 size=-99\n"), "cut or damaged"),
     tar("gzip where a tar is expected", lambda: gzip.compress(packed(member("a.png")), mtime=0),
         "compressed with gzip"),
-    tar("a JPEG named .tar", lambda: encoded(noise(), "JPEG"), "is none"),
+    tar("a JPEG named .tar", lambda: encoded(noise(), "JPEG"), "is an image"),
     tar("zero bytes", lambda: b"", "is none"),
     tar("an empty tar", lambda: packed(), "no file at all"),
     tar("a tar of tars", nested, "but 1 .tar"),

@@ -36,7 +36,7 @@ LABELS = [
     listed(
         "a label that is neither synset nor number", b"a.png cat\nb.png 1\n", "found 'a.png cat' in line 1"
     ),
-    listed("two labels for one image", b"a.png 1\na.png 2\nb.png 1\n", "two labels for 'a'"),
+    listed("two labels for one image", b"a.png 1\na.png 2\nb.png 1\n", "two labels for 'a.png'"),
     listed("synsets beside numbers", b"a.png n00000001\nb.png 1\n", "synsets beside numbers"),
     listed("no text", b"\xff\xfe\x00", "can't decode byte"),
     listed("class numbers, as in Caffe's val.txt", b"b.png 7\na.png 65\n", "accepted", are("65", "7")),

@@ -80,6 +80,8 @@ def test_a_file_and_photographs_become_a_proved_file(
         ({1: "nothing.pth"}, "WEIGHTS must be a file"),
         ({2: "nowhere"}, "PHOTOGRAPHS must be a folder"),
         ({6: "vgg99"}, "model must be one of"),
+        ({4: "out/n.pt"}, "--out must name a safetensors file"),
+        ({5: "--images", 6: "0"}, "dataset.subset must be"),
     ],
 )
 def test_wrong_arguments_leave_nothing_behind(

@@ -137,8 +137,21 @@ def _require(options: argparse.Namespace) -> Path:
         raise ConfigError(
             f"--out must name a PNG or JPEG file; found {str(out)!r}: let it end in .png or .jpg"
         )
+    if used := next((file for file in _read(options) if _same(file, out)), None):
+        raise ConfigError(
+            f"--out must not be a file that is read; found {str(out)!r}, which is {str(used)!r}: name another"
+        )
     require_writable(out)
     return out
+
+
+def _read(options: argparse.Namespace) -> list[Path]:
+    weights = [Path(options.weights)] if options.weights else []
+    return [options.content, *options.styles, *(options.masks or ()), *weights]
+
+
+def _same(one: Path, other: Path) -> bool:
+    return one.exists() and other.exists() and one.samefile(other)
 
 
 def _warn(words: str) -> None:

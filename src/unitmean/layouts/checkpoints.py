@@ -1,7 +1,8 @@
 """What training code keeps beside the weights and puts around their names, taken off."""
 
+import re
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -10,12 +11,43 @@ WRAPPERS = {"module", "_orig_mod"}
 # A counter of AveragedModel's.
 COUNTERS = {"n_averaged"}
 DEPTH = 3  # dicts within dicts that are looked into
+# Of dicts that fit alike, as a model's, its average's and its gradients', the first of these is the model's.
+USUAL = ("state_dict", "model_state_dict", "model", "net", "network", "weights", "params", "ema", "model_ema")
 
 
-def largest(value: Mapping[Any, Any]) -> tuple[str, Mapping[str, Tensor]] | None:
-    """Of all dicts of named tensors in a checkpoint the one with most numbers, and where it lies."""
-    found = [(where, state) for where, state in _states(value, "", DEPTH) if state]
-    return max(found, key=lambda pair: sum(t.numel() for t in pair[1].values()), default=None)
+class Taken(NamedTuple):
+    """A dict of named tensors, where it lies in a checkpoint, and where others lie that are as large."""
+
+    where: str
+    state: Mapping[str, Tensor]
+    others: tuple[str, ...]
+
+
+def fitting(value: Mapping[Any, Any], expected: Collection[str]) -> Taken | None:
+    """Of all dicts of named tensors in a checkpoint the one that fits best, else the one with most numbers.
+
+    expected: the names of the network that is looked for, in torchvision; none where that isn't known.
+    """
+    found = {where: state for where, state in _states(value, "", DEPTH) if state}
+    if not found:
+        return None
+    where = max(found, key=lambda where: _fit(where, found[where], expected))
+    size = _numbers(found[where])
+    others = [other for other, state in found.items() if other != where and 2 * _numbers(state) >= size]
+    return Taken(where, found[where], tuple(others))
+
+
+def _fit(where: str, state: Mapping[str, Tensor], expected: Collection[str]) -> tuple[int, int, int, int]:
+    """Larger for what fits better: names expected, names not expected, numbers, what it is called."""
+    names = bare(state, expected)[0].keys()
+    met = sum(name in expected for name in names)
+    called = re.findall(r"\['(\w+)'\]", where)[-1:]
+    rank = USUAL.index(called[0]) if called and called[0] in USUAL else len(USUAL)
+    return met, met - len(names) if met else 0, _numbers(state), -rank
+
+
+def _numbers(state: Mapping[str, Tensor]) -> int:
+    return sum(tensor.numel() for tensor in state.values())
 
 
 def bare(state: Mapping[str, Tensor], expected: Collection[str]) -> tuple[dict[str, Tensor], list[str]]:

@@ -5,7 +5,7 @@ import pickle
 import re
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +16,25 @@ from torch import Tensor
 
 from unitmean.disk.atomic import writing
 from unitmean.errors import WeightsError
-from unitmean.layouts.checkpoints import largest
+from unitmean.layouts.checkpoints import fitting
 from unitmean.layouts.foreign import foreign
 from unitmean.layouts.hdf5 import MAGIC, read_hdf5
 
 # All metadata is one JSON text under one key: safetensors writes several keys in random order.
 KEY = "unitmean"
+# The number that PyTorch's files begin with that are pickles, as before 1.6.
+OF_TORCH = b"l\xfc\x9cF\xf9 j\xa8P\x19"
 # PyTorch stores without compression; an archive packed again is hardly smaller.
 MOST = 16
 
 
-def read_tensors(path: Path) -> tuple[dict[str, Tensor], list[str]]:
+def read_tensors(path: Path, expected: Collection[str] = ()) -> tuple[dict[str, Tensor], list[str]]:
     """A state dict from safetensors, PyTorch or Keras, and notes on what was taken and converted.
 
-    Of a checkpoint, a dict of dicts, the largest dict of tensors is taken. Every floating tensor becomes
-    float32, float64 too, since that is what all later comparisons start from. Raises WeightsError for
-    anything without a dict of tensors; no code is ever unpickled.
+    Of a checkpoint, a dict of dicts, the dict of tensors is taken that has most of the expected names, those
+    of the network in torchvision, and of several such, or where none has any, the largest. Every floating
+    tensor becomes float32, float64 too, since that is what all later comparisons start from. Raises
+    WeightsError for anything without a dict of tensors; no code is ever unpickled.
     """
     if not path.is_file():
         raise WeightsError(f"a weights file must exist; found none at {str(path)!r}; check weights.path")
@@ -52,13 +55,19 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], list[str]]:
     if start[8:9] == b"{":  # eight bytes of length, then JSON: github.com/huggingface/safetensors#format
         value = _read_safetensors(path)
     elif start.startswith((b"PK", b"\x80")):  # a zip archive, or a pickle as PyTorch wrote before 1.6
+        if start.startswith(b"\x80") and OF_TORCH not in start[:20]:
+            raise WeightsError(
+                f"{path} must hold only tensors; it is a plain pickle, which may run code on loading, or is "
+                "truncated or damaged: save the tensors by torch.save or safetensors where it was made, or "
+                "get it again"
+            )
         value = _read_torch(path)
     else:
         raise WeightsError(
             f"{path} must be a PyTorch, safetensors or Keras file; found one that starts with "
             f"{start[:40]!r}; get it again, or convert it"
         )
-    state, taken = _checked(value, path)
+    state, taken = _checked(value, path, expected)
     tensors, notes = _as_float32(state)
     return tensors, taken + notes
 
@@ -120,7 +129,8 @@ def _read_torch(path: Path) -> Any:
                 "ignore"
             )  # about old or strange files, which end in an error or don't matter
             _require_room(path)
-            return torch.load(path, map_location="cpu", weights_only=True)
+            with path.open("rb") as file:  # of a path torch goes by the suffix
+                return torch.load(file, map_location="cpu", weights_only=True)
     except (WeightsError, MemoryError):
         raise
     except Exception as error:  # torch raises a dozen unrelated types for damaged files
@@ -153,11 +163,13 @@ def _require_room(path: Path) -> None:
         )
 
 
-def _checked(value: Any, path: Path) -> tuple[dict[str, Tensor], list[str]]:
+def _checked(value: Any, path: Path, expected: Collection[str]) -> tuple[dict[str, Tensor], list[str]]:
     if isinstance(value, Mapping):
-        if found_in := largest(value):
-            where, state = found_in
-            return dict(state), [f"the checkpoint's {where} was taken"] if where else []
+        if taken := fitting(value, expected):
+            notes = [f"the checkpoint's {taken.where} was taken"] if taken.where else []
+            if taken.others:
+                notes.append(f"other tensors, as many, were left out: {', '.join(taken.others)}")
+            return dict(taken.state), notes
         wrong = next(
             (k for k, v in value.items() if not isinstance(k, str) or not isinstance(v, Tensor)), None
         )
@@ -174,6 +186,11 @@ def _as_float32(state_dict: dict[str, Tensor]) -> tuple[dict[str, Tensor], list[
     counts: dict[str, int] = {}
     for key, value in state_dict.items():
         tensor = value.detach()
+        if tensor.is_meta:
+            raise WeightsError(
+                f"{key} must hold its numbers; it was saved on the meta device, without any: save the model "
+                "after its weights are loaded"
+            )
         if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_complex():
             raise WeightsError(
                 f"{key} must be a dense real tensor; found {tensor.dtype} {tensor.layout}; save it dense"

@@ -126,6 +126,11 @@ def _check(module: nn.Module, state_dict: Mapping[str, Tensor], name: str) -> No
                 f"{key} of {name} must be floating point; found {value.dtype}; a quantised network has lost "
                 "what its numbers stand for: get the file it was made from"
             )
+        if key.endswith("running_var") and (below := int((value < 0).sum())):
+            raise WeightsError(
+                f"variances must not be negative; {key} holds {below} below zero of {value.numel()}; get the "
+                "file again or choose another one"
+            )
         # A sum is finite only if all its terms are, and takes no memory; it may overflow without one.
         finite = not value.is_floating_point() or bool(torch.isfinite(value.sum()))
         if not finite and (bad := int((~torch.isfinite(value)).sum())):

@@ -14,6 +14,7 @@ from unitmean.layouts.files import KEY, load_weights, read_tensors
 from unitmean.layouts.reading import canonical
 from unitmean.networks.architectures import Network, build
 from unitmean.networks.inputs import INPUTS, Input
+from unitmean.networks.skeleton import skeleton
 
 STAND_IN = (
     "{path} is a stand-in: its weights are random numbers, badly scaled on purpose, and the picture shows "
@@ -54,7 +55,7 @@ def read(
     if _ours(path):
         return _measured(path, pooling, padding)
     name = model or "vgg19"
-    tensors, converted = read_tensors(path)
+    tensors, converted = read_tensors(path, skeleton(name).state_dict())
     state, layout, implied, taken = canonical(tensors, name)
     found = INPUTS[input] if input else implied
     if found is None:

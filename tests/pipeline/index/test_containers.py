@@ -52,11 +52,11 @@ def test_linked_folders_are_followed_and_loops_refused(tmp_path):
 
 def test_folder_refuses_what_is_no_file(tmp_path):
     (tmp_path / "gone.jpg").symlink_to(tmp_path / "nowhere")
-    with pytest.raises(DataError, match="broken link.*'gone.jpg'"):
+    with pytest.raises(DataError, match="broken link.*gone.jpg'"):
         list_images(tmp_path)
     (tmp_path / "gone.jpg").unlink()
     os.mkfifo(tmp_path / "pipe.jpg")
-    with pytest.raises(DataError, match="no regular file for 'pipe.jpg'"):
+    with pytest.raises(DataError, match="no regular file at .*pipe.jpg'"):
         list_images(tmp_path)
 
 

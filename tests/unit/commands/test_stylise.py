@@ -75,6 +75,7 @@ def test_noise_in_two_sizes_with_previews(folder: Path, capsys: pytest.CaptureFi
         (["--out", "picture.gif"], "--out must name a PNG or JPEG file; found 'picture.gif'"),
         (["--weights", "none.safetensors"], "a weights file must exist"),
         (["--content-layer", "relu9_9"], "found 'relu9_9'"),
+        (["--smooth", "inf"], "--smooth must be finite; found inf"),
     ],
 )
 def test_what_a_user_may_get_wrong(
@@ -198,6 +199,14 @@ def test_where_it_cannot_write_it_does_not_begin(folder: Path, capsys: pytest.Ca
     for out in (folder / "taken" / "out.png", folder / "folder.png"):
         assert stylise(folder, "--out", str(out), "--weights", "none.safetensors") == 1
         assert f"{str(out)!r} must be written; found: " in capsys.readouterr().err
+
+
+def test_what_it_reads_is_not_written_over(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (content,) = [path for path in folder.iterdir() if path.stem == "content"]
+    before = content.read_bytes()
+    assert stylise(folder, "--out", str(content)) == 1
+    assert "--out must not be a file that is read" in capsys.readouterr().err
+    assert content.read_bytes() == before
 
 
 def test_a_picture_that_is_none(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,6 @@
 """What people's training code saves is read, and what was taken off or left out is said."""
 
+import pickle
 import warnings
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,16 @@ def test_features_in_data_parallel() -> None:
 CHECKPOINTS: dict[str, tuple[Any, str]] = {
     "lightning": ({"state_dict": STATE, "epoch": 3, "optimizer": {"lr": 0.1}}, "['state_dict']"),
     "the larger one": ({"model": STATE, "small": {"x": torch.zeros(2)}, "args": [1]}, "['model']"),
+    "the model, not its average": ({"model_ema": STATE, "model": STATE}, "['model']"),
+    "the model, not its gradients": ({"grads": STATE, "net": STATE}, "['net']"),
+    "the one that fits": (
+        {"generator": STATE, "discriminator": dict(models.squeezenet1_1(weights=None).state_dict())},
+        "['generator']",
+    ),
+    "no buffer with one name more": (
+        {"model": STATE, "momentum": STATE | {"_": torch.zeros(9)}},
+        "['model']",
+    ),
     "deep": ({"ema": {"model": {"state_dict": STATE}}}, "['ema']['model']['state_dict']"),
 }
 
@@ -69,8 +80,34 @@ CHECKPOINTS: dict[str, tuple[Any, str]] = {
 def test_dicts_in_dicts(tmp_path: Path, name: str) -> None:
     value, where = CHECKPOINTS[name]
     torch.save(value, tmp_path / "file.pth")
-    found, notes = read_tensors(tmp_path / "file.pth")
+    found, notes = read_tensors(tmp_path / "file.pth", STATE.keys())
     assert found.keys() == STATE.keys() and f"the checkpoint's {where} was taken" in notes
+
+
+def test_what_is_as_large_and_left_out_is_told(tmp_path: Path) -> None:
+    torch.save({"model_ema": STATE, "model": STATE, "epoch": 3}, tmp_path / "file.pth")
+    _, notes = read_tensors(tmp_path / "file.pth", STATE.keys())
+    assert "other tensors, as many, were left out: ['model_ema']" in notes
+
+
+def test_what_a_file_is_decides_not_its_suffix(tmp_path: Path) -> None:
+    torch.save(STATE, tmp_path / "file.safetensors")
+    assert read_tensors(tmp_path / "file.safetensors")[0].keys() == STATE.keys()
+
+
+def test_tensors_without_numbers_and_plain_pickles_are_told(tmp_path: Path) -> None:
+    torch.save({name: tensor.to("meta") for name, tensor in STATE.items()}, tmp_path / "file.pth")
+    with pytest.raises(WeightsError, match="was saved on the meta device"):
+        read_tensors(tmp_path / "file.pth")
+    (tmp_path / "file.pkl").write_bytes(pickle.dumps(STATE))
+    with pytest.raises(WeightsError, match="it is a plain pickle"):
+        read_tensors(tmp_path / "file.pkl")
+
+
+def test_a_negative_variance_is_told() -> None:
+    state = STATE | {"conv1.1.running_var": -STATE["conv1.1.running_var"]}
+    with pytest.raises(WeightsError, match="variances must not be negative; conv1.1.running_var holds 24"):
+        build(NAME, state, input=TORCHVISION)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ def cut(name, last):
     """Random weights of the features up to the module with this index."""
     generator = torch.Generator().manual_seed(0)
     return {
-        key: torch.rand(value.shape, generator=generator).sub_(0.4).to(torch.float64)
+        key: torch.rand(value.shape, generator=generator).sub_(0.4 * ("var" not in key)).to(torch.float64)
         for key, value in skeleton(name).state_dict().items()
         if key.startswith("features.") and int(key.split(".")[1]) <= last
     }

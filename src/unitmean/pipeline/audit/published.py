@@ -18,6 +18,7 @@ from unitmean.layouts.files import load_weights, read_tensors
 from unitmean.layouts.reading import canonical
 from unitmean.networks.architectures import Network, build
 from unitmean.networks.inputs import INPUTS, Input
+from unitmean.networks.skeleton import skeleton
 from unitmean.pipeline.audit.candidates import Candidate, Trials
 from unitmean.pipeline.audit.measured import Measured
 from unitmean.pipeline.index.index import Index
@@ -50,7 +51,7 @@ class Published:
 
 def read_published(path: Path, model: str) -> Published:
     """A file in any layout that is read; WeightsError where it is none, or none of `model`."""
-    tensors, notes = read_tensors(path)
+    tensors, notes = read_tensors(path, skeleton(model).state_dict())
     found = canonical(tensors, model)
     return Published(path, model, found.state_dict, found.layout, found.input, [*notes, *found.notes])
 

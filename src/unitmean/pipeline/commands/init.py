@@ -40,6 +40,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Write the project, make it a git repository unless it lies in one, say what comes next."""
     folder: Path = options.folder
+    if folder.is_symlink() and not folder.exists():
+        raise ConfigError(
+            f"FOLDER must be new or empty; found a link to nothing at {str(folder)!r}: name another"
+        )
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigError(
             f"FOLDER must be new or empty; found {'files in it' if folder.is_dir() else 'a file'} at "

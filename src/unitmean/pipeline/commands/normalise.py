@@ -63,6 +63,13 @@ def run(options: argparse.Namespace) -> int:
     # Hydra takes a second to import, which `--help` shouldn't.
     from unitmean.pipeline.config.compose import compose
 
+    if options.out.suffix.lower() != ".safetensors":
+        raise ConfigError(
+            f"--out must name a safetensors file; found {str(options.out)!r}: let it end in .safetensors "
+            "(--export writes other programs' files beside it)"
+        )
+    if options.out.exists() and Path(options.weights).exists() and options.out.samefile(options.weights):
+        raise ConfigError(f"--out must not be WEIGHTS itself; found {str(options.out)!r}: name another file")
     overrides = _overrides(options)
     compose(definition(), overrides)  # refuses what is wrong before anything is written
     require_writable(options.out)
@@ -119,7 +126,7 @@ def _overrides(options: argparse.Namespace) -> list[str]:
             )
         place = str(path.resolve())
     given += ["dataset=folder", f"dataset.path={_quoted(place)}", f"preprocess={options.preprocess}"]
-    given.append(f"dataset.subset={options.images or 'null'}")
+    given.append(f"dataset.subset={'null' if options.images is None else options.images}")
     given.append(f"rescale.statistic={options.statistic}")
     given.append(f"collect.histograms={str(statistics()[options.statistic].counted).lower()}")
     layouts = [name for name in options.export if name != HUB]

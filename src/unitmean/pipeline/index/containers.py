@@ -125,7 +125,10 @@ def _list_folder(folder: Path) -> tuple[list[Entry], LeftOut]:
             others.add(name)
             continue
         if not path.is_file():
-            raise refusal(folder, name, "a broken link or no regular file")
+            raise DataError(
+                f"a folder's images must be files; found a broken link or no regular file at {str(path)!r}: "
+                "remove it, or bring back what it leads to"
+            )
         if name in entries:
             raise refusal(folder, name, "the same name twice")
         entries[name] = Entry(name, None, path.stat().st_size)

@@ -4,7 +4,7 @@ import csv
 import posixpath
 import re
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from unitmean.errors import DataError
@@ -39,12 +39,14 @@ class Labels:
                 if number == 1 and _is_header(cells):
                     continue
                 raise self._refused(f"{' '.join(cells)[:60]!r} in line {number}")
-            name = _stem(name)
-            if self._labels.setdefault(name, label) != label:
+            if self._labels.setdefault(_path(name), label) != label:
                 raise self._refused(f"two labels for {name!r}")
         if len({label.isdecimal() for label in self._labels.values()}) > 1:
             raise self._refused("synsets beside numbers")
-        self._ends = _ends(self._labels)
+        stems: dict[str, str | None] = {}
+        for name, label in self._labels.items():  # images of one stem may have labels of their own
+            stems[_stem(name)] = label if stems.get(_stem(name), label) == label else None
+        self._by = ((_path, self._labels, _ends(self._labels)), (_stem, stems, _ends(stems)))
 
     def require(self, names: Sequence[str]) -> None:
         """DataError unless each of these images is in the list."""
@@ -59,10 +61,12 @@ class Labels:
 
         None too where the list has several such images that differ in their labels.
         """
-        stem = _stem(name)
-        if stem in self._ends:
-            return self._ends[stem]
-        return next((self._labels[end] for end in _shorter(stem) if end in self._labels), None)
+        for spelt, labels, ends in self._by:  # with its suffix, else without
+            known = spelt(name)
+            found = [ends[known]] if known in ends else [labels[e] for e in _shorter(known) if e in labels]
+            if found:
+                return found[0]
+        return None
 
     def _text(self) -> str:
         try:
@@ -128,9 +132,14 @@ def _is_header(cells: list[str]) -> bool:
     return len(cells) > 1 and posixpath.splitext(cells[0])[1].lower() not in SUFFIXES
 
 
+def _path(name: str) -> str:
+    """Without a leading ./, with slashes as in an index."""
+    return posixpath.normpath(name.replace("\\", "/"))
+
+
 def _stem(name: str) -> str:
-    """Without an image's suffix and a leading ./, with slashes as in an index."""
-    stem, suffix = posixpath.splitext(posixpath.normpath(name.replace("\\", "/")))
+    """The same without an image's suffix."""
+    stem, suffix = posixpath.splitext(_path(name))
     return stem if suffix.lower() in SUFFIXES else stem + suffix
 
 
@@ -140,10 +149,10 @@ def _shorter(stem: str) -> Iterator[str]:
     return ("/".join(parts[i:]) for i in range(len(parts)))
 
 
-def _ends(labels: dict[str, str]) -> dict[str, str | None]:
+def _ends(labels: Mapping[str, str | None]) -> dict[str, str | None]:
     """The labels by every end of a name, from `a/b/c` to `c`; None where names that end alike differ."""
     found: dict[str, str | None] = {}
     for stem, label in labels.items():
         for end in _shorter(stem):
             found[end] = label if found.get(end, label) == label else None
-    return found | labels
+    return {**found, **labels}

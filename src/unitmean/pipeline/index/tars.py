@@ -13,6 +13,16 @@ from unitmean.pipeline.index.kinds import START, LeftOut, by_suffix, hidden, is_
 COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
 
 
+_UNPACK = "unpack it and give the folder"
+NO_TAR = {
+    b"7z\xbc\xaf\x27\x1c": ("a 7-Zip archive", _UNPACK),
+    b"Rar!": ("a RAR archive", _UNPACK),
+    b"PK\x07\x08": ("the first part of a zip in several parts", "put them together (zip -s 0), or unpack it"),
+    b"\xff\xd8\xff": ("an image", "give the folder that it lies in"),
+    b"\x89PNG": ("an image", "give the folder that it lies in"),
+}
+
+
 def list_tar(path: Path | Remote) -> tuple[list[Entry], LeftOut]:
     """The images of a tar; DataError where it isn't whole, or one of them can't be read in place."""
     _require_plain(path)
@@ -56,6 +66,11 @@ def _starts_as_image(file: Any, member: tarfile.TarInfo) -> bool:
 def _require_plain(path: Path | Remote) -> None:
     with path.open("rb") as file:
         start = file.read(6)
+    for magic, (kind, remedy) in NO_TAR.items():
+        if start.startswith(magic):
+            raise DataError(
+                f"dataset.path must be a folder, a zip or a whole tar; {str(path)!r} is {kind}: {remedy}"
+            )
     for magic, kind in COMPRESSED.items():
         if start.startswith(magic):
             raise DataError(
@@ -67,5 +82,6 @@ def _require_plain(path: Path | Remote) -> None:
 def _damaged(path: Path | Remote, found: str) -> DataError:
     return DataError(
         f"dataset.path must be a folder, a zip or a whole tar; {str(path)!r} is none: {found}; "
-        "a tar must have been cut or damaged: compare its size and hash with the original's, or get it again"
+        "if it is a tar it was cut or damaged: compare its size and hash with the original's, or get it "
+        "again; another archive, or one of several parts, must be unpacked"
     )

@@ -41,7 +41,7 @@ def fetch(request: Request, partial: Path) -> Fetched:
         assert origin.made is not None
         state_dict, layout, implied, notes = origin.made, "torchvision", origin.input, list[str]()
     else:
-        tensors, notes = read_tensors(origin.path)
+        tensors, notes = read_tensors(origin.path, skeleton(request.model).state_dict())
         state_dict, layout, own, more = canonical(tensors, request.model)
         notes += more
         implied = own or origin.input
