@@ -40,7 +40,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 def test_a_project_of_ones_own_runs_without_a_checkout(tmp_path: Path) -> None:
     folder = tmp_path / "mine"
-    assert "is ready" in run(tmp_path, *UNITMEAN, "init", str(folder)).stdout
+    assert "mine is ready" in run(tmp_path, *UNITMEAN, "init", "mine").stdout
     assert not (folder / "src").exists() and (folder / ".git").is_dir()
     assert "src/" not in (folder / "dvc.yaml").read_text().replace("# ", "")
     overrides = ["model=squeezenet1_1", "dataset.count=4", "dataset.pixels=40", "dataset.subset=3", *SMALL]

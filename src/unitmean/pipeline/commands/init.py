@@ -49,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
             f"FOLDER must be new or empty; found {'files in it' if folder.is_dir() else 'a file'} at "
             f"{str(folder)!r}: name another"
         )
-    with writing_folder(folder) as new:
+    with writing_folder(folder.absolute()) as new:
         write_project(new)
     _begin_repository(folder)
     print(

@@ -90,10 +90,12 @@ def run(options: argparse.Namespace) -> int:
         return 1
     folder = project / "data" / options.model
     _copy(folder, options.out)
+    written = [options.out]
     if HUB in options.export:
-        _copy_folder(folder / "hub", options.out.with_name(f"{options.out.stem}_hub"))
+        written.append(options.out.with_name(f"{options.out.stem}_hub"))
+        _copy_folder(folder / "hub", written[-1])
     show(folder)
-    print(f"written: {options.out}")
+    print(f"written: {' and '.join(map(str, written))}")
     return 0
 
 
