@@ -99,3 +99,22 @@ def test_wrong_arguments_leave_nothing_behind(
     result = attempt(tmp_path, *UNITMEAN, *arguments)
     assert result.returncode == 1 and words in result.stderr and "Traceback" not in result.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_that_lies_there_is_written_over(
+    tmp_path: Path, weights: Path, photographs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    own = tmp_path / "own.safetensors"
+    own.write_bytes(weights.read_bytes())
+    (tmp_path / "n_hub").mkdir()
+    (tmp_path / "n_hub" / "mine").write_text("mine")
+    command = [*UNITMEAN, "normalise", str(own), str(photographs), "--model", "vgg11", "-o"]
+    for arguments, words in (
+        (["own.safetensors"], "must not be WEIGHTS itself"),
+        (["n.safetensors", "--export", "hub"], "the hub's folder must be new"),
+    ):
+        result = attempt(tmp_path, *command, *arguments)
+        assert result.returncode == 1 and words in result.stderr and "Traceback" not in result.stderr
+    assert own.read_bytes() == weights.read_bytes()
+    assert (tmp_path / "n_hub" / "mine").read_text() == "mine" and not (tmp_path / "cache").exists()

@@ -72,4 +72,5 @@ def test_a_result_is_kept_and_shown_whatever_device_it_is_of(device: str, tmp_pa
     assert isinstance(kept, unitmean.Normalised)
     model.load_state_dict(kept.state)
     assert all(torch.equal(kept.state[name], tensor.cpu()) for name, tensor in result.state.items())
-    assert "relu" in repr(result) or "2" in repr(result)
+    assert repr(result).splitlines()[1].split()[:2] == ["rectifier", "channels"]
+    assert repr(kept) == repr(result)

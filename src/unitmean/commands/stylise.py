@@ -6,7 +6,7 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unitmean.disk.atomic import require_writable
+from unitmean.disk.atomic import require_writable, written_over
 from unitmean.ending import INTERRUPTED, interrupted
 from unitmean.errors import ConfigError
 from unitmean.style.settings import Settings
@@ -137,7 +137,7 @@ def _require(options: argparse.Namespace) -> Path:
         raise ConfigError(
             f"--out must name a PNG or JPEG file; found {str(out)!r}: let it end in .png or .jpg"
         )
-    if used := next((file for file in _read(options) if _same(file, out)), None):
+    if used := written_over(out, _read(options)):
         raise ConfigError(
             f"--out must not be a file that is read; found {str(out)!r}, which is {str(used)!r}: name another"
         )
@@ -148,10 +148,6 @@ def _require(options: argparse.Namespace) -> Path:
 def _read(options: argparse.Namespace) -> list[Path]:
     weights = [Path(options.weights)] if options.weights else []
     return [options.content, *options.styles, *(options.masks or ()), *weights]
-
-
-def _same(one: Path, other: Path) -> bool:
-    return one.exists() and other.exists() and one.samefile(other)
 
 
 def _warn(words: str) -> None:

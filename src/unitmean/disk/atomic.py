@@ -4,7 +4,7 @@ import errno
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,11 @@ def writing(path: Path) -> Iterator[Path]:
         finally:
             with suppress(FileNotFoundError):
                 temporary.unlink()
+
+
+def written_over(path: Path, read: Iterable[Path]) -> Path | None:
+    """The first of the files that are read which writing `path` would replace; None where there is none."""
+    return next((file for file in read if path.exists() and file.exists() and path.samefile(file)), None)
 
 
 def require_writable(path: Path) -> None:

@@ -16,7 +16,7 @@ USUAL = ("state_dict", "model_state_dict", "model", "net", "network", "weights",
 
 
 class Taken(NamedTuple):
-    """A dict of named tensors, where it lies in a checkpoint, and where others lie that are as large."""
+    """A dict of named tensors, where it lies in a checkpoint, and where all others lie, the largest first."""
 
     where: str
     state: Mapping[str, Tensor]
@@ -32,8 +32,7 @@ def fitting(value: Mapping[Any, Any], expected: Collection[str]) -> Taken | None
     if not found:
         return None
     where = max(found, key=lambda where: _fit(where, found[where], expected))
-    size = _numbers(found[where])
-    others = [other for other, state in found.items() if other != where and 2 * _numbers(state) >= size]
+    others = sorted(found.keys() - {where}, key=lambda other: (-_numbers(found[other]), other))
     return Taken(where, found[where], tuple(others))
 
 

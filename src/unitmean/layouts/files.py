@@ -168,7 +168,9 @@ def _checked(value: Any, path: Path, expected: Collection[str]) -> tuple[dict[st
         if taken := fitting(value, expected):
             notes = [f"the checkpoint's {taken.where} was taken"] if taken.where else []
             if taken.others:
-                notes.append(f"other tensors, as many, were left out: {', '.join(taken.others)}")
+                count, named = len(taken.others), ", ".join(taken.others[:4])
+                dicts = "dict" if count == 1 else "dicts"
+                notes.append(f"{count} other {dicts} of tensors left out: {named}")
             return dict(taken.state), notes
         wrong = next(
             (k for k, v in value.items() if not isinstance(k, str) or not isinstance(v, Tensor)), None

@@ -56,7 +56,12 @@ def save(path: Path, state: State) -> None:
     """As torch.load reads it; equal tensors give equal bytes."""
     # Into a file object: given a path, torch writes the file's name into the file.
     with path.open("wb") as file:
-        torch.save({key: value.detach().clone() for key, value in state.items()}, file)
+        try:
+            torch.save({key: value.detach().clone() for key, value in state.items()}, file)
+        except RuntimeError as error:
+            if isinstance(error.__context__, OSError):  # a full disk, which torch calls by another name
+                raise error.__context__ from None
+            raise
 
 
 def moved(key: str, paths: Mapping[str, str]) -> str:

@@ -58,10 +58,10 @@ class Settings:
                 f"--size must leave {LEAST} pixels at the coarsest of --scales; found {self.size} and "
                 f"{self.octaves}: raise the size or take fewer scales"
             )
-        numbers = ("rate", "content_weight", "style_weight", "style_scale", "smooth", "noise")
-        if endless := [name for name in numbers if not math.isfinite(getattr(self, name))]:
-            words = endless[0].replace("_", "-")
-            raise ConfigError(f"--{words} must be finite; found {getattr(self, endless[0])}: correct it")
+        for name, value in vars(self).items():
+            numbers = value if name == "style_weights" and value is not None else [value]
+            if not all(math.isfinite(number) for number in numbers if isinstance(number, float)):
+                raise ConfigError(f"--{name.replace('_', '-')} must be finite; found {value}: correct it")
         if not (self.rate > 0 and self.content_weight >= 0 and self.style_weight > 0):
             raise ConfigError(
                 "--rate and --style-weight must be positive, --content-weight not negative; found "

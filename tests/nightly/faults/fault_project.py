@@ -39,6 +39,7 @@ OVERRIDES = [
     "collect.shard_size=2",
     "rescale.exports=[torchvision]",
     "rescale.max_dead_fraction=1",
+    "hub.enabled=true",
     "verify.images=1",
     "verify.heldout=4",
     "transfer.pixels=48",

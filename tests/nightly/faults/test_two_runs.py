@@ -15,7 +15,11 @@ def repro(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "unitmean", "repro", *OVERRIDES, *arguments],
         cwd=folder,
-        env={**os.environ, "DVC_SITE_CACHE_DIR": str(folder / ".dvc/tmp/site")},
+        env={
+            **os.environ,
+            "DVC_SITE_CACHE_DIR": str(folder / ".dvc/tmp/site"),
+            "PYTHONPATH": str(folder / "src"),  # a project runs its own code
+        },
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -2,8 +2,10 @@ import gzip
 import io
 import os
 import tarfile
+from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from unitmean.errors import DataError
 from unitmean.pipeline.index.containers import list_images, listing, read_bytes
@@ -198,3 +200,28 @@ def test_images_that_changed_size_or_went_are_refused(tmp_path):
 def test_unreadable_path_is_a_data_error(tmp_path):
     with pytest.raises(DataError, match="must be readable"):
         list_images(tmp_path / "nowhere.tar")
+
+
+@pytest.mark.parametrize(
+    ("start", "words"),
+    [
+        (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive: unpack it"),
+        (b"Rar!\x1a\x07", "a RAR archive: unpack it"),
+        (b"PK\x07\x08", "the first part of a zip in several parts"),
+        (b"GIF89a", "an image: give the folder"),
+    ],
+)
+def test_another_kind_of_file_is_told_for_what_it_is(tmp_path: Path, start: bytes, words: str) -> None:
+    (tmp_path / "file").write_bytes(start + bytes(range(256)) * 8)
+    with pytest.raises(DataError, match=words):
+        list_images(tmp_path / "file")
+
+
+def test_a_tar_may_begin_with_any_name(tmp_path: Path) -> None:
+    source = tmp_path / "GIF89a"
+    source.mkdir()
+    Image.new("RGB", (4, 4)).save(source / "a.png")
+    with tarfile.open(tmp_path / "t.tar", "w") as tar:
+        tar.add(source / "a.png", "Rar!/a.png")
+        tar.add(source / "a.png", "GIF89a/a.png")
+    assert len(list_images(tmp_path / "t.tar")) == 2

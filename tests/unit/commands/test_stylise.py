@@ -76,6 +76,7 @@ def test_noise_in_two_sizes_with_previews(folder: Path, capsys: pytest.CaptureFi
         (["--weights", "none.safetensors"], "a weights file must exist"),
         (["--content-layer", "relu9_9"], "found 'relu9_9'"),
         (["--smooth", "inf"], "--smooth must be finite; found inf"),
+        (["--style-weights", "inf"], "--style-weights must be finite; found [inf]"),
     ],
 )
 def test_what_a_user_may_get_wrong(

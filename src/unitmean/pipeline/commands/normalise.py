@@ -6,9 +6,10 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from unitmean.disk.atomic import require_writable, writing
+from unitmean.disk.atomic import require_writable, writing, written_over
 from unitmean.errors import ConfigError, DataError
 from unitmean.pipeline.commands.configure import configure
 from unitmean.pipeline.commands.init import definition, write_project
@@ -16,6 +17,7 @@ from unitmean.pipeline.commands.repro import show
 from unitmean.pipeline.config.choices import Device, Padding, Pooling, Statistic
 from unitmean.pipeline.disk.folders import writing_folder
 from unitmean.pipeline.disk.remote import is_remote
+from unitmean.pipeline.exports.hub import require_hub
 from unitmean.pipeline.sources.weights import weights_sources
 from unitmean.statistics.kinds import statistics
 
@@ -68,8 +70,10 @@ def run(options: argparse.Namespace) -> int:
             f"--out must name a safetensors file; found {str(options.out)!r}: let it end in .safetensors "
             "(--export writes other programs' files beside it)"
         )
-    if options.out.exists() and Path(options.weights).exists() and options.out.samefile(options.weights):
-        raise ConfigError(f"--out must not be WEIGHTS itself; found {str(options.out)!r}: name another file")
+    _require_other(options, [options.out])
+    if HUB in options.export:
+        require_hub()
+        _require_new(_hub_folder(options.out))
     overrides = _overrides(options)
     compose(definition(), overrides)  # refuses what is wrong before anything is written
     require_writable(options.out)
@@ -89,10 +93,12 @@ def run(options: argparse.Namespace) -> int:
         print(f"nothing was written to {str(options.out)!r}: see above", file=sys.stderr)
         return 1
     folder = project / "data" / options.model
-    _copy(folder, options.out)
+    files = _files(folder, options.out)
+    _require_other(options, files)
+    _copy(files)
     written = [options.out]
     if HUB in options.export:
-        written.append(options.out.with_name(f"{options.out.stem}_hub"))
+        written.append(_hub_folder(options.out))
         _copy_folder(folder / "hub", written[-1])
     show(folder)
     print(f"written: {' and '.join(map(str, written))}")
@@ -152,18 +158,46 @@ def _project(options: argparse.Namespace) -> Path:
     return cache / "unitmean" / hashlib.sha256(identity.encode()).hexdigest()[:16]
 
 
+def _hub_folder(out: Path) -> Path:
+    return out.with_name(f"{out.stem}_hub")
+
+
+def _require_new(folder: Path) -> None:
+    """ConfigError where a folder would be replaced: it may be a repository by now."""
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise ConfigError(
+            f"the hub's folder must be new; found something at {str(folder)!r}: move it, or name another "
+            "--out"
+        )
+
+
+def _require_other(options: argparse.Namespace, written: Iterable[Path]) -> None:
+    """ConfigError where WEIGHTS itself would be written over."""
+    weights = Path(options.weights).expanduser()
+    for path in written:
+        if written_over(path, [weights]):
+            raise ConfigError(
+                f"what is written must not be WEIGHTS itself; found {str(path)!r}: move it, or name another "
+                "--out"
+            )
+
+
 def _copy_folder(folder: Path, out: Path) -> None:
     with writing_folder(out) as made:
         shutil.copytree(folder, made, dirs_exist_ok=True)
 
 
-def _copy(folder: Path, out: Path) -> None:
-    """The proved file, its card and what was exported, each whole."""
+def _files(folder: Path, out: Path) -> dict[Path, Path]:
+    """Where the proved file, its card and what was exported go, and where each lies."""
     files = {out: folder / "normalised.safetensors"}
     for source in sorted((folder / "exports").iterdir()):
         name = f"{out.stem}.md" if source.name == "README.md" else source.name
         if source.name != "card.json":  # for the report
             files[out.with_name(name)] = source
+    return files
+
+
+def _copy(files: Mapping[Path, Path]) -> None:
     for target, source in files.items():
         with writing(target) as temporary:
             shutil.copyfile(source, temporary)

@@ -11,15 +11,12 @@ from unitmean.pipeline.index.kinds import START, LeftOut, by_suffix, hidden, is_
 
 # How files begin that hold a compressed tar.
 COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
-
-
 _UNPACK = "unpack it and give the folder"
-NO_TAR = {
+# How other archives begin, what they are and what to do.
+OTHERS = {
     b"7z\xbc\xaf\x27\x1c": ("a 7-Zip archive", _UNPACK),
     b"Rar!": ("a RAR archive", _UNPACK),
     b"PK\x07\x08": ("the first part of a zip in several parts", "put them together (zip -s 0), or unpack it"),
-    b"\xff\xd8\xff": ("an image", "give the folder that it lies in"),
-    b"\x89PNG": ("an image", "give the folder that it lies in"),
 }
 
 
@@ -66,11 +63,6 @@ def _starts_as_image(file: Any, member: tarfile.TarInfo) -> bool:
 def _require_plain(path: Path | Remote) -> None:
     with path.open("rb") as file:
         start = file.read(6)
-    for magic, (kind, remedy) in NO_TAR.items():
-        if start.startswith(magic):
-            raise DataError(
-                f"dataset.path must be a folder, a zip or a whole tar; {str(path)!r} is {kind}: {remedy}"
-            )
     for magic, kind in COMPRESSED.items():
         if start.startswith(magic):
             raise DataError(
@@ -80,6 +72,16 @@ def _require_plain(path: Path | Remote) -> None:
 
 
 def _damaged(path: Path | Remote, found: str) -> DataError:
+    # Only now: a tar begins with a member's name, which may be like anything.
+    with path.open("rb") as file:
+        start = file.read(START)
+    others = [words for magic, words in OTHERS.items() if start.startswith(magic)]
+    if is_image(start):
+        others.append(("an image", "give the folder that it lies in"))
+    for kind, remedy in others:
+        return DataError(
+            f"dataset.path must be a folder, a zip or a whole tar; {str(path)!r} is {kind}: {remedy}"
+        )
     return DataError(
         f"dataset.path must be a folder, a zip or a whole tar; {str(path)!r} is none: {found}; "
         "if it is a tar it was cut or damaged: compare its size and hash with the original's, or get it "
