@@ -14,12 +14,15 @@ from unitmean.statistics.factors import choose
 # What a channel's largest activation becomes. Above it a factor of a thousand is left for other images, since
 # float16 ends at 65,504, and below it one of a million before numbers lose bits.
 PEAK = 64.0
+# A channel that is seldom above zero peaks low, while what its rectifier cuts off may be as large as in its
+# neighbours. So no channel is raised by more than this factor over the one with the largest peak of its layer.
+RAISED = 256.0
 
 
 def in_range(measurement: Measurement, images: Index) -> Measurement:
     """The same in float16: each channel is divided by the power of two that its largest activation asks for.
 
-    The activations of the images, one batch of them, are those of float32. Factors are chosen as for the
+    A channel that no image of the first batch reaches, or hardly, is divided by what suits its layer (`RAISED`). The activations of the images, one batch of them, are those of float32. Factors are chosen as for the
     network's own rescaling (`rounding=pow2`), and `Measurement.undo` multiplies the sums back.
     """
     first = images.head(min(len(images), measurement.batch_size))
@@ -28,8 +31,9 @@ def in_range(measurement: Measurement, images: Index) -> Measurement:
     plan = analyse(network.module, torch.zeros(1, 3, size, size), outputs="normalise")
     sums = precise.of(first)
     peaks = {site.name: sums[network.layer(site.name)].maximum for site in plan.sites}
-    live = {name: (peak > 0) & peak.isfinite() for name, peak in peaks.items()}
-    factors = choose(plan, {name: peak / PEAK for name, peak in peaks.items()}, live, rounding="pow2")
+    wanted = {name: peak.clamp(min=peak.max() / RAISED) / PEAK for name, peak in peaks.items()}
+    live = {name: (peak > 0) & peak.isfinite() for name, peak in wanted.items()}
+    factors = choose(plan, wanted, live, rounding="pow2")
     module = reloaded(network.module, plan.rescale(factors))
     undo = {site.name: factors[site.variables] for site in plan.sites}
     return replace(measurement, network=replace(network, module=module), precision="float16", undo=undo)
