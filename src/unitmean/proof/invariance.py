@@ -59,7 +59,7 @@ class Deviation:
     float64: exact rescaled against original, both in float64. float32: the same in float32, with the file's
     weights. float32_error: float32 against float64 of one and the same network, the original or the rightly
     rescaled one, whichever float32 serves worse. By the triangle inequality a right file's float32 is at most
-    twice this, and float64, at any place and for any input; a wrong file's weights have no part in it.
+    twice this, plus float64, at any place and for any input; it doesn't depend on the file's weights.
     """
 
     float64: float
@@ -97,8 +97,8 @@ def compare(
 ) -> Comparison:
     """Run all networks on all inputs; `scales` undo the rescaling at each place by broadcasting.
 
-    Places are rectifiers, and what the network returns, under names that begin with "output". sites: of which
-    the networks observe the inputs, and whose rounding is wanted.
+    Places are rectifiers, and what the network returns, under names that begin with "output". sites: those
+    whose rounding is wanted; at them the networks must observe what rectifiers are given.
     """
     peaks: dict[str, Tensor] = {}
     rounding: dict[str, Rounding] = {}
@@ -143,19 +143,27 @@ def compare(
 
 
 def _largest(x: Tensor) -> Tensor:
-    """The largest finite number."""
+    """The largest absolute value, infinities left out."""
     x = x.double().abs()
     found = x.amax() if x.numel() else x.new_zeros(())
     return torch.where(x.isinf(), 0.0, x).amax() if found.isinf() else found
 
 
 def _apart(x: Tensor, y: Tensor) -> Tensor:
-    """The largest difference; of the same infinities there is none."""
-    apart = _largest(x.double() - y) if x.numel() else x.new_zeros((), dtype=torch.float64)
-    if apart.isnan():
-        x, y = x.double(), y.double()
-        apart = torch.where(x == y, 0.0, x - y).abs().amax()
-    return apart
+    """The largest absolute difference of y from x; infinite where y overflows and x does not.
+
+    The same infinity in both is no difference. Places where x alone is infinite are left out: there is
+    nothing to compare with.
+    """
+    if not x.numel():
+        return x.new_zeros((), dtype=torch.float64)
+    x = x.double()
+    apart = (x - y).abs()
+    found = apart.amax()
+    if found.isfinite():
+        return found
+    left_out = (x == y) | (x.isinf() & y.isfinite())
+    return torch.where(left_out, 0.0, apart).amax()
 
 
 def _deviation(found: Tensor) -> Deviation:

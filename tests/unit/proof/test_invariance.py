@@ -1,16 +1,17 @@
 """The comparison accepts the right network and notices each wrong one."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import pytest
 import torch
-from chains import chain
-from torch import Tensor
+from torch import Tensor, nn
+from unit.graph.chains import chain
 
+import unitmean
 from unitmean.api import measure
 from unitmean.graph.analysis import analyse
 from unitmean.graph.observe import OUTPUT, Observer, observe
-from unitmean.proof.invariance import Comparison, compare, observed
+from unitmean.proof.invariance import Comparison, _apart, compare, observed
 from unitmean.statistics.factors import choose
 
 MODULE = chain()
@@ -85,7 +86,7 @@ def one_weight_flipped() -> dict[str, Tensor]:
         (one_weight_flipped, SITES[1]),
     ],
 )
-def test_wrong_networks_are_noticed_at_the_place(wrong, place: str) -> None:
+def test_wrong_networks_are_noticed_at_the_place(wrong: Callable[[], dict[str, Tensor]], place: str) -> None:
     found = comparison(wrong()).deviations
     assert found[place].float32 > 10 * found[place].float32_error
     before = [*SITES, OUTPUT][: [*SITES, OUTPUT].index(place)]
@@ -102,3 +103,37 @@ def test_nan_is_not_small() -> None:
     state = right()
     state["3.bias"][0] = torch.nan
     assert not comparison(state).deviations[OUTPUT].float32 <= 1e9
+
+
+@pytest.mark.parametrize(("before", "after", "same"), [
+    (1.0, 1.0, True),
+    (1.0, 1e38, False),  # the file overflows where the model does not
+    (1e38, 1.0, True),  # nothing of float32's to compare with: float64 decides
+    (1e38, 1e38, True),
+])  # fmt: skip
+def test_overflow_of_the_file_alone_is_a_difference(before: float, after: float, same: bool) -> None:
+    def state(factor: float) -> dict[str, Tensor]:
+        first, last = torch.ones(4, 3), torch.ones(2, 4)
+        return {"0.weight": first * factor, "2.weight": last / factor}
+
+    model = nn.Sequential(nn.Linear(3, 4, bias=False), nn.ReLU(), nn.Linear(4, 2, bias=False)).eval()
+    model.load_state_dict(state(before))
+    proof = unitmean.verify(model, state(after), [torch.ones(8, 3) + 1])
+    assert bool(proof) == same
+    assert proof.deviations[OUTPUT].float64 < 1e-6
+    assert same or "the output in float32 must change by at most" in proof.failures[0]
+
+
+def test_infinities_where_there_were_none_or_others() -> None:
+    inf, nan = torch.inf, torch.nan
+    cases = [
+        ([1.0, inf, -inf], [1.5, inf, -inf], 0.5),
+        ([1.0, inf], [1.5, 2.0], 0.5),
+        ([1.0, 2.0], [1.5, inf], inf),
+        ([1.0, inf], [1.0, -inf], inf),
+        ([1.0, inf], [1.0, nan], nan),
+        ([1.0, nan], [1.0, nan], nan),
+    ]
+    for x, y, expected in cases:
+        found = float(_apart(torch.tensor(x), torch.tensor(y)))
+        assert found == expected or (found != found and expected != expected), (x, y)

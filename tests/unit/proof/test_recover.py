@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from chains import chain
+from unit.graph.chains import chain
 
 from unitmean.graph.analysis import analyse
 from unitmean.proof.recover import recover
