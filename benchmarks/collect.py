@@ -125,11 +125,11 @@ def table(
         lines += ["", f"Of (d), each image, alone: {shares}."]
     for letter in BFLOAT16:
         if letter in runs:
-            found = runs[letter][0]
+            first = runs[letter][0]
             lines += [
                 "",
                 f"({letter}) against float32 over the same images: median channel off by "
-                f"{found['error']:.1e}, of those with positions {found['error_of_maps']:.1e}.",
+                f"{first['error']:.1e}, of those with positions {first['error_of_maps']:.1e}.",
             ]
     return "\n".join(lines)
 

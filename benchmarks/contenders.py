@@ -180,7 +180,7 @@ def parts(index: Index, settings: dict[str, Any]) -> dict[str, float]:
             started = time.perf_counter()
             work()
             taken.append(time.perf_counter() - started)
-        return min(taken) / count
+        return float(min(taken) / count)
 
     images = [pixels(index.read(row), row.name) for row in index.rows]
     forward_seconds, both = seconds(lambda: forward(x)), seconds(lambda: reducing(x))

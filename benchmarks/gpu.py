@@ -16,7 +16,7 @@ import tarfile
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -44,12 +44,12 @@ from unitmean.pipeline.index.pixels import choose_decoder, pixels, pixels_on_gpu
 from unitmean.pipeline.index.preprocess import Preprocessing
 from unitmean.pipeline.measure.automatic import shard_size
 from unitmean.pipeline.measure.collecting import check, collect
-from unitmean.pipeline.measure.measurement import Measurement
+from unitmean.pipeline.measure.measurement import Measurement, Sums
 from unitmean.pipeline.measure.range import in_range
 
 BATCH = 256  # ours; the usual script's is USUAL
 USUAL = 64
-DISTINCT = 1024  # drawings; beyond them a comment in the file makes each its own
+DISTINCT = 4096  # drawings; beyond them a comment in the file makes each its own
 CORES = os.cpu_count() or 1
 
 
@@ -64,7 +64,7 @@ class Bench:
     state: dict[str, Tensor]
     batch: int
     rates: dict[str, float] = field(default_factory=dict)
-    means: dict[str, Tensor] = field(default_factory=dict)
+    sums: dict[str, Sums] = field(default_factory=dict)
 
     def line(self, name: str, images: int, work: Callable[[int], Any]) -> None:
         """Time `work` on so many images after a warm-up; a failure is a line too."""
@@ -77,8 +77,8 @@ class Bench:
             found = work(images)
             self.wait()
             self.rates[name] = images / (time.perf_counter() - begun)
-            if isinstance(found, Tensor):
-                self.means[name] = found
+            if isinstance(found, dict):
+                self.sums[name] = found
             text = f"{self.rates[name]:,.0f}"
         except Exception:
             traceback.print_exc()
@@ -165,12 +165,12 @@ def measurement(bench: Bench, precision: str, *, compile: bool = False) -> Measu
 
 def ours(
     bench: Bench, precision: str, *, compile: bool = False, correct: bool = False
-) -> Callable[[int], Tensor]:
-    """From the tar to the means, shard by shard, with sha256 checked; corrected by 32 images in float32."""
+) -> Callable[[int], Sums]:
+    """From the tar to the sums, shard by shard, with sha256 checked; corrected by 32 images in float32."""
     fast = measurement(bench, precision, compile=compile)
     precise = measurement(bench, "float32")
 
-    def run(images: int) -> Tensor:
+    def run(images: int) -> Sums:
         index = bench.index.head(images)
         with tempfile.TemporaryDirectory() as folder:
             size = shard_size(None, bench.batch, bench.device)
@@ -178,7 +178,7 @@ def ours(
             if correct:
                 first = index.head(min(32, images))
                 sums = check(precise, fast, first, Path(folder), correct=True).mended(sums)
-        return torch.cat([moments.expectation() for moments in sums.values()])
+        return sums
 
     return run
 
@@ -296,11 +296,24 @@ def summarise(bench: Bench, parts: list[str]) -> None:
             f"{usual_best}, "
             f"and {mine[best] / bench.rates[lowest]:.0%} of the lowest ceiling, {lowest}."
         )
-    exact = bench.means.get("unitmean, float32")
+    exact = bench.sums.get("unitmean, float32")
     name = "unitmean, float16, corrected, fewer images" if bench.device == "cuda" else "unitmean, float16"
-    if exact is not None and name in bench.means:
-        errors = (bench.means[name] / exact - 1).abs()[exact > 0]
-        print(
-            f"{name}: means off from float32's over the same images by {errors.median():.1e} (median), "
-            f"{errors.max():.1e} (worst)."
-        )
+    if exact is not None and name in bench.sums:
+        print(f"\n{name}, against float32 over the same images:")
+        maps = {bench.precise.network.layer(site.name) for site in bench.precise.sites if site.ndim > 2}
+        for title, sites in (("with positions", maps), ("without", exact.keys() - maps)):
+            if sites:
+                print(f"* channels {title}: {off(exact, bench.sums[name], sites)}")
+
+
+def off(exact: Sums, fast: Sums, sites: Set[str]) -> str:
+    """How far means are off: relative to themselves, and to their standard errors over these images."""
+    precise = torch.cat([exact[site].expectation() for site in sorted(sites)])
+    found = torch.cat([fast[site].expectation() for site in sorted(sites)])
+    chance = torch.cat([exact[site].standard_error() for site in sorted(sites)])
+    live = precise > 0
+    relative, share = (((found - precise).abs() / base)[live] for base in (precise, chance))
+    return (
+        f"means off by {relative.median():.1e} (median), {relative.max():.1e} (worst); in standard errors "
+        f"{share.median():.3f}, {share.max():.3f}"
+    )

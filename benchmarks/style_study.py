@@ -33,7 +33,7 @@ from torch import Tensor
 
 import unitmean
 from unitmean.graph.plan import Plan
-from unitmean.networks.architectures import Network, build
+from unitmean.networks.architectures import Network, Padding, Pooling, build
 from unitmean.networks.features import features
 from unitmean.networks.inputs import CAFFE
 from unitmean.style.gram import gram
@@ -45,7 +45,7 @@ STYLES, CONTENT = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"), "relu
 STATISTICS = ("mean", "rms", "max", "quantile")
 LAST = 24  # features.24 is conv5_1
 # (pooling, padding) that the network is used with
-USES = (("avg", "zeros"), ("max", "zeros"), ("avg", "reflect"))
+USES: tuple[tuple[Pooling, Padding], ...] = (("avg", "zeros"), ("max", "zeros"), ("avg", "reflect"))
 BATCH = 20
 # The style loss at the start over the content loss expected of two photographs: what the balance of content
 # and style is in every network alike, so that only the layers' shares differ.
@@ -85,8 +85,8 @@ class Study:
             "crop": [_square(path, warp=False) for path in paths],
         }
 
-    def network(self, pooling: str, padding: str, state: dict[str, Tensor] | None = None) -> Network:
-        built = build("vgg16", state or self.state, pooling=pooling, padding=padding, input=CAFFE)  # type: ignore[arg-type]
+    def network(self, pooling: Pooling, padding: Padding, state: dict[str, Tensor] | None = None) -> Network:
+        built = build("vgg16", state or self.state, pooling=pooling, padding=padding, input=CAFFE)
         return built.to(str(self.device))
 
     def batches(self, network: Network, preprocess: str) -> list[Tensor]:
@@ -120,7 +120,7 @@ class Study:
             if name.endswith("/avg/zeros/warp")
         }
 
-    def balanced(self, variant: Variant, pooling: str, padding: str) -> Variant:
+    def balanced(self, variant: Variant, pooling: Pooling, padding: Padding) -> Variant:
         """One more factor a layer: the expected loss of two photographs becomes one, in each style layer.
 
         The expectation is the geometric mean over pairs: a spread is a ratio.
@@ -136,7 +136,7 @@ class Study:
             factors[by_name[layer].variables] *= more
         return variant._replace(layers=layers, factors=factors)
 
-    def expected(self, variant: Variant, pooling: str, padding: str) -> dict[str, float]:
+    def expected(self, variant: Variant, pooling: Pooling, padding: Padding) -> dict[str, float]:
         """The geometric mean of each style layer's and the content layer's loss over pairs of photographs."""
         network = self.network(pooling, padding)
         photographs = self.photographs["warp"]
@@ -276,7 +276,7 @@ def ends(
 ) -> pd.DataFrame:
     """A row a pair and network, as many pairs as there is time for; and ten times less and more style."""
     contents, styles = _in(options.pictures / "content"), _in(options.pictures / "style")
-    rows = []
+    rows: list[dict[str, str | float]] = []
     for i in range(options.pairs):
         content_path, style_path = contents[i % len(contents)], styles[(i + i // len(contents)) % len(styles)]
         content = content_picture(content_path, options.pixels[0]).to(study.device)
@@ -288,7 +288,7 @@ def ends(
                     return pd.DataFrame(rows)
                 _, figures = descend(way, content, style, options.steps, ratio)
                 names = {"network": title, "content": content_path.stem, "style": style_path.stem}
-                rows.append(names | {"ratio": ratio} | figures)
+                rows.append({**names, "ratio": ratio, **figures})
     return pd.DataFrame(rows)
 
 

@@ -22,6 +22,7 @@ from torch.utils._pytree import tree_leaves
 from unitmean.disk.atomic import write_json, write_text
 from unitmean.errors import NetworkError
 from unitmean.graph.analysis import analyse
+from unitmean.graph.plan import Plan
 from unitmean.graph.strict import require_whole
 from unitmean.graph.variables import ONE
 
@@ -111,7 +112,7 @@ def _change(module: nn.Module, x: Tensor, before: list[Tensor], state: dict[str,
     return max(float((b - a).abs().max() / a.abs().max()) for a, b in zip(before, after, strict=True))
 
 
-def _strict(plan) -> bool:  # type: ignore[no-untyped-def]
+def _strict(plan: Plan) -> bool:
     try:
         require_whole(plan, "strict=False")
     except NetworkError:

@@ -2,7 +2,10 @@
 
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import nullcontext
 
+import pytest
 from jaxtyping import install_import_hook
 
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -12,3 +15,20 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 install_import_hook("unitmean", "beartype.beartype")
+
+
+@pytest.fixture
+def gpu() -> Iterator[None]:
+    """The machine's GPU or, where there is none, a pretended one."""
+    import torch
+    from pretended_gpu import pretended
+
+    with nullcontext() if torch.cuda.is_available() else pretended():
+        yield
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    import torch
+
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "a pretended GPU, for there is none"
+    terminalreporter.write_line(f"tests of devices ran on the CPU and on {gpu}")

@@ -36,4 +36,6 @@ def _conv2_1() -> dict[str, Tensor]:
 
 
 def _features(name: str, last: int) -> nn.Module:
-    return nn.Sequential(OrderedDict(features=skeleton(name).features[: last + 1])).eval()
+    features = skeleton(name).get_submodule("features")
+    assert isinstance(features, nn.Sequential)
+    return nn.Sequential(OrderedDict(features=features[: last + 1])).eval()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import wraps
+from operator import attrgetter
 from typing import Any
 
 import pytest
@@ -40,7 +41,8 @@ def _thin(part: nn.Conv2d | nn.Linear | nn.BatchNorm2d) -> nn.Module:
         return nn.Linear(_width(part.in_features), _width(part.out_features), bias)
     assert part.groups == 1 and part.padding_mode == "zeros"
     widths = _width(part.in_channels), _width(part.out_channels)
-    return nn.Conv2d(*widths, part.kernel_size, part.stride, part.padding, part.dilation, bias=bias)
+    shape = attrgetter("kernel_size", "stride", "padding", "dilation")(part)
+    return nn.Conv2d(*widths, *shape, bias=bias)
 
 
 def _width(channels: int) -> int:

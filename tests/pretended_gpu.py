@@ -92,8 +92,9 @@ class Methods(TorchFunctionMode):
         kwargs = kwargs or {}
         if func is Tensor.to:
             args, kwargs = tree_map(_numbered, (tuple(args), dict(kwargs)))
-        if func in (Tensor.__getitem__, Tensor.__setitem__) and isinstance(args[1], list):
-            args = (args[0], torch.tensor(args[1]), *args[2:])  # of a list torch makes a tensor of the GPU's
+        if func in (Tensor.__getitem__, Tensor.__setitem__) and isinstance(args[0], OnGpu):
+            if isinstance(args[1], list):  # of which torch makes a tensor on the GPU, without an operator
+                args = (args[0], torch.tensor(args[1], dtype=None if args[1] else torch.long), *args[2:])
         return func(*args, **kwargs)
 
 

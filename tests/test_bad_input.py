@@ -1,6 +1,6 @@
 """What every bad input, and every odd one that is accepted, comes to; docs/bad-input.md is this table.
 
-`python tests/test_bad_input.py` runs every case and writes the page again.
+`make docs` runs every case and writes the page again.
 """
 
 import contextlib
@@ -52,7 +52,7 @@ HEAD = """\
 # Bad input
 
 What becomes of each input that is broken, hostile or merely odd. `tests/test_bad_input.py` makes every one of
-them, runs the command and holds this page to what came out; `python tests/test_bad_input.py` writes the page.
+them, runs the command and holds this page to what came out; `make docs` writes the page.
 
 Of a refused input the exit status is 1, standard error begins with `error:`, there is no traceback, and no
 file has appeared or changed. Each section says the command; a row that adds to it says so. `/project` stands
@@ -127,7 +127,7 @@ def test_the_input_comes_to_what_the_page_says(case: Case, project: Path, tmp_pa
         assert case.check is not None
         case.check(folder)
     assert row(case, result) in PAGE.read_text(encoding="utf-8").splitlines(), (
-        "run `python tests/test_bad_input.py` to write docs/bad-input.md again"
+        "run `make docs` to write docs/bad-input.md again"
     )
 
 

@@ -1,6 +1,6 @@
 """docs/licences.md lists the licence of every package that requirements.txt pins.
 
-`python tests/test_licences.py` writes it again, from the metadata of what is installed.
+`make docs` writes it again, from the metadata of what is installed.
 """
 
 import re
@@ -16,7 +16,7 @@ HEAD = """\
 
 Of every package that `requirements.txt` pins, as its own metadata says: the SPDX expression, else the
 classifiers, else the free text's first line. A package that isn't needed on the platform where this page
-was written says so. `python tests/test_licences.py` writes the page; a test holds its names to
+was written says so. `make docs` writes the page; a test holds its names to
 `requirements.txt`.
 
 | package | licence |
@@ -36,10 +36,10 @@ def licence(name: str) -> str:
         found = metadata(name)
     except PackageNotFoundError:
         return "not installed here"
-    if expression := found.get("License-Expression"):
-        return str(expression)
+    if expression := "".join(found.get_all("License-Expression", [])):
+        return expression
     kinds = [c.rpartition(" :: ")[2] for c in found.get_all("Classifier", []) if c.startswith("License ::")]
-    text = (found.get("License") or "").strip().splitlines()
+    text = "".join(found.get_all("License", [])).strip().splitlines()
     return ", ".join(kinds) or (text[0][:60] if text else "not said")
 
 
@@ -50,7 +50,7 @@ def rows(text: str) -> dict[str, str]:
 def test_every_pinned_package_is_listed_with_its_licence() -> None:
     listed = rows(PAGE.read_text(encoding="utf-8"))
     listed.pop("package", None)
-    assert sorted(listed) == pinned(), "run `python tests/test_licences.py` to write it again"
+    assert sorted(listed) == pinned(), "run `make docs` to write it again"
     assert [name for name, words in listed.items() if words == "not said" and name not in SILENT] == []
 
 

@@ -33,3 +33,10 @@ def test_collecting(tmp_path: Path) -> None:
 def test_style_transfer() -> None:
     rows = table("style.py", "--size", "64", "--steps", "2", "--rounds", "1")
     assert "tutorial" in rows[-2] and "unitmean" in rows[-1]
+
+
+def test_precision() -> None:
+    rows = table("precision.py", "--images", "32", "--model", "vgg11", "--pixels", "40")
+    assert [row.split(" | ")[0] for row in rows[2:4]] == ["| features.1", "| features.4"]
+    median, worst = (float(number) for number in rows[2].split(" | ")[2].split(", "))
+    assert 1e-5 < median < worst < 2**-8

@@ -1,6 +1,6 @@
 """docs/configuration.md holds every key of the schema: its type, default, range and meaning.
 
-`python tests/pipeline/test_configuration_document.py` writes it again.
+`make docs` writes it again.
 """
 
 from collections.abc import Iterator
@@ -64,9 +64,7 @@ def document() -> str:
 
 
 def test_the_document_is_the_schemas() -> None:
-    assert DOCUMENT.read_text(encoding="utf-8") == document(), (
-        "run `python tests/pipeline/test_configuration_document.py` to write it again"
-    )
+    assert DOCUMENT.read_text(encoding="utf-8") == document(), "run `make docs` to write it again"
 
 
 def test_every_key_is_there_once() -> None:

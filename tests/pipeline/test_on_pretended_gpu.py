@@ -15,7 +15,7 @@ from narrow import narrow
 from pipeline_stages import SMALL, STAGES, run
 from pretended_gpu import pretended
 from scratch_project import copy_settings
-from torchcodec.decoders import decode_jpeg  # type: ignore[attr-defined]
+from torchcodec.decoders import decode_jpeg
 
 from unitmean.pipeline.index import pixels
 from unitmean.pipeline.stages.collect_statistics import collect_statistics

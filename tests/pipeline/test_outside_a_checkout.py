@@ -29,7 +29,7 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The first two convolutions of a VGG-11, under torchvision's names."""
     torch.manual_seed(0)
-    state = {}
+    state: dict[str, torch.Tensor] = {}
     for place, layer in ((0, nn.Conv2d(3, 64, 3)), (3, nn.Conv2d(64, 128, 3))):
         state |= {f"features.{place}.{name}": tensor for name, tensor in layer.state_dict().items()}
     path = tmp_path_factory.mktemp("weights") / "first.pth"

@@ -2,7 +2,9 @@
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow.parquet as pq
@@ -29,6 +31,8 @@ SMALL = [
     "collect.shard_size=4",
 ]
 
+Statistics = Callable[..., tuple[pd.DataFrame, dict[str, Any]]]
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -43,11 +47,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def statistics(folder, monkeypatch):
+def statistics(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Statistics:
     """The statistics and their metadata under overrides."""
     monkeypatch.chdir(folder)
 
-    def run(*overrides: str):
+    def run(*overrides: str) -> tuple[pd.DataFrame, dict[str, Any]]:
         monkeypatch.setattr(sys, "argv", ["stage", *SMALL, *overrides])
         collect_statistics()
         return read_parquet(folder / "data/vgg11/statistics.parquet", COLUMNS)
@@ -55,7 +59,7 @@ def statistics(folder, monkeypatch):
     return run
 
 
-def test_bfloat16_is_measured_against_float32_and_corrected_when_asked(statistics) -> None:
+def test_bfloat16_is_measured_against_float32_and_corrected_when_asked(statistics: Statistics) -> None:
     exact, plain = statistics()
     assert plain["precision"] == "float32" and plain["control"] is None
     rough, found = statistics("collect.precision=bfloat16", "collect.control_images=16")
@@ -79,7 +83,9 @@ def test_bfloat16_is_measured_against_float32_and_corrected_when_asked(statistic
     )
 
 
-def test_a_target_ends_the_run_early_and_the_files_say_where(statistics, folder, capsys) -> None:
+def test_a_target_ends_the_run_early_and_the_files_say_where(
+    statistics: Statistics, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     statistics()
     whole = pd.read_csv(folder / "data/vgg11/convergence.csv")
     target = whole["at_share"][8] * 1.0001

@@ -1,7 +1,7 @@
 """dvc.yaml's deps of a stage are the folders of all modules of unitmean that the stage imports, and no other;
 its params are single keys, never sections.
 
-`python tests/pipeline/test_pipeline_deps.py` writes both again; where a stage reads a whole section, write
+`make docs` writes both again; where a stage reads a whole section, write
 its name into dvc.yaml and run it.
 """
 
@@ -19,7 +19,7 @@ from unitmean.pipeline.measure import source_code
 
 ROOT = Path(__file__).resolve().parents[2]
 STEPS = read_pipeline(ROOT)
-HOW = "run `PYTHONPATH=tests python tests/pipeline/test_pipeline_deps.py` to write dvc.yaml again"
+HOW = "run `make docs` to write dvc.yaml again"
 
 
 def imported_by(module: str) -> list[str]:

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from pipeline.test_pipeline_reruns import reruns
 from scratch_project import ROOT, attempt, commit, copy_project, replace_commands, run
-from test_pipeline_reruns import reruns
 
 from unitmean.pipeline.commands.configure import configure
 from unitmean.pipeline.config.conf_sha import conf_sha

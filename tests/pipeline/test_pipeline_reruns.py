@@ -47,9 +47,7 @@ def _shorten(names: list[str]) -> list[str]:
 
 def test_the_document_is_what_dvc_yaml_implies() -> None:
     written = DOCUMENT.read_text(encoding="utf-8").partition(BEGIN)[2].partition(END)[0]
-    assert written == table(read_pipeline(ROOT)), (
-        "run `python tests/pipeline/test_pipeline_reruns.py` to write it again"
-    )
+    assert written == table(read_pipeline(ROOT)), "run `make docs` to write it again"
 
 
 LATER = ["verify_invariance", "export_weights", "transfer_style", "report", "export_hub"]

@@ -18,6 +18,7 @@ from torch import Tensor
 import unitmean
 from unitmean.disk.digest import sha256
 from unitmean.layouts.files import load_weights, save_weights
+from unitmean.networks.loaded import Loaded
 from unitmean.pipeline.stages.export_hub import export_hub
 from unitmean.pipeline.stages.export_weights import export_weights
 from unitmean.pipeline.stages.report import report
@@ -241,7 +242,9 @@ def test_a_folder_for_the_hub_is_whole_and_can_be_loaded(
         found = card.load(data / "hub" / "README.md")
         config = json.loads((data / "hub" / "config.json").read_text())
         image = torch.rand(1, 3, 96, 96)
-        of_folder = unitmean.load(data / "hub")(image)
+        network = unitmean.load(data / "hub")
+        assert isinstance(network, Loaded)
+        of_folder = network(image)
     finally:
         run(monkeypatch, export_hub, "model=alexnet", *SMALL)
     assert found.data.license == "cc0-1.0" and found.data.base_model == "owner/alexnet"
@@ -252,7 +255,8 @@ def test_a_folder_for_the_hub_is_whole_and_can_be_loaded(
     assert 'unitmean.load("hf://OWNER/NAME")' in found.text and "![" in found.text
     assert config["architecture"] == "alexnet" and config["pooling"] == "max"
     assert config["sha256"] == sha256(data / "normalised.safetensors")
-    assert torch.equal(of_folder, unitmean.load(data / "normalised.safetensors")(image))
+    network = unitmean.load(data / "normalised.safetensors")
+    assert isinstance(network, Loaded) and torch.equal(of_folder, network(image))
     assert list((data / "hub").iterdir()) == []
 
 

@@ -1,6 +1,6 @@
 """README's table of what the default run prints is what it prints, of the figures that git keeps.
 
-`python tests/pipeline/test_readme.py` writes it again.
+`make docs` writes it again.
 """
 
 from pathlib import Path

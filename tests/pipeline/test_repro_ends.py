@@ -17,6 +17,8 @@ from unitmean.disk.leftovers import claimed
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and locks of POSIX")
 COMMAND = [sys.executable, "-m", "unitmean", "repro", "dataset.count=100000", "--", "index_images"]
 
+AtWork = tuple[subprocess.Popen[str], list[psutil.Process]]
+
 
 def environment(folder: Path) -> dict[str, str]:
     own = {"DVC_SITE_CACHE_DIR": str(folder / ".dvc/tmp/site"), "PYTHONPATH": str(folder / "src")}
@@ -24,7 +26,7 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def at_work(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], list[psutil.Process]]]:
+def at_work(tmp_path: Path) -> Iterator[AtWork]:
     """A run whose stage draws images for hours, and all that it started."""
     copy_project(tmp_path)
     run = subprocess.Popen(
@@ -52,7 +54,8 @@ def at_work(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], list[psutil
 
 def _words(process: psutil.Process) -> list[str]:
     try:
-        return process.cmdline()
+        words: list[str] = process.cmdline()
+        return words
     except psutil.Error:
         return []
 
@@ -61,7 +64,7 @@ def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
     return [p for p in processes if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
 
 
-def test_asked_to_end_it_ends_what_it_started(at_work, tmp_path: Path) -> None:
+def test_asked_to_end_it_ends_what_it_started(at_work: AtWork, tmp_path: Path) -> None:
     run, started = at_work
     run.send_signal(signal.SIGTERM)
     assert run.wait() == 128 + signal.SIGTERM
@@ -70,7 +73,7 @@ def test_asked_to_end_it_ends_what_it_started(at_work, tmp_path: Path) -> None:
         pass
 
 
-def test_killed_it_leaves_the_project_to_dvc(at_work, tmp_path: Path) -> None:
+def test_killed_it_leaves_the_project_to_dvc(at_work: AtWork, tmp_path: Path) -> None:
     run, started = at_work
     run.kill()
     run.wait()

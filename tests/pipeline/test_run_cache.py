@@ -13,12 +13,12 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, get_args
 
-import fake_stage
 import pytest
 import yaml
 from dvc.repo import Repo
+from pipeline import fake_stage
+from pipeline.test_pipeline_reruns import reruns
 from scratch_project import copy_settings
-from test_pipeline_reruns import reruns
 
 from unitmean.pipeline.config.keys import all_keys, keys, sections
 from unitmean.pipeline.config.pipeline import Step, read_pipeline

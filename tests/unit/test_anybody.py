@@ -1,16 +1,17 @@
 """normalise and verify follow whatever network they are given, and refuse what they can't follow."""
 
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
-from chains import chain
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.optim.swa_utils import AveragedModel
 from torchvision import models
 from torchvision.models.feature_extraction import create_feature_extractor
+from unit.graph.chains import chain
 
 import unitmean
 from unitmean.api import Normalised
@@ -93,6 +94,7 @@ def test_all_that_is_returned_is_compared(name: str) -> None:
 
 def test_a_wrong_head_of_several_is_named() -> None:
     model = Of(lambda m, x: {"a": m.body(x), "b": m.body[2](m.body[:2](x)) * 2}).eval()
+    assert isinstance(model.body, nn.Sequential)
     model.body.append(nn.Identity())
     result = unitmean.normalise(model, [images()])
     proof = unitmean.verify(
@@ -101,7 +103,7 @@ def test_a_wrong_head_of_several_is_named() -> None:
     assert len(proof.failures) == 4 and "output['a']" in proof.failures[0]
 
 
-WRAPPED = {
+WRAPPED: dict[str, Callable[[nn.Module], Any]] = {
     "any arguments": lambda m: Of(lambda s, *given: s.body(*given), m),
     "data parallel": nn.DataParallel,
     "compiled": torch.compile,
@@ -150,9 +152,10 @@ def test_a_network_that_keeps_its_activations_keeps_none_without_numbers() -> No
     def keep(m: Any, x: Tensor) -> Tensor:
         m.last = m.body[:2](x)
         m.all.append(m.last)
-        return m.body[2](m.last)
+        found: Tensor = m.body[2](m.last)
+        return found
 
-    model = Of(keep).eval()
+    model: Any = Of(keep).eval()
     model.all = []
     followed(model, [images()] * 2)
     assert model.all == [] and not hasattr(model, "last")
@@ -189,7 +192,7 @@ def test_nan_and_infinity_are_refused_by_name() -> None:
         unitmean.normalise(body(), [bad])
     model = body()
     with torch.no_grad():
-        model[2].weight[0, 0, 0, 0] = torch.inf
+        model.get_parameter("2.weight")[0, 0, 0, 0] = torch.inf
     with pytest.raises(WeightsError, match="found 1 NaN or infinite numbers of 288 in '2.weight'"):
         unitmean.normalise(model, [images()])
     with pytest.raises(DataError, match="at 1 in batch 0 .*overflow"):
@@ -202,7 +205,7 @@ def test_nan_and_infinity_are_refused_by_name() -> None:
 def test_a_negative_mean_is_no_dead_channel() -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.LeakyReLU(0.2), nn.Conv2d(4, 2, 1)).eval()
     with torch.no_grad():
-        model[0].bias.copy_(torch.tensor([2.0, -5.0, 2.0, 2.0]))
+        model.get_parameter("0.bias").copy_(torch.tensor([2.0, -5.0, 2.0, 2.0]))
     result = followed(model, [images()] * 2)
     assert result.negative == {"1": [1]} and result.dead.get("1", []) == []
     by_square = followed(model, [images()] * 2, statistic="rms")

@@ -3,12 +3,13 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from graph.chains import chain
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
+from unit.graph.chains import chain
 
 import unitmean
 from unitmean.api import Normalised
@@ -23,7 +24,7 @@ def images(n: int = 24) -> Tensor:
     return torch.rand(n, 3, 12, 12, generator=torch.Generator().manual_seed(5))
 
 
-def loader() -> DataLoader:
+def loader() -> DataLoader[tuple[Tensor, ...]]:
     return DataLoader(TensorDataset(images(), torch.arange(24)), batch_size=7)
 
 
@@ -109,7 +110,7 @@ def test_a_channel_whose_quantile_is_zero_is_listed_as_dead() -> None:
 def test_a_dead_channel_keeps_its_factor_and_is_listed() -> None:
     model = chain()
     with torch.no_grad():
-        model[0].bias[2] = -1e6
+        model.get_parameter("0.bias")[2] = -1e6
     result = unitmean.normalise(model, loader())
     site = result.plan.sites[0]
     assert 2 in result.dead[site.name] and result.factors[site.variables[2]] == 1
@@ -156,7 +157,7 @@ def test_batches_may_come_from_a_generator_and_must_hold_tensors() -> None:
 def test_the_readmes_example_runs() -> None:
     example = re.search(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
     assert example is not None
-    names = {"model": chain(), "loader": loader()}
+    names: dict[str, Any] = {"model": chain(), "loader": loader()}
     exec(example[1], names)
     assert names["proof"].passed and "assert proof" in example[1]
 

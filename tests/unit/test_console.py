@@ -5,7 +5,7 @@ import os
 import pty
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -70,7 +70,7 @@ def piped(folder: Path, environment: Mapping[str, str]) -> str:
     ],
 )
 def test_codes_and_bars_are_for_terminals(
-    folder: Path, write, settings: dict[str, str], lively: bool
+    folder: Path, write: Callable[[Path, Mapping[str, str]], str], settings: dict[str, str], lively: bool
 ) -> None:
     environment = {key: value for key, value in os.environ.items() if key not in FORBIDDING} | settings
     words = write(folder, environment)

@@ -15,7 +15,9 @@ def test_auto_is_float16_on_a_gpu_and_what_others_can_repeat_on_a_cpu() -> None:
         choose_precision("tf32", "cpu")
 
 
-def test_a_gpu_is_taken_where_there_is_one_and_asked_for_in_vain_otherwise(monkeypatch) -> None:
+def test_a_gpu_is_taken_where_there_is_one_and_asked_for_in_vain_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert [choose_device(name) for name in ("auto", "cuda", "cpu")] == ["cuda", "cuda", "cpu"]
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)

@@ -1,15 +1,16 @@
-"""The library's front door on every device that is here, with batches and weights from another one."""
+"""The library's front door on the CPU and on a GPU, with batches and weights from the other one."""
 
 from pathlib import Path
 
 import pytest
 import torch
-from chains import chain
 from torch import Tensor, nn
+from unit.graph.chains import chain
 
 import unitmean
 
-DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+DEVICES = ["cpu", "cuda"]
+pytestmark = pytest.mark.usefixtures("gpu")
 
 
 class Made(nn.Module):

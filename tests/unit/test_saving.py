@@ -19,7 +19,8 @@ from unitmean.networks.named import known_name
 @pytest.fixture(scope="module")
 def model() -> nn.Module:
     torch.manual_seed(0)
-    return models.squeezenet1_1(num_classes=3).eval()
+    made: nn.Module = models.squeezenet1_1(num_classes=3).eval()
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +99,8 @@ def test_settings_of_a_network_are_none_of_a_result(result: unitmean.Normalised,
 def test_changed_metadata_is_refused(result: unitmean.Normalised, tmp_path: Path) -> None:
     result.save(tmp_path / "result.safetensors")
     state, values = load_weights(tmp_path / "result.safetensors")
-    for change in ({"factors": "many"}, {"plan": {}}, {"statistics": {"a": [1]}}):
+    changes: list[dict[str, object]] = [{"factors": "many"}, {"plan": {}}, {"statistics": {"a": [1]}}]
+    for change in changes:
         save_weights(tmp_path / "changed.safetensors", state, values | change)
         with pytest.raises(WeightsError, match="what result.save wrote"):
             unitmean.load(tmp_path / "changed.safetensors")
@@ -148,7 +150,7 @@ def test_a_report_is_one_page(result: unitmean.Normalised, tmp_path: Path) -> No
 
 def test_a_network_of_which_nothing_is_active(tmp_path: Path) -> None:
     module = nn.Sequential(nn.Conv2d(3, 2, 1), nn.ReLU(), nn.Conv2d(2, 1, 1)).eval()
-    nn.init.constant_(module[0].bias, -100)  # type: ignore[arg-type]
+    nn.init.constant_(module.get_parameter("0.bias"), -100)
     result = unitmean.normalise(module, [torch.rand(2, 3, 8, 8)])
     assert "<svg" in result._repr_html_()
     result.save(tmp_path / "result.safetensors")

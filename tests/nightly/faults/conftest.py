@@ -3,9 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import fault_project
 import pytest
-from fault_project import Project, Tally
+from nightly.faults.fault_project import Project, Tally, make
 from stage_server import serve
 
 TALLY = pytest.StashKey[Tally]()
@@ -22,7 +21,7 @@ def tally(request: pytest.FixtureRequest) -> Tally:
 
 @pytest.fixture(scope="session")
 def undisturbed(tally: Tally, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    return fault_project.make(serve(), Path(tmp_path_factory.mktemp("faults")), tally)
+    return make(serve(), Path(tmp_path_factory.mktemp("faults")), tally)
 
 
 @pytest.fixture

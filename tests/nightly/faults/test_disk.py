@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from fault_project import OLD, ROUNDS, Project, one_error
+from nightly.faults.fault_project import OLD, ROUNDS, Project, one_error
 from stage_server import STAGES, start
 
 rounds = pytest.mark.parametrize("round_", range(ROUNDS))

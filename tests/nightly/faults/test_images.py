@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from fault_project import Project, one_error
+from nightly.faults.fault_project import Project, one_error
 from stage_server import start
 
 from unitmean.pipeline.index.index import load_index

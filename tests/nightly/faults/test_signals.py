@@ -9,7 +9,7 @@ import time
 from contextlib import suppress
 
 import pytest
-from fault_project import ROUNDS, Project
+from nightly.faults.fault_project import ROUNDS, Project
 from stage_server import STAGES, Ended, start
 
 rounds = pytest.mark.parametrize("round_", range(ROUNDS))

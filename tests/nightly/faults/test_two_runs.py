@@ -6,8 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-import fault_project
-from fault_project import OVERRIDES, ROUNDS, Project, Tally
+from nightly.faults.fault_project import OVERRIDES, ROUNDS, Project, Tally, settings
 from scratch_project import copy_project
 
 
@@ -29,7 +28,7 @@ def repro(folder: Path, *arguments: str) -> subprocess.Popen[str]:
 def test_two_at_once(project: Project, tally: Tally, tmp_path: Path) -> None:
     """In the long form the whole pipeline runs, else two stages."""
     copy_project(tmp_path)
-    fault_project.settings(tmp_path)
+    settings(tmp_path)
     behind = [] if ROUNDS > 1 else ["--", "index_images"]
     first = repro(tmp_path, *behind)
     while first.poll() is None and not (tmp_path / "data/config.ok").exists():

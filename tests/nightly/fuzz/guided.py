@@ -1,7 +1,7 @@
 """Coverage-guided fuzzing of one reader by atheris (libFuzzer), which is no dependency of this project.
 
     uv pip install --target FOLDER atheris
-    PYTHONPATH=FOLDER python tests/fuzz/guided.py tar -runs=100000 -max_total_time=60
+    PYTHONPATH=FOLDER:tests python tests/nightly/fuzz/guided.py tar -runs=100000 -max_total_time=60
 
 What stands behind the reader's name goes to libFuzzer. It ends with status 0, or with the traceback of what
 came out that is no UnitmeanError and the file that made it. Coverage is of unitmean and of tarfile alone.
@@ -44,8 +44,8 @@ def traced() -> Iterator[FunctionType]:
 
 def main() -> None:
     atheris = require_atheris()
-    from mutations import mutate
-    from readers import READERS, attempt
+    from nightly.fuzz.mutations import mutate
+    from nightly.fuzz.readers import READERS, attempt
 
     if len(sys.argv) < 2 or sys.argv[1] not in READERS:
         sys.exit(f"error: name a reader, one of {', '.join(READERS)}; found {sys.argv[1:]!r}")

@@ -11,6 +11,7 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -64,7 +65,8 @@ def images() -> list[bytes]:
     grey = Image.fromarray(np.arange(54, dtype=np.uint16).reshape(6, 9) * 1000)
     exif = Image.Exif()
     exif[0x0112], exif[0x010E] = 6, "words"
-    kinds = [(photo, f, {}) for f in ("PNG", "GIF", "BMP", "TIFF", "PPM", "WEBP", "AVIF", "JPEG2000")]
+    formats = ("PNG", "GIF", "BMP", "TIFF", "PPM", "WEBP", "AVIF", "JPEG2000")
+    kinds: list[tuple[Image.Image, str, dict[str, Any]]] = [(photo, format, {}) for format in formats]
     kinds += [(photo, "JPEG", {"exif": exif}), (photo, "JPEG", {"progressive": True})]
     kinds += [(photo.convert("CMYK"), "JPEG", {}), (photo.convert("RGBA"), "PNG", {"exif": exif})]
     kinds += [(photo.quantize(16), "PNG", {"transparency": b"\0\x80"}), (grey, "PNG", {}), (grey, "TIFF", {})]

@@ -10,8 +10,8 @@ import zlib
 from pathlib import Path
 
 import pytest
-from mutations import mutate
-from readers import READERS, attempt
+from nightly.fuzz.mutations import mutate
+from nightly.fuzz.readers import READERS, attempt
 
 EXECUTIONS = int(os.environ.get("UNITMEAN_FUZZ", "150"))
 SEED = int(os.environ.get("UNITMEAN_FUZZ_SEED", "0"))

@@ -30,7 +30,7 @@ SCALARS = (
 )
 VALUES = SCALARS | st.lists(SCALARS, max_size=3) | st.dictionaries(st.text(max_size=4), SCALARS, max_size=2)
 NAMES = st.sampled_from(all_keys())
-QUIET = {"deadline": None, "derandomize": True, "database": None}
+QUIET: dict[str, Any] = {"deadline": None, "derandomize": True, "database": None}
 QUIET |= {"suppress_health_check": list(HealthCheck)}
 
 
@@ -38,14 +38,14 @@ def fits(name: str, value: Any) -> bool:
     """Whether the schema's type, by Python's own means, has the value."""
     section, _, key = name.partition(".")
     words = str(keys(section)[key])
-    kinds = [type(None)] if "None" in words else []
+    kinds: list[type] = [type(None)] if "None" in words else []
     kinds += [kind for kind in (bool, float, str, list) if kind.__name__ in words]
     kinds += [int] if "int" in words else []
     kinds += [str] if "enum" in words.lower() or "choices." in words else []
     return type(value) in (kinds or [value.__class__])
 
 
-@settings(max_examples=EXECUTIONS, **QUIET)  # type: ignore[arg-type]
+@settings(max_examples=EXECUTIONS, **QUIET)
 @given(name=NAMES, value=VALUES)
 def test_a_value_in_params_yaml(name: str, value: Any) -> None:
     section, _, key = name.partition(".")
@@ -59,14 +59,14 @@ def test_a_value_in_params_yaml(name: str, value: Any) -> None:
     assert fits(name, found), (name, value, found)
 
 
-@settings(max_examples=EXECUTIONS, **QUIET)  # type: ignore[arg-type]
+@settings(max_examples=EXECUTIONS, **QUIET)
 @given(values=VALUES | st.dictionaries(st.sampled_from([*DEFAULT, "a"]), VALUES, max_size=3))
 def test_anything_as_params_yaml(values: Any) -> None:
     with pytest.raises(ConfigError):
         check(values, "params.yaml")
 
 
-@settings(max_examples=max(20, EXECUTIONS // 5), **QUIET)  # type: ignore[arg-type]
+@settings(max_examples=max(20, EXECUTIONS // 5), **QUIET)
 @given(
     name=NAMES | st.sampled_from(["model", "dataset", "+exports", "~model", "a"]), value=SCALARS | st.text()
 )

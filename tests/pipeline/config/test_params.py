@@ -20,7 +20,8 @@ ROOT = Path(__file__).resolve().parents[3]
 
 @pytest.fixture(scope="module")
 def composed() -> dict[str, Any]:
-    return as_values(compose(ROOT))
+    values: dict[str, Any] = as_values(compose(ROOT))
+    return values
 
 
 @pytest.fixture

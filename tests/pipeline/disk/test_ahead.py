@@ -1,17 +1,18 @@
 import threading
 import time
+from collections.abc import Iterator
 
 import pytest
 
 from unitmean.pipeline.disk.ahead import ahead
 
 
-def workers():
+def workers() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name.startswith("unitmean-ahead")]
 
 
-def test_results_come_in_order():
-    def slow_first(n):
+def test_results_come_in_order() -> None:
+    def slow_first(n: int) -> int:
         time.sleep(0.02 if n == 0 else 0)
         return n * n
 
@@ -20,8 +21,8 @@ def test_results_come_in_order():
     assert not workers()
 
 
-def test_look_ahead_is_bounded():
-    begun = []
+def test_look_ahead_is_bounded() -> None:
+    begun: list[int] = []
     results = ahead(begun.append, range(1000), threads=2)
     next(results)
     time.sleep(0.02)
@@ -30,7 +31,7 @@ def test_look_ahead_is_bounded():
     assert not workers()
 
 
-def test_work_goes_on_while_the_consumer_is_busy():
+def test_work_goes_on_while_the_consumer_is_busy() -> None:
     begun = threading.Event()
     results = ahead(lambda n: begun.set() if n == 3 else None, range(4), threads=1)
     next(results)
@@ -38,7 +39,7 @@ def test_work_goes_on_while_the_consumer_is_busy():
     results.close()
 
 
-def test_exceptions_arise_where_the_result_was_due_and_end_the_threads():
+def test_exceptions_arise_where_the_result_was_due_and_end_the_threads() -> None:
     seen = []
     with pytest.raises(ZeroDivisionError):
         for result in ahead(lambda n: 1 // (n - 3), range(100), threads=2):
@@ -47,8 +48,8 @@ def test_exceptions_arise_where_the_result_was_due_and_end_the_threads():
     assert not workers()
 
 
-def test_an_exception_of_the_items_arises_where_it_was_due():
-    def items():
+def test_an_exception_of_the_items_arises_where_it_was_due() -> None:
+    def items() -> Iterator[int]:
         yield from range(3)
         raise LookupError("no more")
 
@@ -60,7 +61,7 @@ def test_an_exception_of_the_items_arises_where_it_was_due():
     assert not workers()
 
 
-def test_dropping_the_results_ends_the_threads():
+def test_dropping_the_results_ends_the_threads() -> None:
     for result in ahead(lambda n: n, range(1000), threads=2):
         if result == 5:
             break

@@ -1,11 +1,12 @@
 import stat
+from pathlib import Path
 
 import pytest
 
 from unitmean.pipeline.disk.folders import writing_folder
 
 
-def test_folder_appears_whole_and_replaces_an_older_one(tmp_path):
+def test_folder_appears_whole_and_replaces_an_older_one(tmp_path: Path) -> None:
     out = tmp_path / "data" / "images"
     for content in ("old", "new"):
         with writing_folder(out) as folder:
@@ -17,7 +18,7 @@ def test_folder_appears_whole_and_replaces_an_older_one(tmp_path):
     assert stat.S_IMODE(out.stat().st_mode) == stat.S_IMODE((tmp_path / "usual").stat().st_mode)
 
 
-def test_failure_leaves_what_was_there(tmp_path):
+def test_failure_leaves_what_was_there(tmp_path: Path) -> None:
     out = tmp_path / "images"
     for before in ([], ["old"]):
         with pytest.raises(KeyboardInterrupt), writing_folder(out) as folder:

@@ -1,5 +1,8 @@
 """Tables between stages: read only as they were written."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -11,7 +14,7 @@ from unitmean.pipeline.disk.frames import read_parquet, write_parquet
 FRAME = pd.DataFrame({"site": ["relu1", "relu2"], "channel": [0, 0], "mean": [0.5, 2.0]})
 
 
-def test_what_is_written_is_read(tmp_path):
+def test_what_is_written_is_read(tmp_path: Path) -> None:
     write_parquet(tmp_path / "a.parquet", [FRAME, FRAME], {"k": "v"})
     frame, provenance = read_parquet(tmp_path / "a.parquet", ("mean",))
     pd.testing.assert_frame_equal(frame, pd.concat([FRAME, FRAME], ignore_index=True))
@@ -33,7 +36,7 @@ def test_what_is_written_is_read(tmp_path):
     ],
     ids=["none", "text", "cut", "column", "type", "site", "empty", "list", "metadata"],
 )
-def test_anything_else_is_refused_by_name(tmp_path, broken):
+def test_anything_else_is_refused_by_name(tmp_path: Path, broken: Callable[[Path], object]) -> None:
     write_parquet(tmp_path / "whole", [FRAME], {})
     broken(tmp_path / "a.parquet")
     with pytest.raises(DataError, match=r"numbers in channel, mean; found in '.*a\.parquet'.*dvc repro"):

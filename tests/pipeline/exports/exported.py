@@ -29,7 +29,7 @@ def stored(input: Input, convolutions: int = 16) -> Stored:
 @cache
 def state(convolutions: int) -> dict[str, torch.Tensor]:
     """VGG-19's first convolutions, with weights that keep activations near one."""
-    features = skeleton("vgg19").features.state_dict()
+    features = skeleton("vgg19").get_submodule("features").state_dict()
     generator = torch.Generator().manual_seed(3)
     made = {}
     for key, empty in list(features.items())[: 2 * convolutions]:

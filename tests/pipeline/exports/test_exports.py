@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from exported import COUNTS, METADATA, named, stored
 from heads import empty, good
+from pipeline.exports.exported import COUNTS, METADATA, named, stored
 from torch import nn
 from torchvision import models
 
@@ -25,7 +25,7 @@ from unitmean.networks.loaded import Loaded
 from unitmean.networks.seeded import seeded
 from unitmean.pipeline.exports.write import write_exports
 
-VGG19 = [64, 64, "P", 128, 128, "P", *[256] * 4, "P", *[512] * 4, "P", *[512] * 4, "P"]
+VGG19: list[int | str] = [64, 64, "P", 128, 128, "P", *[256] * 4, "P", *[512] * 4, "P", *[512] * 4, "P"]
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from exported import COUNTS, named, stored
 from heads import good
+from pipeline.exports.exported import COUNTS, named, stored
 
 from unitmean.errors import WeightsError
 from unitmean.layouts.writing import chosen

@@ -2,13 +2,18 @@
 
 import io
 import tarfile
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from unitmean.pipeline.index.containers import list_images
-from unitmean.pipeline.index.index import build_rows_of, load_index, recorded_path, write_index
+from unitmean.pipeline.index.containers import Container, list_images
+from unitmean.pipeline.index.entries import Entry
+from unitmean.pipeline.index.index import Index, build_rows_of, load_index, recorded_path, write_index
+
+# The sha256, width and bytes of each image, in the order of the index.
+Contents = list[tuple[str, int, bytes]]
 
 COUNT = 7
 NAMES = [f"n0000000{n % 3}_{n}.JPEG" for n in range(COUNT)]
@@ -24,7 +29,7 @@ def jpeg(n: int) -> bytes:
 CONTENTS = [jpeg(n) for n in range(COUNT)]
 
 
-def tar_bytes(numbers) -> bytes:
+def tar_bytes(numbers: Iterable[int]) -> bytes:
     """A web-dataset shard: each image beside its class and its metadata."""
     file = io.BytesIO()
     with tarfile.open(fileobj=file, mode="w") as tar:
@@ -36,7 +41,7 @@ def tar_bytes(numbers) -> bytes:
     return file.getvalue()
 
 
-def indexed(parts, root: Path):
+def indexed(parts: Iterable[tuple[Container, Sequence[Entry]]], root: Path) -> tuple[Contents, Index]:
     """Written, read again, and every image read through the index."""
     rows, _ = build_rows_of([(c, e, recorded_path(c, root)) for c, e in parts], seed=0, skip=False)
     write_index(root / "index.parquet", rows)
@@ -44,7 +49,7 @@ def indexed(parts, root: Path):
     return [(row.sha256, row.width, index.read(row)) for row in index.rows], index
 
 
-def in_a_folder(root: Path):
+def in_a_folder(root: Path) -> Contents:
     """What `indexed` must find: the images as files in the folder `plain`."""
     folder = root / "plain"
     folder.mkdir()

@@ -2,6 +2,7 @@ import gzip
 import io
 import os
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,10 @@ from unitmean.errors import DataError
 from unitmean.pipeline.index.containers import list_images, listing, read_bytes
 from unitmean.pipeline.index.entries import Entry
 
+Member = tuple[str, bytes] | tarfile.TarInfo
 
-def pack(path, members, format=tarfile.USTAR_FORMAT):
+
+def pack(path: Path, members: Sequence[Member], format: int = tarfile.USTAR_FORMAT) -> Path:
     """A tar of (name, content) or ready TarInfo members."""
     with tarfile.open(path, "w", format=format) as tar:
         for member in members:
@@ -25,13 +28,13 @@ def pack(path, members, format=tarfile.USTAR_FORMAT):
     return path
 
 
-def link(name, kind):
+def link(name: str, kind: bytes) -> tarfile.TarInfo:
     info = tarfile.TarInfo(name)
     info.type, info.linkname = kind, "a.jpg"
     return info
 
 
-def test_folder_is_read_recursively_by_suffix_and_sorted(tmp_path):
+def test_folder_is_read_recursively_by_suffix_and_sorted(tmp_path: Path) -> None:
     for name in ("b.JPEG", "a/c.png", "a/notes.txt", "._b.JPEG", ".hidden/d.jpg", "list.csv"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(name.encode())
@@ -40,7 +43,7 @@ def test_folder_is_read_recursively_by_suffix_and_sorted(tmp_path):
     assert [read_bytes(tmp_path, entry) for entry in entries] == [b"a/c.png", b"b.JPEG"]
 
 
-def test_linked_folders_are_followed_and_loops_refused(tmp_path):
+def test_linked_folders_are_followed_and_loops_refused(tmp_path: Path) -> None:
     images, other = tmp_path / "images", tmp_path / "other"
     images.mkdir()
     other.mkdir()
@@ -52,7 +55,7 @@ def test_linked_folders_are_followed_and_loops_refused(tmp_path):
         list_images(images)
 
 
-def test_folder_refuses_what_is_no_file(tmp_path):
+def test_folder_refuses_what_is_no_file(tmp_path: Path) -> None:
     (tmp_path / "gone.jpg").symlink_to(tmp_path / "nowhere")
     with pytest.raises(DataError, match="broken link.*gone.jpg'"):
         list_images(tmp_path)
@@ -62,7 +65,7 @@ def test_folder_refuses_what_is_no_file(tmp_path):
         list_images(tmp_path)
 
 
-def test_names_that_are_not_utf8_are_read(tmp_path):
+def test_names_that_are_not_utf8_are_read(tmp_path: Path) -> None:
     try:
         (tmp_path / os.fsdecode(b"caf\xe9.jpg")).write_bytes(b"latin")
     except OSError:
@@ -81,7 +84,7 @@ def test_names_that_are_not_utf8_are_read(tmp_path):
 JPEG_START, PNG_START = b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n"
 
 
-def test_other_names_are_decided_by_the_first_bytes(tmp_path):
+def test_other_names_are_decided_by_the_first_bytes(tmp_path: Path) -> None:
     images = {"photo": JPEG_START, "scan.dat": PNG_START, "a.jfif": b"?", "b.avif": b"?", "sub/c": b"P6 4 4"}
     others = {
         "notes": b"P6 is a format",
@@ -105,7 +108,7 @@ def test_other_names_are_decided_by_the_first_bytes(tmp_path):
 
 
 @pytest.mark.parametrize("format", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
-def test_tar_is_read_in_place(tmp_path, format):
+def test_tar_is_read_in_place(tmp_path: Path, format: int) -> None:
     long = "n01440764/" + "x" * 90 + ".jpg"
     members = [("./b.JPEG", b"bb"), ("notes.txt", b"?"), (long, b"l" * 700), ("._b.JPEG", b"!")]
     tar = pack(tmp_path / "t.tar", members, format)
@@ -129,26 +132,28 @@ def test_tar_is_read_in_place(tmp_path, format):
         ([("/a.jpg", b"1")], "leads out"),
     ],
 )
-def test_tar_refuses_members_it_can_not_read_in_place(tmp_path, members, found):
+def test_tar_refuses_members_it_can_not_read_in_place(
+    tmp_path: Path, members: list[Member], found: str
+) -> None:
     with pytest.raises(DataError, match=found):
         list_images(pack(tmp_path / "t.tar", members))
 
 
-def test_tar_refuses_sparse_members(tmp_path):
+def test_tar_refuses_sparse_members(tmp_path: Path) -> None:
     info = tarfile.TarInfo("a.jpg")
     info.type = tarfile.GNUTYPE_SPARSE
     with pytest.raises(DataError, match="sparse"):
         list_images(pack(tmp_path / "t.tar", [info], tarfile.GNU_FORMAT))
 
 
-def test_compressed_tar_is_refused_by_its_content(tmp_path):
+def test_compressed_tar_is_refused_by_its_content(tmp_path: Path) -> None:
     plain = pack(tmp_path / "t.tar", [("a.jpg", b"1")])
     (tmp_path / "z.tar").write_bytes(gzip.compress(plain.read_bytes()))
     with pytest.raises(DataError, match="compressed with gzip: decompress it"):
         list_images(tmp_path / "z.tar")
 
 
-def test_tar_cut_anywhere_is_refused(tmp_path):
+def test_tar_cut_anywhere_is_refused(tmp_path: Path) -> None:
     tar = pack(tmp_path / "t.tar", [("a.jpg", b"1" * 600), ("b.jpg", b"2" * 600)])
     raw = tar.read_bytes()
     second = 512 + 1024  # where the second header starts
@@ -162,7 +167,7 @@ def test_tar_cut_anywhere_is_refused(tmp_path):
     assert len(list_images(tar)) == 2
 
 
-def test_tar_with_a_damaged_header_is_refused(tmp_path):
+def test_tar_with_a_damaged_header_is_refused(tmp_path: Path) -> None:
     tar = pack(tmp_path / "t.tar", [("a.jpg", b"1"), ("b.jpg", b"2")])
     raw = bytearray(tar.read_bytes())
     raw[1024 + 10] ^= 0xFF  # in the second member's name, so that its checksum fails
@@ -171,13 +176,13 @@ def test_tar_with_a_damaged_header_is_refused(tmp_path):
         list_images(tar)
 
 
-def test_other_files_are_no_tar(tmp_path):
+def test_other_files_are_no_tar(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"\xff\xd8" * 600)
     with pytest.raises(DataError, match="folder, a zip or a whole tar"):
         list_images(tmp_path / "a.jpg")
 
 
-def test_without_images_the_message_says_what_there_is(tmp_path):
+def test_without_images_the_message_says_what_there_is(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no file at all"):
         list_images(tmp_path)
     # ILSVRC's training set is a tar of tars.
@@ -186,7 +191,7 @@ def test_without_images_the_message_says_what_there_is(tmp_path):
         list_images(tar)
 
 
-def test_images_that_changed_size_or_went_are_refused(tmp_path):
+def test_images_that_changed_size_or_went_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"123")
     (entry,) = list_images(tmp_path)
     (tmp_path / "a.jpg").write_bytes(b"1234")
@@ -197,7 +202,7 @@ def test_images_that_changed_size_or_went_are_refused(tmp_path):
         read_bytes(tmp_path, entry)
 
 
-def test_unreadable_path_is_a_data_error(tmp_path):
+def test_unreadable_path_is_a_data_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="must be readable"):
         list_images(tmp_path / "nowhere.tar")
 

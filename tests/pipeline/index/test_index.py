@@ -3,6 +3,7 @@ import hashlib
 import io
 import tarfile
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -26,14 +27,14 @@ from unitmean.pipeline.index.index import (
 )
 
 
-def png(n, mode="RGB"):
+def png(n: int, mode: str = "RGB") -> bytes:
     file = io.BytesIO()
     Image.new("RGB", (5 + n, 4), (n, 0, 0)).convert(mode).save(file, "PNG")
     return file.getvalue()
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path: Path) -> Path:
     """Twelve images; the last two are equal."""
     folder = tmp_path / "images"
     folder.mkdir()
@@ -42,23 +43,23 @@ def folder(tmp_path):
     return folder
 
 
-def rows_of(container, seed=0, skip=False):
+def rows_of(container: Path, seed: int = 0, skip: bool = False) -> list[Row]:
     return build_rows(container, list_images(container), str(container), seed=seed, skip=skip)[0]
 
 
-def index_of(folder, path, seed=0):
+def index_of(folder: Path, path: Path, seed: int = 0) -> Index:
     write_index(path, rows_of(folder, seed))
     return load_index(path)
 
 
-def test_row_describes_its_image(folder):
+def test_row_describes_its_image(folder: Path) -> None:
     (row,) = (row for row in rows_of(folder) if row.name == "03.png")
     data = (folder / "03.png").read_bytes()
     digest = hashlib.sha256(data).hexdigest()
     assert row == Row(str(folder), "03.png", None, len(data), digest, 8, 4, "L", None)
 
 
-def test_order_depends_on_contents_and_seed_only(folder, tmp_path):
+def test_order_depends_on_contents_and_seed_only(folder: Path, tmp_path: Path) -> None:
     rows = rows_of(folder)
     names = [row.name for row in rows]
     assert names != sorted(names)
@@ -71,19 +72,19 @@ def test_order_depends_on_contents_and_seed_only(folder, tmp_path):
     assert [row.sha256 for row in rows_of(tmp_path / "t.tar")] == [row.sha256 for row in rows]
 
 
-def test_order_is_that_of_the_documented_hash(folder):
+def test_order_is_that_of_the_documented_hash(folder: Path) -> None:
     digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()]
     wanted = sorted(digests, key=lambda digest: hashlib.sha256(f"7{digest}".encode()).digest())
     assert [row.sha256 for row in rows_of(folder, seed=7)] == wanted
 
 
-def test_an_added_image_leaves_the_others_order(folder):
+def test_an_added_image_leaves_the_others_order(folder: Path) -> None:
     before = rows_of(folder)
     (folder / "new.png").write_bytes(png(100))
     assert [row for row in rows_of(folder) if row.name != "new.png"] == before
 
 
-def test_parquet_returns_what_was_written_in_equal_bytes(folder, tmp_path):
+def test_parquet_returns_what_was_written_in_equal_bytes(folder: Path, tmp_path: Path) -> None:
     rows = rows_of(folder)
     for name in ("a.parquet", "b.parquet"):
         write_index(tmp_path / name, rows)
@@ -92,7 +93,7 @@ def test_parquet_returns_what_was_written_in_equal_bytes(folder, tmp_path):
     assert not pq.read_schema(tmp_path / "a.parquet").metadata
 
 
-def test_heads_are_nested(folder, tmp_path):
+def test_heads_are_nested(folder: Path, tmp_path: Path) -> None:
     index = index_of(folder, tmp_path / "i.parquet")
     assert index.head(None) is index
     assert index.head(5).rows == index.head(9).rows[:5]
@@ -102,7 +103,7 @@ def test_heads_are_nested(folder, tmp_path):
             index.head(n)
 
 
-def test_hash_is_of_contents_in_order(folder, tmp_path):
+def test_hash_is_of_contents_in_order(folder: Path, tmp_path: Path) -> None:
     index = index_of(folder, tmp_path / "i.parquet")
     joined = "".join(row.sha256 for row in index.rows)
     assert index_hash(index) == hashlib.sha256(joined.encode()).hexdigest()
@@ -110,7 +111,7 @@ def test_hash_is_of_contents_in_order(folder, tmp_path):
     assert index_hash(index) != index_hash(replace(index, rows=index.rows[::-1]))
 
 
-def test_reading_checks_the_bytes(folder, tmp_path):
+def test_reading_checks_the_bytes(folder: Path, tmp_path: Path) -> None:
     index = index_of(folder, tmp_path / "i.parquet")
     row = next(row for row in index.rows if row.name == "05.png")
     data = (folder / "05.png").read_bytes()
@@ -120,7 +121,7 @@ def test_reading_checks_the_bytes(folder, tmp_path):
         index.read(row)
 
 
-def test_relative_containers_lie_in_the_project(folder, tmp_path):
+def test_relative_containers_lie_in_the_project(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "dvc.yaml").touch()
     recorded = recorded_path(folder, tmp_path)
     assert recorded == "images"
@@ -135,7 +136,7 @@ def test_relative_containers_lie_in_the_project(folder, tmp_path):
     assert recorded_path(folder, tmp_path / "project") == str(folder)
 
 
-def test_corrupt_image_stops_by_name_or_is_listed(folder, tmp_path):
+def test_corrupt_image_stops_by_name_or_is_listed(folder: Path, tmp_path: Path) -> None:
     (folder / "04.png").write_bytes(png(4)[:40])
     (folder / "05.png").write_bytes(b"no image, really")
     with pytest.raises(UndecodableError, match="'04.png'.*dataset.on_error=skip"):
@@ -149,19 +150,19 @@ def test_corrupt_image_stops_by_name_or_is_listed(folder, tmp_path):
     assert read == skipped and all(image.reason for image in read)
 
 
-def test_nothing_skipped_is_a_header(tmp_path):
+def test_nothing_skipped_is_a_header(tmp_path: Path) -> None:
     write_skipped(tmp_path / "skipped.csv", [])
     assert (tmp_path / "skipped.csv").read_text() == "name,reason\n"
 
 
-def test_a_vanished_image_is_never_skipped(folder):
+def test_a_vanished_image_is_never_skipped(folder: Path) -> None:
     entries = list_images(folder)
     (folder / "07.png").unlink()
     with pytest.raises(DataError, match="'07.png' must be readable"):
         build_rows(folder, entries, "images", seed=0, skip=True)
 
 
-def test_all_images_corrupt_is_refused(tmp_path):
+def test_all_images_corrupt_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"?")
     with pytest.raises(DataError, match="found none of 1"):
         build_rows(tmp_path, list_images(tmp_path), "images", seed=0, skip=True)
@@ -183,14 +184,14 @@ def test_all_images_corrupt_is_refused(tmp_path):
         ("n014407645_x.png", None),
     ],
 )
-def test_label_is_the_synset(tmp_path, name, label):
+def test_label_is_the_synset(tmp_path: Path, name: str, label: str | None) -> None:
     path = tmp_path / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(png(0))
     assert rows_of(tmp_path)[0].label == label
 
 
-def test_other_files_are_no_index(tmp_path):
+def test_other_files_are_no_index(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="index_images"):
         load_index(tmp_path / "index.parquet")
     (tmp_path / "index.parquet").write_text("no Parquet")
@@ -201,7 +202,7 @@ def test_other_files_are_no_index(tmp_path):
         load_index(tmp_path / "index.parquet")
 
 
-def test_an_index_of_other_types_is_none(folder, tmp_path):
+def test_an_index_of_other_types_is_none(folder: Path, tmp_path: Path) -> None:
     write_index(tmp_path / "index.parquet", rows_of(folder))
     table = pq.read_table(tmp_path / "index.parquet")
     place = table.column_names.index("mode")
@@ -213,6 +214,6 @@ def test_an_index_of_other_types_is_none(folder, tmp_path):
         load_index(tmp_path / "index.parquet")
 
 
-def test_index_is_a_value(folder, tmp_path):
+def test_index_is_a_value(folder: Path, tmp_path: Path) -> None:
     one, two = (index_of(folder, tmp_path / "i.parquet") for _ in range(2))
     assert one == two and isinstance(one, Index)

@@ -1,5 +1,7 @@
 import hashlib
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import yaml
@@ -8,7 +10,10 @@ from PIL import Image
 from unitmean.pipeline.index.index import load_index
 from unitmean.pipeline.stages.index_images import index_images
 
-DATASET = {
+Setting = str | int | None
+Run = Callable[..., Path]
+
+DATASET: dict[str, Setting] = {
     "name": "tiny",
     "source": "generated",
     "path": None,
@@ -22,7 +27,7 @@ DATASET = {
 
 
 @pytest.fixture
-def run(tmp_path, monkeypatch):
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs the stage in a project of its own; returns the folder it writes."""
     project = tmp_path / "project"
     (project / "conf").mkdir(parents=True)
@@ -32,7 +37,7 @@ def run(tmp_path, monkeypatch):
     monkeypatch.chdir(project)
     monkeypatch.setattr(sys, "argv", ["index_images"])
 
-    def run(**changes):
+    def run(**changes: Setting) -> Path:
         (project / "params.yaml").write_text(yaml.safe_dump({"dataset": DATASET | changes}))
         index_images()
         return project / "data" / "tiny" / "images"
@@ -40,11 +45,11 @@ def run(tmp_path, monkeypatch):
     return run
 
 
-def content(folder):
+def content(folder: Path) -> dict[str, str]:
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
 
 
-def test_generated_images_are_written_and_indexed(run, capsys):
+def test_generated_images_are_written_and_indexed(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     out = run()
     first = content(out)
     assert set(first) == {"index.parquet", "skipped.csv", "images.tar"}
@@ -56,7 +61,7 @@ def test_generated_images_are_written_and_indexed(run, capsys):
     assert [path.name for path in out.parent.iterdir()] == ["images"]
 
 
-def test_folder_inside_the_project_is_recorded_relatively(run, tmp_path):
+def test_folder_inside_the_project_is_recorded_relatively(run: Run, tmp_path: Path) -> None:
     folder = tmp_path / "project" / "photos"
     folder.mkdir()
     Image.new("RGB", (4, 4)).save(folder / "a.png")
@@ -65,7 +70,7 @@ def test_folder_inside_the_project_is_recorded_relatively(run, tmp_path):
     assert [row.container for row in load_index(out / "index.parquet").rows] == ["photos"]
 
 
-def test_folder_elsewhere_is_recorded_absolutely(run, tmp_path):
+def test_folder_elsewhere_is_recorded_absolutely(run: Run, tmp_path: Path) -> None:
     Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
     (tmp_path / "b.png").write_bytes(b"?")
     out = run(source="ilsvrc_val", path=str(tmp_path), expected=2, on_error="skip")
@@ -85,7 +90,9 @@ def test_folder_elsewhere_is_recorded_absolutely(run, tmp_path):
         ({"expected": 4}, "asks for 4 images; found 3"),
     ],
 )
-def test_bad_input_exits_with_a_message_and_leaves_nothing(run, tmp_path, capsys, changes, found):
+def test_bad_input_exits_with_a_message_and_leaves_nothing(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], changes: dict[str, Setting], found: str
+) -> None:
     (tmp_path / "project" / "corrupt").mkdir()
     (tmp_path / "project" / "corrupt" / "bad.jpg").write_bytes(b"\xff\xd8\xff\xe0")
     with pytest.raises(SystemExit) as caught:

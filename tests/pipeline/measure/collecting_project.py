@@ -1,6 +1,7 @@
 """A small measurement: the head of a VGG-11 with seeded weights, on a few small generated images."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from heads import conv2_1
@@ -24,9 +25,9 @@ def images(folder: Path, count: int = 11) -> Index:
     return Index(tuple(rows), folder)
 
 
-def measurement(**changes: object) -> Measurement:
+def measurement(**changes: Any) -> Measurement:
     state = conv2_1()
     network = build("vgg11", state, input=TORCHVISION)
     plan = analyse(network.module, torch.zeros(1, 3, SIZE, SIZE), outputs="normalise")
-    settings = {"batch_size": 3, "identity": {"weights": "seeded"}} | changes
+    settings: dict[str, Any] = {"batch_size": 3, "identity": {"weights": "seeded"}} | changes
     return Measurement(network, plan.sites, Preprocessing("warp", SIZE), **settings)

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from collecting_project import measurement
+from pipeline.measure.collecting_project import measurement
 
 from unitmean.errors import ConfigError
 from unitmean.pipeline.measure.cluster import by_ray
@@ -15,7 +15,7 @@ from unitmean.pipeline.measure.cluster import by_ray
 PROGRAM = """
 import os, signal, sys, tempfile, threading, time
 from pathlib import Path
-from collecting_project import images, measurement
+from pipeline.measure.collecting_project import images, measurement
 import torch
 import unitmean.pipeline.measure.cluster as cluster
 from unitmean.pipeline.measure.collecting import collect
@@ -52,7 +52,7 @@ print("equal", there["relu1_1"].images, "killed", len(killed))
 def program(tmp_path: Path, mode: str) -> str:
     (tmp_path / "program.py").write_text(PROGRAM)
     here = Path(__file__).resolve()
-    path = os.pathsep.join([str(here.parent), str(here.parents[2]), os.environ.get("PYTHONPATH", "")])
+    path = os.pathsep.join([str(here.parents[2]), os.environ.get("PYTHONPATH", "")])
     result = subprocess.run(
         [sys.executable, str(tmp_path / "program.py"), mode],
         env={**os.environ, "PYTHONPATH": path},
@@ -64,12 +64,12 @@ def program(tmp_path: Path, mode: str) -> str:
 
 
 @pytest.mark.parametrize("mode", ["calm", "kill"])
-def test_ray_gives_the_same_bits_though_a_worker_dies(tmp_path, mode):
+def test_ray_gives_the_same_bits_though_a_worker_dies(tmp_path: Path, mode: str) -> None:
     pytest.importorskip("ray")
     assert f"equal 12 killed {int(mode == 'kill')}" in program(tmp_path, mode)
 
 
-def test_without_ray_the_message_says_how_to_get_it(monkeypatch):
+def test_without_ray_the_message_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ConfigError, match=r"collect.engine=ray needs Ray.*pip install 'unitmean\[ray\]'"):
         list(by_ray(measurement(), [], print))

@@ -1,29 +1,35 @@
 """Collecting: kept shards make no difference, a target stops it, bfloat16 knows its error."""
 
+from collections.abc import Generator, Iterable
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 import torch
-from collecting_project import images, measurement
+from pipeline.measure.collecting_project import images, measurement
 
+from unitmean.pipeline.index.index import Index
 from unitmean.pipeline.measure.collecting import check, collect
-from unitmean.pipeline.measure.measurement import Sums
+from unitmean.pipeline.measure.measurement import Advance, Measurement, Sums
 from unitmean.pipeline.measure.shards import Target, local, shards
 from unitmean.statistics.moments import Moments
 
 
 @pytest.fixture(scope="module")
-def index(tmp_path_factory):
+def index(tmp_path_factory: pytest.TempPathFactory) -> Index:
     return images(tmp_path_factory.mktemp("images"))
 
 
 @pytest.fixture(scope="module")
-def small():
+def small() -> Measurement:
     return measurement()
 
 
-def refuses(measurement, parts, advance):
+def refuses(
+    measurement: Measurement, parts: Iterable[Index], advance: Advance
+) -> Generator[Sums, None, None]:
     """An engine that must not be asked for anything."""
     assert list(parts) == []
     yield from ()
@@ -38,7 +44,9 @@ def equal(a: Sums, b: Sums) -> bool:
     )
 
 
-def test_sites_have_paper_names_and_every_image_counts(index, small, tmp_path):
+def test_sites_have_paper_names_and_every_image_counts(
+    index: Index, small: Measurement, tmp_path: Path
+) -> None:
     found = collect(small, index, 4, tmp_path)
     assert list(found.sums) == ["relu1_1", "relu2_1"] and found.sums["relu1_1"].images == 11
     assert list(found.table()["images"]) == [4, 8, 11]
@@ -50,13 +58,17 @@ def test_sites_have_paper_names_and_every_image_counts(index, small, tmp_path):
     )
 
 
-def test_kept_shards_are_not_measured_again_and_give_the_same_bits(index, small, tmp_path):
+def test_kept_shards_are_not_measured_again_and_give_the_same_bits(
+    index: Index, small: Measurement, tmp_path: Path
+) -> None:
     first = collect(small, index, 4, tmp_path)
     assert equal(first.sums, collect(small, index, 4, tmp_path, engine=refuses).sums)
     (tmp_path / f"{small.key(shards(index, 4)[1])}.parquet").unlink()
-    measured = []
+    measured: list[int] = []
 
-    def counting(measurement, parts, advance):
+    def counting(
+        measurement: Measurement, parts: Iterable[Index], advance: Advance
+    ) -> Generator[Sums, None, None]:
         for part in parts:
             measured.append(len(part))
             yield from local(measurement, [part], advance)
@@ -65,7 +77,9 @@ def test_kept_shards_are_not_measured_again_and_give_the_same_bits(index, small,
     assert measured == [4]
 
 
-def test_a_larger_subset_measures_only_what_is_new_and_back_nothing(index, small, tmp_path):
+def test_a_larger_subset_measures_only_what_is_new_and_back_nothing(
+    index: Index, small: Measurement, tmp_path: Path
+) -> None:
     collect(small, index.head(6), 4, tmp_path)
     small_run = {path.name for path in tmp_path.iterdir()}
     collect(small, index, 4, tmp_path)
@@ -74,7 +88,7 @@ def test_a_larger_subset_measures_only_what_is_new_and_back_nothing(index, small
     collect(small, index.head(6), 4, tmp_path, engine=refuses)
 
 
-def test_order_of_measuring_makes_no_difference(index, small, tmp_path):
+def test_order_of_measuring_makes_no_difference(index: Index, small: Measurement, tmp_path: Path) -> None:
     forwards = collect(small, index, 3, tmp_path / "a").sums
     for part in reversed(shards(index, 3)):
         collect(small, part, 3, tmp_path / "b")
@@ -85,13 +99,17 @@ def test_order_of_measuring_makes_no_difference(index, small, tmp_path):
     "change",
     [{"batch_size": 2}, {"identity": {"weights": "x"}}, {"precision": "bfloat16"}, {"compile": True}],
 )
-def test_whatever_changes_the_sums_changes_their_key(index, small, change):
+def test_whatever_changes_the_sums_changes_their_key(
+    index: Index, small: Measurement, change: dict[str, Any]
+) -> None:
     part = index.head(3)
     assert small.key(part) != replace(small, **change).key(part)
     assert small.key(part) == replace(small).key(part) != small.key(index.head(4))
 
 
-def test_a_target_stops_at_the_first_shard_that_reaches_it(index, small, tmp_path):
+def test_a_target_stops_at_the_first_shard_that_reaches_it(
+    index: Index, small: Measurement, tmp_path: Path
+) -> None:
     table = collect(small, index, 2, tmp_path / "whole").table()
     wanted = float(table["at_share"][2]) * 1.000001
     target = Target(wanted, 0.95, min_images=3)
@@ -105,17 +123,21 @@ def test_a_target_stops_at_the_first_shard_that_reaches_it(index, small, tmp_pat
     assert equal(stopped.sums, again.sums) and stopped.convergence == again.convergence
 
 
-def test_a_target_out_of_reach_takes_all_images(index, small, tmp_path):
+def test_a_target_out_of_reach_takes_all_images(index: Index, small: Measurement, tmp_path: Path) -> None:
     found = collect(small, index, 4, tmp_path, Target(1e-9, 1.0, min_images=2))
     assert len(found.index) == 11 and found.convergence[-1].share == 0
 
 
-def test_too_few_images_to_know_a_standard_error_by_stop_nothing(index, small, tmp_path):
+def test_too_few_images_to_know_a_standard_error_by_stop_nothing(
+    index: Index, small: Measurement, tmp_path: Path
+) -> None:
     found = collect(small, index, 4, tmp_path, Target(10.0, 0.1))
     assert len(found.index) == 11 and found.convergence[0].share == 1
 
 
-def test_bfloat16_knows_its_error_and_can_correct_it(index, small, tmp_path):
+def test_bfloat16_knows_its_error_and_can_correct_it(
+    index: Index, small: Measurement, tmp_path: Path
+) -> None:
     fast = replace(small, precision="bfloat16")
     checked = check(small, fast, index.head(8), tmp_path, correct=True)
     report = checked.report
@@ -131,10 +153,10 @@ def test_bfloat16_knows_its_error_and_can_correct_it(index, small, tmp_path):
         return float(torch.cat(relative).median())
 
     assert error(checked.mended(rough)) < 0.7 * error(rough)
-    assert not small.network.module.features[0].weight.dtype == torch.bfloat16
+    assert not small.network.module.get_parameter("features.0.weight").dtype == torch.bfloat16
 
 
-def test_convergence_is_a_table_that_csv_holds(index, small, tmp_path):
+def test_convergence_is_a_table_that_csv_holds(index: Index, small: Measurement, tmp_path: Path) -> None:
     table = collect(small, index, 4, tmp_path).table()
     path = tmp_path / "convergence.csv"
     table.to_csv(path, index=False)

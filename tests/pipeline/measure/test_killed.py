@@ -2,7 +2,9 @@
 
 import os
 import signal
+from collections.abc import Callable
 from functools import partial
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ import stage_server
 from heads import conv2_1
 from safetensors.torch import save_file
 from scratch_project import composed, copy_settings
-from stage_server import serve
+from stage_server import Running, serve
 
 SHARDS = 16
 OVERRIDES = [
@@ -40,23 +42,29 @@ KILLS = [
 
 
 @pytest.fixture(scope="module")
-def server():
+def server() -> ForkServerContext:
     return serve(STAGES)
 
 
-def start(server, folder: Path, stage: str = STAGES[-1], *overrides: str, before=None):
+def start(
+    server: ForkServerContext,
+    folder: Path,
+    stage: str = STAGES[-1],
+    *overrides: str,
+    before: Callable[[], None] | None = None,
+) -> Running:
     (folder / "params.yaml").write_text(composed(*OVERRIDES, *overrides))
     return stage_server.start(server, folder, stage, before=before)
 
 
-def finish(server, folder: Path, *overrides: str) -> dict[str, bytes]:
+def finish(server: ForkServerContext, folder: Path, *overrides: str) -> dict[str, bytes]:
     ended = start(server, folder, STAGES[-1], *overrides).end()
     assert ended.code == 0, ended.words
     return {name: (folder / "data/vgg11" / name).read_bytes() for name in OUTPUTS}
 
 
 @pytest.fixture(scope="module")
-def folder(server, tmp_path_factory) -> Path:
+def folder(server: ForkServerContext, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with weights and images, and nothing measured."""
     folder = copy_settings(tmp_path_factory.mktemp("killed"))
     save_file(conv2_1(), folder / "conv2_1.safetensors")
@@ -90,10 +98,10 @@ def die_at(shard: int, moment: str) -> None:
             replace(source, target)
         os.kill(os.getpid(), signal.SIGKILL)
 
-    os.replace = watched  # what `Path.replace` calls
+    pytest.MonkeyPatch().setattr(os, "replace", watched)  # what `Path.replace` calls
 
 
-def test_killed_again_and_again_and_equal_byte_for_byte(server, folder):
+def test_killed_again_and_again_and_equal_byte_for_byte(server: ForkServerContext, folder: Path) -> None:
     clear(folder)
     undisturbed = finish(server, folder)
     assert kept(folder) == SHARDS
@@ -110,7 +118,7 @@ def test_killed_again_and_again_and_equal_byte_for_byte(server, folder):
     assert not list((folder / ".partial/shards").glob(".*"))
 
 
-def test_a_larger_subset_and_back_give_the_same_bytes(server, folder):
+def test_a_larger_subset_and_back_give_the_same_bytes(server: ForkServerContext, folder: Path) -> None:
     clear(folder)
     small = finish(server, folder, f"dataset.subset={SHARDS}")
     assert kept(folder) == SHARDS // 2

@@ -4,10 +4,10 @@ import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import pytest
-from collecting_project import images, measurement
+from pipeline.measure.collecting_project import images, measurement
 
 from unitmean.pipeline.measure import source_code
 from unitmean.pipeline.measure.measurement import LIBRARIES, MODULES
@@ -52,7 +52,7 @@ def test_the_key_changes_with_each_module_that_measuring_depends_on_and_no_other
 
 @pytest.mark.parametrize("library", LIBRARIES, ids=lambda library: library.__name__)
 def test_the_key_changes_with_the_version_of_a_library(
-    library: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    library: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     work, shown = measurement(), images(tmp_path, 2)
     key = work.key(shown)

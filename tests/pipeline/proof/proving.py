@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pandas as pd
 import torch
-from chains import chain, randomised
 from torch import Tensor, nn
+from unit.graph.chains import chain, randomised
 
 from unitmean.graph.analysis import analyse
 from unitmean.graph.plan import Plan
@@ -46,7 +46,8 @@ class Residual(nn.Module):
         x = self.stem(x)
         x = self.relu_a(x + self.a(x))
         x = self.relu_b(x + self.b(x))
-        return self.head(x.mean((2, 3)))
+        scores: Tensor = self.head(x.mean((2, 3)))
+        return scores
 
 
 def deep(depth: int = 6) -> nn.Module:

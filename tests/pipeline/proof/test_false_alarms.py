@@ -4,7 +4,7 @@ import os
 
 import pytest
 from narrow import narrow
-from proving import Case, normalised
+from pipeline.proof.proving import Case, normalised
 
 from unitmean.networks.architectures import build
 from unitmean.networks.inputs import TORCHVISION

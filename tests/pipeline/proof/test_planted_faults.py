@@ -6,7 +6,7 @@ from functools import cache
 
 import pytest
 import torch
-from proving import NETWORKS, Case, State, case
+from pipeline.proof.proving import NETWORKS, Case, State, case
 from torch import Tensor
 
 from unitmean.graph.plan import Plan
@@ -87,7 +87,7 @@ def plan_forgets(name: str) -> Fault:
 def table_cell(column: str, row: int, factor: float) -> Fault:
     def fault(right: Case) -> Case:
         table = right.table.copy()
-        table.loc[row, column] *= factor
+        table.loc[row, column] = table[column][row] * factor
         return dataclasses.replace(right, table=table)
 
     return fault
@@ -96,11 +96,11 @@ def table_cell(column: str, row: int, factor: float) -> Fault:
 def everywhere(right: Case, by: float, *, sums: bool) -> Case:
     """A factor is off in the table and the file alike; with `sums`, so is all that it rests on."""
     table = right.table.copy()
-    table.loc[7, "factor"] *= by
+    table.loc[7, "factor"] = table["factor"][7] * by
     if sums:
-        table.loc[7, "mean"] *= by
+        table.loc[7, "mean"] = table["mean"][7] * by
         statistics = right.statistics.assign(mean=table["mean"])
-        site, channel = table.loc[7, "site"], table.loc[7, "channel"]
+        site, channel = table["site"][7], table["channel"][7]
         change = torch.ones(len(right.first[site].mean), dtype=torch.float64)
         change[channel] = by
         first = right.first | {site: right.first[site].scaled(change)}

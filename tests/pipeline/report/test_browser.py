@@ -5,8 +5,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from browser import CHROMIUM, visit
-from made_up import audited, evidence, failed
+from pipeline.report.browser import CHROMIUM, visit
+from pipeline.report.made_up import audited, evidence, failed
 
 from unitmean.pipeline.report.render import render
 

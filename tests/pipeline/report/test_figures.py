@@ -3,7 +3,7 @@
 import xml.etree.ElementTree as xml
 
 import pytest
-from made_up import SITES, evidence
+from pipeline.report.made_up import SITES, evidence
 
 from unitmean.pipeline.report import figures
 
@@ -19,17 +19,17 @@ def words(svg: bytes) -> str:
 
 
 @pytest.mark.parametrize("name", DRAWN)
-def test_every_layer_is_named(name):
+def test_every_layer_is_named(name: str) -> None:
     text = words(DRAWN[name](evidence()))
     assert all(site in text for site in SITES)
 
 
 @pytest.mark.parametrize("name", DRAWN)
-def test_equal_numbers_give_equal_bytes(name):
+def test_equal_numbers_give_equal_bytes(name: str) -> None:
     assert DRAWN[name](evidence()) == DRAWN[name](evidence())
 
 
-def test_differences_of_zero_are_shown_as_zero():
+def test_differences_of_zero_are_shown_as_zero() -> None:
     layers = evidence().layers
     assert "exactly 0" not in words(figures.invariance(layers))
     layers.loc[0, "float32"] = 0.0
@@ -38,12 +38,14 @@ def test_differences_of_zero_are_shown_as_zero():
     assert "exactly 0" in words(figures.invariance(layers))
 
 
-def test_dead_channels_are_left_out():
+def test_dead_channels_are_left_out() -> None:
     made = evidence()
     means = made.means.assign(status=made.means["status"].where(made.means["site"] != "relu1_1", "dead"))
     assert "relu1_1" not in words(figures.means(means))
 
 
-def test_the_descent_names_both_networks():
-    text = words(figures.descent(evidence().transfer.losses))
+def test_the_descent_names_both_networks() -> None:
+    transfer = evidence().transfer
+    assert transfer is not None
+    text = words(figures.descent(transfer.losses))
     assert "plain" in text and "normalised" in text

@@ -3,7 +3,7 @@
 import dataclasses
 
 import pytest
-from made_up import SITES, evidence, failed
+from pipeline.report.made_up import SITES, evidence, failed
 
 from unitmean.pipeline.report import figures
 from unitmean.pipeline.report.findings import (
@@ -14,6 +14,7 @@ from unitmean.pipeline.report.findings import (
     stand_ins,
     verdict,
 )
+from unitmean.pipeline.report.gather import Evidence
 from unitmean.pipeline.report.numbers import number, ranges
 from unitmean.pipeline.report.render import render
 
@@ -31,22 +32,22 @@ from unitmean.pipeline.report.render import render
         (6.99e41, "7.0 × 10<sup>41</sup>"),
     ],
 )
-def test_numbers_are_readable(value, text):
+def test_numbers_are_readable(value: float | None, text: str) -> None:
     assert number(value) == text
 
 
-def test_ranges_join_neighbours():
+def test_ranges_join_neighbours() -> None:
     assert ranges([19, 3, 17, 18]) == "3, 17–19"
     assert ranges([]) == ""
 
 
-def test_verdict_counts_what_was_normalised():
+def test_verdict_counts_what_was_normalised() -> None:
     assert "all 14 channels is one" in verdict(evidence()).sentence
     some = evidence(rescale={"channels": 14, "normalised": 11})
     assert "11 of 14 channels is one" in verdict(some).sentence
 
 
-def test_verdict_does_not_claim_more_than_was_done():
+def test_verdict_does_not_claim_more_than_was_done() -> None:
     assert "each channel divided by a recorded factor" in verdict(rescaled(outputs="normalise")).sentence
     assert "factor √2" in verdict(rescaled(rounding="pow2")).sentence
     assert "The root mean square of all 14" in verdict(rescaled(statistic="rms")).sentence
@@ -55,7 +56,7 @@ def test_verdict_does_not_claim_more_than_was_done():
     assert "divided by its 99.9% quantile" in render(by_quantile)
 
 
-def test_neither_headline_nor_figure_claims_what_tied_rounded_or_dead_channels_are_not():
+def test_neither_headline_nor_figure_claims_what_tied_rounded_or_dead_channels_are_not() -> None:
     some = {"channels": 14, "normalised": 8, "tied": 3, "dead": 2, "pinned": 1}
     made = rescaled(rounding="pow2")
     found = verdict(dataclasses.replace(made, rescale=some))
@@ -72,29 +73,29 @@ def test_neither_headline_nor_figure_claims_what_tied_rounded_or_dead_channels_a
     assert "after: all channels" in figures.means(made.means).decode()
 
 
-def test_a_head_that_was_not_reached_is_named():
+def test_a_head_that_was_not_reached_is_named() -> None:
     page = render(rescaled(unreached=["AuxLogits"]))
     assert "<strong>AuxLogits</strong>: not reached" in page and "not reached" not in render(evidence())
 
 
-def rescaled(**changes):
+def rescaled(**changes: object) -> Evidence:
     provenance = dict(evidence().provenance)
     return evidence(provenance=provenance | {"rescale": provenance["rescale"] | changes})
 
 
-def test_a_failed_proof_is_not_praised():
+def test_a_failed_proof_is_not_praised() -> None:
     found = verdict(failed())
     assert found.headline == "Not proved"
     assert "1 check failed" in found.sentence
     assert [check.holds for check in checks(failed())] == [True, False, True, True, True]
 
 
-def test_no_class_no_check():
+def test_no_class_no_check() -> None:
     proof = dict(evidence().invariance) | {"top1_agreement": None}
     assert len(checks(evidence(invariance=proof))) == len(checks(evidence())) - 1
 
 
-def test_layers_are_summed_up():
+def test_layers_are_summed_up() -> None:
     table = layer_table(evidence())
     assert table["site"].tolist() == sites(evidence()) == list(SITES)
     assert table["channels"].tolist() == list(SITES.values())
@@ -102,14 +103,14 @@ def test_layers_are_summed_up():
     assert (table["ratio"] == table["largest"] / table["smallest"]).all()
 
 
-def test_a_layer_without_live_channels_has_no_figures():
+def test_a_layer_without_live_channels_has_no_figures() -> None:
     made = evidence()
     means = made.means.assign(status=made.means["status"].where(made.means["site"] != "relu1_1", "dead"))
     first = layer_table(dataclasses.replace(made, means=means)).iloc[0]
     assert first["live"] == 0 and number(first["error"]) == number(first["ratio"]) == "–"
 
 
-def test_exceptions_are_grouped_with_their_reasons():
+def test_exceptions_are_grouped_with_their_reasons() -> None:
     factors = evidence().factors
     factors.loc[[1, 2, 3], "status"] = "dead"
     factors.loc[[8, 10], ["status", "reason"]] = ["pinned", "read by sigmoid"]
@@ -120,7 +121,7 @@ def test_exceptions_are_grouped_with_their_reasons():
     ]
 
 
-def test_stand_ins_are_named_and_real_things_are_not():
+def test_stand_ins_are_named_and_real_things_are_not() -> None:
     assert len(stand_ins(evidence())) == 2
     real = evidence(
         weights={"source": {"kind": "caffe"}, "licence": "CC BY"},

@@ -1,14 +1,17 @@
 """Files that the report reads."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
-from made_up import png
+from pipeline.report.made_up import png
 
 from unitmean.errors import DataError
 from unitmean.pipeline.disk.documents import read_csv, read_json
 from unitmean.pipeline.report.gather import PICTURES, read_pictures
 
 
-def test_reads_what_is_there(tmp_path):
+def test_reads_what_is_there(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text('{"a": 1}')
     assert read_json(tmp_path / "a.json") == {"a": 1}
     (tmp_path / "a.csv").write_text("x,y\n1,2\n")
@@ -20,7 +23,9 @@ def test_reads_what_is_there(tmp_path):
 
 @pytest.mark.parametrize("read", [read_json, read_csv, read_pictures])
 @pytest.mark.parametrize("content", [None, b"\x00\xff\xfe{"])
-def test_what_cannot_be_used_is_named(tmp_path, read, content):
+def test_what_cannot_be_used_is_named(
+    tmp_path: Path, read: Callable[[Path], object], content: bytes | None
+) -> None:
     path = tmp_path / "broken"
     if content is not None:
         path.write_bytes(content)

@@ -7,7 +7,7 @@ from functools import cache
 from html.parser import HTMLParser
 
 import pytest
-from made_up import WEIGHTS, audited, evidence, failed
+from pipeline.report.made_up import WEIGHTS, audited, evidence, failed
 
 from unitmean.pipeline.report.render import render
 
@@ -23,19 +23,21 @@ class Page(HTMLParser):
 
     def __init__(self, html: str) -> None:
         super().__init__()
-        self.open, self.fetched, self.text = [], [], ""
+        self.open: list[str] = []
+        self.fetched: list[str] = []
+        self.text = ""
         self.feed(html)
         self.close()
 
-    def handle_starttag(self, tag, attributes):
-        self.fetched += [value for name, value in attributes if name in ADDRESSES]
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.fetched += [value or "" for name, value in attrs if name in ADDRESSES]
         if tag not in VOID:
             self.open.append(tag)
 
-    def handle_endtag(self, tag):
+    def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
 
-    def handle_data(self, data):
+    def handle_data(self, data: str) -> None:
         self.text += data
 
 
@@ -57,7 +59,7 @@ def page_of(case: str) -> str:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_is_whole_and_fetches_nothing(case):
+def test_is_whole_and_fetches_nothing(case: str) -> None:
     html = page_of(case)
     page = Page(html)
     assert page.open == []
@@ -67,7 +69,7 @@ def test_is_whole_and_fetches_nothing(case):
     assert len(html) < 5_000_000
 
 
-def test_nothing_inside_a_figure_is_fetched_either():
+def test_nothing_inside_a_figure_is_fetched_either() -> None:
     figures = re.findall(r"data:image/svg\+xml;base64,([\w+/=]+)", page_of("passed"))
     assert len(figures) == 5
     for figure in figures:
@@ -80,20 +82,20 @@ def test_nothing_inside_a_figure_is_fetched_either():
         )
 
 
-def test_the_verdict_comes_first():
+def test_the_verdict_comes_first() -> None:
     for case, headline in (("passed", "Invariant and normalised"), ("failed", "Not proved")):
         html = page_of(case)
         assert headline in html[html.index("<h1>") : html.index("</h1>")]
         assert html.index("<h1>") < html.index("<h2>")
 
 
-def test_a_failure_is_told_and_escaped():
+def test_a_failure_is_told_and_escaped() -> None:
     html = page_of("failed")
     assert "at &lt;relu2_1&gt;; found 0.19" in html
     assert "✗" in html and "✗" not in page_of("passed")
 
 
-def test_stand_ins_are_told():
+def test_stand_ins_are_told() -> None:
     assert "not the real thing" in page_of("passed")
     real = evidence(
         weights=WEIGHTS | {"source": {"kind": "caffe"}},
@@ -102,55 +104,55 @@ def test_stand_ins_are_told():
     assert "not the real thing" not in render(real)
 
 
-def test_dead_channels_are_listed_with_their_reason():
+def test_dead_channels_are_listed_with_their_reason() -> None:
     factors = evidence().factors
     factors.loc[[1, 2, 3], ["status", "reason"]] = ["dead", "active nowhere"]
     text = " ".join(Page(render(evidence(factors=factors))).text.split())
     assert "relu1_1, 3 dead: 1–3 active nowhere" in text
 
 
-def test_what_holds_of_some_channels_is_not_said_of_all():
+def test_what_holds_of_some_channels_is_not_said_of_all() -> None:
     added = "to how many channels that was done, and how nearly, is said above"
     made = evidence()
     assert added not in " ".join(page_of("passed").split())
     rounded = made.provenance["rescale"] | {"rounding": "pow2"}
     for changes in (
-        {"rescale": made.rescale | {"normalised": 8, "tied": 6}},
+        {"rescale": dict(made.rescale) | {"normalised": 8, "tied": 6}},
         {"provenance": dict(made.provenance) | {"rescale": rounded}},
     ):
         text = " ".join(render(evidence(**changes)).split())
         assert added in text and "all of them" not in text[text.index("Before and after") :][:400]
 
 
-def test_hashes_are_shown():
+def test_hashes_are_shown() -> None:
     html = page_of("passed")
     assert "ab" * 32 in html and "cd" * 32 in html
 
 
-def test_equal_evidence_gives_an_equal_page():
+def test_equal_evidence_gives_an_equal_page() -> None:
     assert render(evidence()) == page_of("passed")
 
 
-def test_a_failed_page_claims_no_proof():
+def test_a_failed_page_claims_no_proof() -> None:
     assert "The proof above holds" in page_of("passed")
     assert "The proof above holds" not in page_of("failed")
 
 
-def test_real_weights_on_generated_images_are_of_some_use():
+def test_real_weights_on_generated_images_are_of_some_use() -> None:
     made = evidence(weights=WEIGHTS | {"source": {"kind": "caffe"}})
     html = render(made)
     assert "On photographs the means will be others." in html and "of no use" not in html
     assert "of no use" in page_of("passed")
 
 
-def test_every_exported_file_says_how_it_is_loaded():
+def test_every_exported_file_says_how_it_is_loaded() -> None:
     page = page_of("passed")
     assert "<summary>exports/tiny_normalised_torchvision.pth</summary>" in page
     assert "<p>Module and keys are torchvision&#39;s.</p>" in page
     assert "<pre>network = tiny()\nnetwork.load_state_dict(torch.load(&#34;tiny.pth&#34;))</pre>" in page
 
 
-def test_an_audit_says_whether_by_which_way_and_which_channels_are_off():
+def test_an_audit_says_whether_by_which_way_and_which_channels_are_off() -> None:
     text = " ".join(Page(render(audited())).text.split())
     assert "Were the weights normalised before? Yes." in text
     assert "measured in 4 ways over 8 images, scatter least by warp 32, input caffe" in text

@@ -5,32 +5,38 @@ import gzip
 import hashlib
 import lzma
 import threading
+from collections.abc import Callable, Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
 
 import pytest
-from asking import ask, parts
-from same_images import COUNT, in_a_folder, indexed, tar_bytes
+from pipeline.index.same_images import COUNT, Contents, in_a_folder, indexed, tar_bytes
+from pipeline.sources.asking import ask, parts
 
 from unitmean.errors import ConfigError, DataError, DownloadError
 from unitmean.pipeline.sources.archive import decompress
 
+# A folder and its address.
+Published = tuple[Path, str]
+
 
 @pytest.fixture
-def expected(tmp_path):
+def expected(tmp_path: Path) -> Contents:
     return in_a_folder(tmp_path)
 
 
 @pytest.fixture
-def published(tmp_path, monkeypatch):
+def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Published]:
     """Serves a folder over HTTP."""
     folder = tmp_path / "published"
     folder.mkdir()
 
     class Handler(SimpleHTTPRequestHandler):
-        def __init__(self, *args):
+        def __init__(self, *args: Any) -> None:
             super().__init__(*args, directory=str(folder))
 
-        def log_message(self, *_):
+        def log_message(self, *_: object) -> None:
             pass
 
     monkeypatch.setenv("NO_PROXY", "*")
@@ -44,7 +50,9 @@ def published(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("compress", [gzip.compress, bz2.compress, lzma.compress, bytes])
-def test_an_archive_by_its_address(tmp_path, expected, published, compress):
+def test_an_archive_by_its_address(
+    tmp_path: Path, expected: Contents, published: Published, compress: Callable[[bytes], bytes]
+) -> None:
     folder, url = published
     data = compress(tar_bytes(range(COUNT)))
     (folder / "images.tgz").write_bytes(data)
@@ -56,7 +64,7 @@ def test_an_archive_by_its_address(tmp_path, expected, published, compress):
         assert not list(partial.iterdir())
 
 
-def test_another_archive_is_refused(tmp_path, published):
+def test_another_archive_is_refused(tmp_path: Path, published: Published) -> None:
     folder, url = published
     data = gzip.compress(tar_bytes(range(2)))
     (folder / "a.tgz").write_bytes(data)

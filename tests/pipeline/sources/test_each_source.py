@@ -1,6 +1,6 @@
 """Each source of images or weights, and what it must be; docs/datasets.md holds a table of each kind.
 
-`python tests/pipeline/sources/test_each_source.py` writes the tables again.
+`make docs` writes the tables again.
 """
 
 import io
@@ -8,10 +8,13 @@ import re
 import subprocess
 import sys
 import tarfile
+from collections.abc import Callable, Iterable, Mapping
+from enum import Enum
 from pathlib import Path
+from types import ModuleType
 
 import pytest
-from asking import ask, request
+from pipeline.sources.asking import ask, request
 
 from unitmean.errors import ConfigError, DataError
 from unitmean.pipeline.config.check import NEEDS
@@ -23,8 +26,9 @@ from unitmean.pipeline.sources.images.source import existing
 from unitmean.pipeline.sources.weights import weights_sources
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "datasets.md"
+Source = images.source.ImageSource | weights.source.WeightsSource
 # By the section that names them: the sources, where their files lie, the choices of the schema.
-SOURCES = {
+SOURCES: dict[str, tuple[Mapping[str, Source], ModuleType, type[Enum]]] = {
     "dataset": (image_sources(), images, DatasetSource),
     "weights": (weights_sources(), weights, WeightsSource),
 }
@@ -46,14 +50,14 @@ def written(text: str) -> str:
 
 
 @pytest.mark.parametrize("section", SOURCES)
-def test_every_source_is_a_choice_and_a_row_of_the_page(section) -> None:
+def test_every_source_is_a_choice_and_a_row_of_the_page(section: str) -> None:
     sources, _, choices = SOURCES[section]
     assert [choice.name for choice in choices] == list(sources)
     assert table(section) in PAGE.read_text(encoding="utf-8"), f"run `python {__file__}`"
 
 
 @pytest.mark.parametrize(("section", "name"), [(s, name) for s in SOURCES for name in SOURCES[s][0]])
-def test_a_source_is_named_as_its_file_and_needs_known_keys(section, name) -> None:
+def test_a_source_is_named_as_its_file_and_needs_known_keys(section: str, name: str) -> None:
     sources, folder, _ = SOURCES[section]
     source = sources[name]
     assert (Path(str(folder.__file__)).parent / f"{name}.py").is_file() and source.name == name
@@ -71,55 +75,55 @@ def test_the_schema_stays_light() -> None:
     assert found.stdout.strip() == "set()"
 
 
-def names(numbers):
+def names(numbers: Iterable[int]) -> list[str]:
     return [f"ILSVRC2012_val_{n:08d}.JPEG" for n in numbers]
 
 
-def flat(path, numbers):
+def flat(path: Path, numbers: Iterable[int]) -> Path:
     path.mkdir()
     for name in names(numbers):
         (path / name).touch()
     return path
 
 
-def by_synset(path, numbers):
+def by_synset(path: Path, numbers: Iterable[int]) -> Path:
     for name in names(numbers):
         (path / f"n0{1440764 + int(name[-7]) % 3}").mkdir(parents=True, exist_ok=True)
         (path / f"n0{1440764 + int(name[-7]) % 3}" / name).touch()
     return path
 
 
-def packed(path, numbers):
+def packed(path: Path, numbers: Iterable[int]) -> Path:
     with tarfile.open(path, "w") as tar:
         for name in names(numbers):
             tar.addfile(tarfile.TarInfo(name), io.BytesIO())
     return path
 
 
-def test_generated_images_are_listed(tmp_path):
+def test_generated_images_are_listed(tmp_path: Path) -> None:
     (found,) = ask("generated", tmp_path, count=3, expected=3)
     assert [entry.name for entry in found.entries] == [f"generated_{n:08d}.JPEG" for n in (1, 2, 3)]
-    assert found.made and found.container.parent == tmp_path
+    assert found.made and isinstance(found.container, Path) and found.container.parent == tmp_path
 
 
 @pytest.mark.parametrize("wrong", [{"count": 0}, {"pixels": 0}, {"seed": -1}])
-def test_generated_images_need_sensible_settings(tmp_path, wrong):
+def test_generated_images_need_sensible_settings(tmp_path: Path, wrong: dict[str, int]) -> None:
     with pytest.raises(ConfigError, match=f"dataset.{next(iter(wrong))} must"):
         ask("generated", tmp_path, **wrong)
     assert not list(tmp_path.iterdir())
 
 
-def test_an_unknown_source_is_refused(tmp_path):
+def test_an_unknown_source_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="must be one of .*folder, generated.*found 'ftp'"):
         ask("ftp", tmp_path)
 
 
-def test_path_not_set_says_which_override_to_give(tmp_path):
+def test_path_not_set_says_which_override_to_give(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="dataset.source=folder.*the override dataset.path="):
         ask("folder", tmp_path)
 
 
-def test_path_is_relative_to_the_project(tmp_path):
+def test_path_is_relative_to_the_project(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     assert existing(request(tmp_path, path="images")) == tmp_path / "images"
     assert existing(request(tmp_path / "other", path=str(tmp_path / "images"))) == tmp_path / "images"
@@ -127,12 +131,12 @@ def test_path_is_relative_to_the_project(tmp_path):
         existing(request(tmp_path, path="missing"))
 
 
-def test_empty_folder_is_refused(tmp_path):
+def test_empty_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="found none"):
         ask("folder", tmp_path, path=".")
 
 
-def test_folder_of_another_count_is_refused(tmp_path):
+def test_folder_of_another_count_is_refused(tmp_path: Path) -> None:
     flat(tmp_path / "images", range(3))
     for expected in (None, 3):
         (found,) = ask("folder", tmp_path, path="images", expected=expected)
@@ -142,7 +146,9 @@ def test_folder_of_another_count_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("layout", [flat, by_synset, packed])
-def test_ilsvrc_is_complete_or_says_what_is_missing(tmp_path, layout):
+def test_ilsvrc_is_complete_or_says_what_is_missing(
+    tmp_path: Path, layout: Callable[[Path, Iterable[int]], Path]
+) -> None:
     layout(tmp_path / "whole", range(1, 13))
     assert len(ask("ilsvrc_val", tmp_path, path="whole", expected=12)[0].entries) == 12
     layout(tmp_path / "lacking", [1, 4, 5, 12])
@@ -154,13 +160,13 @@ def test_ilsvrc_is_complete_or_says_what_is_missing(tmp_path, layout):
     assert "00000009" not in message
 
 
-def test_ilsvrc_has_50000_images_unless_told_otherwise(tmp_path):
+def test_ilsvrc_has_50000_images_unless_told_otherwise(tmp_path: Path) -> None:
     flat(tmp_path / "val", (1, 2))
     with pytest.raises(DataError, match="asks for 50000 images; found 2.*val_00000003.*and 49993 more"):
         ask("ilsvrc_val", tmp_path, path="val")
 
 
-def test_ilsvrc_of_other_names_is_only_counted(tmp_path):
+def test_ilsvrc_of_other_names_is_only_counted(tmp_path: Path) -> None:
     (tmp_path / "photo.jpg").touch()
     with pytest.raises(DataError, match="asks for 2 images; found 1 in '[^']*': complete"):
         ask("ilsvrc_val", tmp_path, path=".", expected=2)

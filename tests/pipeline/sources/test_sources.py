@@ -2,9 +2,12 @@
 
 import hashlib
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from unitmean.errors import ConfigError, NetworkError, WeightsError
 from unitmean.networks.inputs import CAFFE, TORCHVISION
@@ -14,8 +17,8 @@ from unitmean.pipeline.sources.weights.source import Request
 from unitmean.pipeline.sources.weights.torchvision import torchvision_input
 
 
-def request(**changes):
-    fields = {
+def request(**changes: Any) -> Request:
+    fields: dict[str, Any] = {
         "model": "vgg11",
         "source": "file",
         "seed": 0,
@@ -28,22 +31,22 @@ def request(**changes):
     return Request(**(fields | changes))
 
 
-def gatys():
+def gatys() -> dict[str, Tensor]:
     return {"conv1_1.weight": torch.rand(64, 3, 3, 3), "conv1_1.bias": torch.rand(64)}
 
 
 @pytest.fixture
-def file(tmp_path):
+def file(tmp_path: Path) -> Path:
     torch.save(gatys(), tmp_path / "w.pth")
     return tmp_path / "w.pth"
 
 
 @pytest.fixture
-def served(file, monkeypatch):
+def served(file: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     """`download` without a network: it finds every address in `file`, and notes the calls."""
-    calls = []
+    calls: list[tuple[str, str]] = []
 
-    def download(url, path, digest, partial):
+    def download(url: str, path: Path, digest: str, partial: Path) -> str:
         calls.append((url, digest))
         partial.mkdir(parents=True, exist_ok=True)
         path.write_bytes(file.read_bytes())
@@ -53,7 +56,7 @@ def served(file, monkeypatch):
     return calls
 
 
-def test_file(file, tmp_path):
+def test_file(file: Path, tmp_path: Path) -> None:
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     fetched = fetch(request(path=str(file), sha256=digest[:10]), tmp_path)
     assert list(fetched.state_dict) == ["features.0.weight", "features.0.bias"]
@@ -66,7 +69,7 @@ def test_file(file, tmp_path):
     assert metadata["versions"]["torch"] == str(torch.__version__)
 
 
-def test_file_refusals(file, tmp_path):
+def test_file_refusals(file: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="weights.path"):
         fetch(request(), tmp_path)
     with pytest.raises(WeightsError, match="found nothing at 'absent.pth'"):
@@ -77,7 +80,7 @@ def test_file_refusals(file, tmp_path):
         fetch(request(path=str(file), sha256="0" * 8), tmp_path)
 
 
-def test_torchvision_keys_need_an_input(tmp_path):
+def test_torchvision_keys_need_an_input(tmp_path: Path) -> None:
     torch.save({f"features.0.{k[8:]}": v for k, v in gatys().items()}, tmp_path / "w.pth")
     asked = request(path=str(tmp_path / "w.pth"))
     with pytest.raises(WeightsError, match="weights.input=caffe .*weights.input=torchvision"):
@@ -86,13 +89,13 @@ def test_torchvision_keys_need_an_input(tmp_path):
     assert fetched.metadata["input"] == TORCHVISION.to_dict()
 
 
-def test_weights_that_do_not_fit_are_refused(tmp_path):
+def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     torch.save(gatys() | {"conv1_1.bias": torch.full((64,), float("nan"))}, tmp_path / "w.pth")
     with pytest.raises(WeightsError, match="features.0.bias holds 64 NaN"):
         fetch(request(path=str(tmp_path / "w.pth")), tmp_path)
 
 
-def test_url(served, tmp_path, file):
+def test_url(served: list[tuple[str, str]], tmp_path: Path, file: Path) -> None:
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     asked = request(source="url", url="https://example.org/w.pth?x=1", sha256=digest[:8])
     fetched = fetch(asked, tmp_path / "partial")
@@ -105,12 +108,12 @@ def test_url(served, tmp_path, file):
 
 
 @pytest.mark.parametrize("changes", [{"url": "https://example.org"}, {"sha256": "0" * 8}])
-def test_url_needs_address_and_digest(changes, tmp_path):
+def test_url_needs_address_and_digest(changes: dict[str, str], tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="needs weights.url and weights.sha256"):
         fetch(request(source="url", **changes), tmp_path)
 
 
-def test_published_addresses_and_digests(served, tmp_path):
+def test_published_addresses_and_digests(served: list[tuple[str, str]], tmp_path: Path) -> None:
     for model, source in [("vgg19", "torchvision"), ("vgg19", "caffe"), ("vgg16", "caffe")]:
         metadata = fetch(request(model=model, source=source), tmp_path / model / source).metadata
         assert metadata["licence"]
@@ -121,12 +124,12 @@ def test_published_addresses_and_digests(served, tmp_path):
     ]
 
 
-def test_caffe_has_two_models(tmp_path):
+def test_caffe_has_two_models(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="vgg16, vgg19; found model.name 'vgg11'"):
         fetch(request(source="caffe"), tmp_path)
 
 
-def test_refused_before_any_download(served, tmp_path):
+def test_refused_before_any_download(served: list[tuple[str, str]], tmp_path: Path) -> None:
     with pytest.raises(NetworkError, match="found 'vgg12'"):
         fetch(request(model="vgg12", source="torchvision"), tmp_path)
     with pytest.raises(ConfigError, match="found 'ftp'"):
@@ -134,14 +137,14 @@ def test_refused_before_any_download(served, tmp_path):
     assert served == []
 
 
-def test_seeded(tmp_path):
+def test_seeded(tmp_path: Path) -> None:
     fetched = fetch(request(model="squeezenet1_1", source="seeded", seed=3), tmp_path)
     assert fetched.metadata["source"] == {"kind": "seeded", "seed": 3, "spread": 3.0}
     assert fetched.metadata["input"] == TORCHVISION.to_dict()
     assert not fetched.metadata["truncated"]
 
 
-def test_inputs():
+def test_inputs() -> None:
     assert torchvision_input("vgg19") == TORCHVISION
     assert torchvision_input("googlenet").mean == (0.5, 0.5, 0.5)
     assert choose_input("caffe", TORCHVISION, "torchvision") == CAFFE

@@ -2,14 +2,16 @@
 
 import io
 import uuid
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from asking import ask, parts, request
-from same_images import CONTENTS, COUNT, NAMES, in_a_folder, indexed, tar_bytes
+from pipeline.index.same_images import CONTENTS, COUNT, NAMES, Contents, in_a_folder, indexed, tar_bytes
+from pipeline.sources.asking import ask, parts, request
 
 from unitmean.errors import DataError
 from unitmean.pipeline.disk.remote import Remote, is_remote
@@ -20,7 +22,7 @@ from unitmean.pipeline.sources.wildcards import containers, expand
 
 
 def parquet(
-    numbers, path: Path | None = None, *, column: str = "image", compression: str = "snappy"
+    numbers: Iterable[int], path: Path | None = None, *, column: str = "image", compression: str = "snappy"
 ) -> bytes:
     """As the hub writes it: image is a struct of bytes and path, in small row groups."""
     if column == "image":
@@ -34,12 +36,12 @@ def parquet(
 
 
 @pytest.fixture
-def expected(tmp_path):
+def expected(tmp_path: Path) -> Contents:
     return in_a_folder(tmp_path)
 
 
 @pytest.fixture
-def memory():
+def memory() -> str:
     """An address in memory, in a bucket of its own."""
     return f"memory://{uuid.uuid4().hex}"
 
@@ -50,7 +52,7 @@ def put(url: str, data: bytes) -> None:
 
 
 @pytest.mark.parametrize("path", ["shards", "shards/train-*.tar", "shards/train-{000..001}.tar"])
-def test_web_dataset_shards(tmp_path, expected, path):
+def test_web_dataset_shards(tmp_path: Path, expected: Contents, path: str) -> None:
     (tmp_path / "shards").mkdir()
     (tmp_path / "shards" / "train-000.tar").write_bytes(tar_bytes(range(4)))
     (tmp_path / "shards" / "train-001.tar").write_bytes(tar_bytes(range(4, COUNT)))
@@ -64,7 +66,7 @@ def test_web_dataset_shards(tmp_path, expected, path):
 
 @pytest.mark.parametrize("column", ["image", "bytes"])
 @pytest.mark.parametrize("compression", ["snappy", "none"])
-def test_parquet(tmp_path, expected, column, compression):
+def test_parquet(tmp_path: Path, expected: Contents, column: str, compression: str) -> None:
     (tmp_path / "data").mkdir()
     for name, numbers in (("val-0.parquet", range(5)), ("val-1.parquet", range(5, COUNT))):
         (tmp_path / "data" / name).write_bytes(parquet(numbers, column=column, compression=compression))
@@ -74,7 +76,7 @@ def test_parquet(tmp_path, expected, column, compression):
         assert {row.label for row in index.rows} == {"n00000000", "n00000001", "n00000002"}
 
 
-def test_parquet_that_changed_is_noticed(tmp_path):
+def test_parquet_that_changed_is_noticed(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     path.write_bytes(parquet(range(4)))
     _, index = indexed(parts(ask("parquet", tmp_path, path=str(path), expected=None)), tmp_path)
@@ -88,7 +90,7 @@ def test_parquet_that_changed_is_noticed(tmp_path):
         [elsewhere.read(row) for row in elsewhere.rows]
 
 
-def test_parquet_without_images_says_which_columns_it_has(tmp_path):
+def test_parquet_without_images_says_which_columns_it_has(tmp_path: Path) -> None:
     pq.write_table(pa.table({"label": [1], "text": ["a"]}), tmp_path / "a.parquet")
     with pytest.raises(DataError, match="column of encoded bytes.*found label, text"):
         ask("parquet", tmp_path, path="a.parquet", expected=None)
@@ -97,7 +99,7 @@ def test_parquet_without_images_says_which_columns_it_has(tmp_path):
         ask("parquet", tmp_path, path="a.parquet", expected=None)
 
 
-def test_addresses_of_folders_tars_and_parquet(tmp_path, expected, memory):
+def test_addresses_of_folders_tars_and_parquet(tmp_path: Path, expected: Contents, memory: str) -> None:
     for n in range(COUNT):
         put(f"{memory}/folder/sub/{NAMES[n]}", CONTENTS[n])
     put(f"{memory}/folder/notes.txt", b"?")
@@ -120,20 +122,25 @@ def test_addresses_of_folders_tars_and_parquet(tmp_path, expected, memory):
         )
 
 
-def test_files_by_address_are_files(tmp_path, expected):
+def test_files_by_address_are_files(tmp_path: Path, expected: Contents) -> None:
     container = Remote((tmp_path / "plain").as_uri())
     assert indexed([(container, list_images(container))], tmp_path)[0] == expected
 
 
-def test_an_image_at_an_address_is_read_in_one_range(tmp_path, memory, monkeypatch):
+def test_an_image_at_an_address_is_read_in_one_range(
+    tmp_path: Path, memory: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     put(f"{memory}/all.tar", tar_bytes(range(COUNT)))
     container = Remote(f"{memory}/all.tar")
     entry = list_images(container)[3]
-    asked = []
+    assert entry.offset is not None
+    asked: list[tuple[int | None, int | None]] = []
     system = fsspec.filesystem("memory")
     original = type(system).cat_file
 
-    def recorded(self, path, start=None, end=None, **kwargs):
+    def recorded(
+        self: Any, path: str, start: int | None = None, end: int | None = None, **kwargs: Any
+    ) -> Any:
         asked.append((start, end))
         return original(self, path, start, end, **kwargs)
 
@@ -142,7 +149,7 @@ def test_an_image_at_an_address_is_read_in_one_range(tmp_path, memory, monkeypat
     assert asked == [(entry.offset, entry.offset + entry.size)]
 
 
-def test_wrong_addresses_say_what_is_wrong(tmp_path, memory):
+def test_wrong_addresses_say_what_is_wrong(tmp_path: Path, memory: str) -> None:
     with pytest.raises(DataError, match="found nothing"):
         existing(request(tmp_path, path=f"{memory}/nowhere"))
     with pytest.raises(DataError, match="nonsense://a.*Protocol not known: nonsense"):
@@ -156,7 +163,7 @@ def test_wrong_addresses_say_what_is_wrong(tmp_path, memory):
         ask("parquet", tmp_path, path="empty", expected=None)
 
 
-def test_braces_and_places(tmp_path):
+def test_braces_and_places(tmp_path: Path) -> None:
     assert expand("a-{08..11}.tar") == [f"a-{n}.tar" for n in ("08", "09", "10", "11")]
     assert expand("{a,b}/{0..1}") == ["a/0", "a/1", "b/0", "b/1"]
     assert expand("plain") == ["plain"]

@@ -20,7 +20,7 @@ LONG = [
 SHORT = [Losses(0.0, {"a": 1.0, "b": 1.0}), Losses(0.5, {"a": 0.5, "b": 0.25})]
 
 
-def test_a_row_a_step_and_parts_add_up():
+def test_a_row_a_step_and_parts_add_up() -> None:
     table = loss_table({"plain": LONG, "normalised": SHORT}, "c")
     assert table.columns[:3].tolist() == ["step", "plain", "normalised"]
     assert table["step"].tolist() == [0, 1, 2]
@@ -30,14 +30,14 @@ def test_a_row_a_step_and_parts_add_up():
     assert math.isnan(table["normalised"][2])  # it stopped early
 
 
-def test_figures_can_be_json():
+def test_figures_can_be_json() -> None:
     found = figures({"plain": Stylised(PICTURE, LONG)}, {"plain": Losses(0.0, {"a": 6.0, "b": 0.0})})
     assert found["plain_decrease"] == pytest.approx(0.9)
     assert found["plain_orders"] is None  # infinite
     assert set(found) == {"plain_decrease", "plain_orders"}
 
 
-def test_layers_shares_and_what_would_make_them_alike():
+def test_layers_shares_and_what_would_make_them_alike() -> None:
     table = layer_table({"plain": Losses(1.0, {"a": 6.0, "b": 2.0})})
     assert table.to_dict("list") == {
         "layer": ["a", "b"],
@@ -47,14 +47,14 @@ def test_layers_shares_and_what_would_make_them_alike():
     }
 
 
-def test_enough_decrease_passes_and_less_does_not():
+def test_enough_decrease_passes_and_less_does_not() -> None:
     assert too_little({"plain": Stylised(PICTURE, LONG)}, 0.9) == ""
     words = too_little({"plain": Stylised(PICTURE, LONG)}, 0.95)
     assert "fall by 95%; found 90.0% after 2 steps with the plain" in words
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
-def test_a_loss_must_stay_finite(bad):
+def test_a_loss_must_stay_finite(bad: float) -> None:
     result = Stylised(PICTURE, [LONG[0], Losses(bad, {"a": 1.0, "b": 1.0})])
     with pytest.raises(InvarianceError, match="must stay finite"):
         require_finite({"plain": Stylised(PICTURE, LONG), "normalised": result})

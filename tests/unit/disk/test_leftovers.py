@@ -11,11 +11,11 @@ from unitmean.errors import DiskError
 from unitmean.pipeline.disk.folders import writing_folder
 
 
-def names(folder):
+def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_what_the_killed_left_is_removed(tmp_path):
+def test_what_the_killed_left_is_removed(tmp_path: Path) -> None:
     (tmp_path / ".a-unitmean-12345678.txt").touch()
     (tmp_path / ".images-unitmean-12345678").mkdir()
     for other in (".b-unitmean-12345678.txt", ".a-unitmean-12345678.csv", ".a-original.txt"):
@@ -28,7 +28,7 @@ def test_what_the_killed_left_is_removed(tmp_path):
     ]  # fmt: skip
 
 
-def test_what_is_being_written_is_kept(tmp_path):
+def test_what_is_being_written_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     with writing(path) as living:
         write_text(path, "first")
@@ -36,7 +36,9 @@ def test_what_is_being_written_is_kept(tmp_path):
     assert path.read_text() == "second" and names(tmp_path) == ["a.txt"]
 
 
-def test_a_full_disk_is_explained_and_other_errors_pass(tmp_path, monkeypatch):
+def test_a_full_disk_is_explained_and_other_errors_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "a.txt"
     with pytest.raises(DiskError, match=r"a\.txt' must be written; found: No space left.*make room"):
         with writing(path):
@@ -54,7 +56,9 @@ def test_a_full_disk_is_explained_and_other_errors_pass(tmp_path, monkeypatch):
     assert names(tmp_path) == ["a.txt"] and names(path) == ["kept"]
 
 
-def test_without_locks_files_are_written_and_nothing_is_taken_for_dead(tmp_path, monkeypatch):
+def test_without_locks_files_are_written_and_nothing_is_taken_for_dead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(leftovers, "LOCKS", False)
     (tmp_path / ".a-unitmean-12345678.txt").touch()
     write_text(tmp_path / "a.txt", "a")

@@ -7,7 +7,7 @@ from unitmean.disk.progress import watched
 
 
 class Terminal(io.StringIO):
-    def isatty(self):
+    def isatty(self) -> bool:
         return True
 
 
@@ -16,7 +16,9 @@ class Terminal(io.StringIO):
     (Terminal, 60.0, False),
     (io.StringIO, -1.0, False),
 ])  # fmt: skip
-def test_bar_shows_on_a_terminal_when_it_takes_long(monkeypatch, stream, patience, shown):
+def test_bar_shows_on_a_terminal_when_it_takes_long(
+    monkeypatch: pytest.MonkeyPatch, stream: type[io.StringIO], patience: float, shown: bool
+) -> None:
     monkeypatch.setattr("sys.stderr", stderr := stream())
     monkeypatch.setattr(progress, "PATIENCE", patience)
     monkeypatch.setenv("TERM", "xterm")

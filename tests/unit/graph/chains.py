@@ -1,5 +1,7 @@
 """Small networks of the kinds that the pipeline normalises."""
 
+from typing import TypeVar
+
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
@@ -8,8 +10,10 @@ from unitmean.graph.analysis import analyse
 from unitmean.graph.plan import Plan, Site
 from unitmean.graph.variables import ONE
 
+Module = TypeVar("Module", bound=nn.Module)
 
-def randomised(module: nn.Module, seed: int = 0) -> nn.Module:
+
+def randomised(module: Module, seed: int = 0) -> Module:
     """In eval mode, with batch-norm statistics that are not the identity."""
     generator = torch.Generator().manual_seed(seed)
     for name, tensor in module.state_dict().items():
@@ -31,7 +35,7 @@ def chain(*, norm: bool = False, inplace: bool = True, head: bool = True) -> nn.
         body += [nn.AdaptiveAvgPool2d(3), nn.Flatten(), nn.Linear(63, 11), nn.ReLU(inplace=inplace)]
         body += [nn.Dropout(), nn.Linear(11, 4)]
     torch.manual_seed(0)
-    return randomised(nn.Sequential(*body))  # type: ignore[return-value]
+    return randomised(nn.Sequential(*body))
 
 
 def image(size: int = 12) -> Tensor:

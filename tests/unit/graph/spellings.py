@@ -37,7 +37,8 @@ class Alias(nn.Module):
         self.two.weight = nn.Parameter(self.one.weight.data)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.two(F.relu(self.one(x)))
+        found: Tensor = self.two(F.relu(self.one(x)))
+        return found
 
 
 class NormRead(nn.Module):
@@ -59,7 +60,7 @@ class Gate(nn.Module):
         self.down, self.up = nn.Linear(C, 2), nn.Linear(2, C)
 
     def forward(self, x: Tensor) -> Tensor:
-        gate = self.up(F.relu(self.down(x.mean((2, 3))))).sigmoid()
+        gate: Tensor = self.up(F.relu(self.down(x.mean((2, 3))))).sigmoid()
         return x * gate.view(len(x), C, 1, 1).expand_as(x)
 
 

@@ -1,10 +1,12 @@
 """The engine: what may be rescaled, and that rescaling it changes nothing."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
-from chains import chain, change, image, random_factors, randomised
 from torch import Tensor, nn
 from torch.nn import functional as F
+from unit.graph.chains import chain, change, image, random_factors, randomised
 
 from unitmean.errors import NetworkError
 from unitmean.graph.analysis import analyse
@@ -73,7 +75,9 @@ def test_scales_must_be_positive_and_one_at_zero() -> None:
 class Module(nn.Module):
     """Two convolutions and a probe between them, which gets the module and the rectified first."""
 
-    def __init__(self, probe, channels: int = 6) -> None:
+    d: nn.Conv2d  # where a test adds it
+
+    def __init__(self, probe: Callable[["Module", Tensor], Tensor], channels: int = 6) -> None:
         super().__init__()
         self.a, self.b = nn.Conv2d(3, channels, 3), nn.Conv2d(channels, channels, 3, padding=1)
         self.c, self.probe = nn.Conv2d(channels, 2, 1), probe
@@ -87,11 +91,12 @@ class Module(nn.Module):
         randomised(self)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.c(self.probe(self, F.relu(self.a(x))))
+        found: Tensor = self.c(self.probe(self, F.relu(self.a(x))))
+        return found
 
 
 # Probe, and how many different factors the first rectifier's six channels may have.
-PROBES = {
+PROBES: dict[str, tuple[Callable[[Module, Tensor], Tensor], int]] = {
     "identity": (lambda m, x: m.b(x), 6),
     "constant added": (lambda m, x: x + 1.0, 0),
     "zero added": (lambda m, x: x + 0, 6),
@@ -170,7 +175,7 @@ def test_probes_keep_the_output_and_their_freedom(name: str) -> None:
 
 def test_mutation_seen_through_an_alias() -> None:
     def probe(m: Module, x: Tensor) -> Tensor:
-        y = m.b(x)
+        y: Tensor = m.b(x)
         view = y.view(-1)
         y.relu_()
         return y + view.view(y.shape)  # the view sees the rectified values

@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from chains import randomised
 from torch import Tensor, nn
 from torchvision.ops import roi_align
+from unit.graph.chains import randomised
 
 import unitmean
 from unitmean.api import measure
@@ -107,7 +107,7 @@ def test_the_number_of_images_is_each_batch_s_own() -> None:
     plan = analyse(module, first)
     found = measure(module, batches, plan)["relu_1"]
     with torch.no_grad():
-        shown = torch.cat([(module.first(x).relu() / len(x)).double() for x in batches])
+        shown = torch.cat([(module.get_submodule("first")(x).relu() / len(x)).double() for x in batches])
     torch.testing.assert_close(found.expectation(), shown.mean((0, 2, 3)), rtol=1e-5, atol=1e-9)
 
 

@@ -1,14 +1,15 @@
 """Networks put together at random, in all spellings, keep their outputs; none is idle without a refusal."""
 
 import os
+from collections.abc import Callable
 
 import pytest
 import torch
-from chains import change, randomised
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from spellings import CHANNELS, RECTIFIERS, SINGLE, SIZE, C
 from torch import Tensor, nn
+from unit.graph.chains import change, randomised
+from unit.graph.spellings import CHANNELS, RECTIFIERS, SINGLE, SIZE, C
 
 from unitmean.errors import NetworkError
 from unitmean.graph.analysis import analyse
@@ -21,6 +22,8 @@ MANY = os.environ.get("UNITMEAN_RANDOM_NETWORKS")
 
 
 class Residual(nn.Module):
+    inner: Callable[[Tensor], Tensor]
+
     def __init__(self, inner: nn.Module) -> None:
         super().__init__()
         self.inner = inner
@@ -118,7 +121,10 @@ class Network(nn.Module):
 
 def count(tree: object) -> int:
     """How many rectifiers are named in the tree."""
-    return int(tree in RECTIFIERS) if isinstance(tree, str) else sum(map(count, tree))  # type: ignore[call-overload]
+    if isinstance(tree, str):
+        return int(tree in RECTIFIERS)
+    assert isinstance(tree, tuple)
+    return sum(map(count, tree))
 
 
 def refused(plan: Plan) -> bool:

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from chains import change, randomised
 from torch import Tensor, nn
+from unit.graph.chains import change, randomised
 
 import unitmean
 from unitmean.graph.analysis import analyse
@@ -15,13 +15,16 @@ from unitmean.graph.variables import ONE
 class Inside(nn.Module):
     """Two rectifiers, the second in `body`, which is given the module and the first one's activations."""
 
+    second: Callable[[Tensor], Tensor]
+
     def __init__(self, body: Callable[["Inside", Tensor], Tensor]) -> None:
         super().__init__()
         self.first, self.second = nn.Conv2d(3, 6, 3, padding=1), nn.Conv2d(6, 6, 3, padding=1)
         self.last, self.body = nn.Conv2d(6, 4, 1), body
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.last(self.body(self, self.first(x).relu()))
+        found: Tensor = self.last(self.body(self, self.first(x).relu()))
+        return found
 
 
 def without_autocast(module: Inside, x: Tensor) -> Tensor:

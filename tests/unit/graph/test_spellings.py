@@ -1,11 +1,13 @@
 """Every spelling of the random networks by itself: its output, its rectifier, its freedom."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
-from chains import change, free, image, randomised
-from spellings import RECTIFIERS, SINGLE, SIZE, C, Function
 from torch import Tensor, nn
 from torch.nn import functional as F
+from unit.graph.chains import change, free, image, randomised
+from unit.graph.spellings import RECTIFIERS, SINGLE, SIZE, C, Function
 
 from unitmean.graph.analysis import analyse
 from unitmean.graph.plan import Plan
@@ -43,19 +45,19 @@ def test_rectifiers_are_found_in_every_spelling(name: str) -> None:
     assert [site.channels for site in plan.sites] == [C, C]
 
 
-def plan_of(function, *shapes: tuple[int, ...]) -> Plan:
+def plan_of(function: Callable[[Tensor], Tensor], *shapes: tuple[int, ...]) -> Plan:
     module = behind(Function(function, *shapes))
     assert change(module, image(SIZE)) < 1e-12
     return analyse(module, image(SIZE).double())
 
 
 # What else is homogeneous, or only moves numbers.
-FREE = {
+FREE: dict[str, Callable[[Tensor], Tensor]] = {
     "top of positions": lambda x: x.flatten(2).topk(5, 2).values.unsqueeze(3),
     "largest of two": lambda x: torch.max(x, x.flip(3)),
     "adaptive maxima of rows": lambda x: F.adaptive_max_pool1d(x.flatten(2), 7).unsqueeze(3),
     "adaptive maxima with places": lambda x: F.adaptive_max_pool2d(x, 3, return_indices=True)[0],
-    "pooled and back": lambda x: F.max_unpool2d(*F.max_pool2d(x, 2, return_indices=True), 2),
+    "pooled and back": lambda x: F.max_unpool2d(*F.max_pool2d(x, 2, return_indices=True), (2, 2)),
     "antialiased": lambda x: F.interpolate(x, size=4, mode="bilinear", antialias=True),
     "sampled": lambda x: F.grid_sample(x, torch.zeros(2, 5, 5, 2, dtype=x.dtype), align_corners=False),
     "chosen channels": lambda x: x.index_select(1, torch.tensor([3, 2, 1, 0])),
@@ -76,7 +78,7 @@ def test_what_else_leaves_all_channels_free(name: str) -> None:
 
 
 # Arguments that make a known operator another one.
-MODES = {
+MODES: dict[str, Callable[[Tensor], Tensor]] = {
     "whole numbers": lambda x: x.mean((2, 3), keepdim=True).to(torch.int32).to(x.dtype),
     "threshold": lambda x: F.threshold(x, 0.1, 0.0),
     "another bound": lambda x: F.hardtanh(x, 0.0, 5.0),
@@ -100,7 +102,8 @@ def test_a_table_of_embeddings_is_free() -> None:
             self.table, self.last = nn.Embedding(7, C), nn.Linear(C, 2)
 
         def forward(self, x: Tensor) -> Tensor:
-            return self.last(F.relu(self.table(x.long())))
+            found: Tensor = self.last(F.relu(self.table(x.long())))
+            return found
 
     plan = analyse(randomised(Words()), torch.arange(6.0).view(2, 3))
     assert free(plan.sites[0]) == C

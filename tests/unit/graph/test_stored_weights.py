@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from chains import change, free, image, randomised
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import prune
 from torch.nn.utils.parametrizations import spectral_norm, weight_norm
+from unit.graph.chains import change, free, image, randomised
 
 from unitmean.graph.analysis import analyse
 
@@ -17,6 +17,13 @@ CHANNELS = 6
 
 class Between(nn.Module):
     """A rectified convolution, a probe of it, a last convolution; and tensors for the probe to use."""
+
+    mask: Tensor
+    hidden: Tensor
+    # Where a test adds them.
+    again: nn.Conv2d
+    one: nn.Parameter
+    two: nn.Parameter
 
     def __init__(self, probe: Callable[["Between", Tensor], Tensor]) -> None:
         super().__init__()
@@ -33,7 +40,8 @@ class Between(nn.Module):
         randomised(self)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.last(self.probe(self, F.relu(self.first(x))))
+        found: Tensor = self.last(self.probe(self, F.relu(self.first(x))))
+        return found
 
 
 def normed(x: Tensor, m: Between, weight: Tensor | None, bias: Tensor | None) -> Tensor:
@@ -75,8 +83,10 @@ PROBES: dict[str, tuple[Callable[[Between, Tensor], Tensor], int, int]] = {
     "a weight without a bias": (lambda m, x: F.relu(normed(x, m, m.vector, None)), 6, 6),
     "a bias that is computed": (lambda m, x: F.relu(normed(x, m, m.vector, m.norm.bias**2)), 0, 6),
     "absorbed here, read there": (lambda m, x: F.relu(m.norm(x)) * across(m.norm.weight), 6, 6),
-    "absorbed here, divides there": (lambda m, x: F.relu(m.norm(x)) / across(m.norm.running_var), 6, 6),
-    "a slope that is computed": (lambda m, x: F.prelu(m.conv(x), m.conv.bias.abs()), 0, 6),
+    "absorbed here, divides there": (
+        lambda m, x: F.relu(m.norm(x)) / across(m.norm.get_buffer("running_var")), 6, 6,
+    ),
+    "a slope that is computed": (lambda m, x: F.prelu(m.conv(x), m.conv.get_parameter("bias").abs()), 0, 6),
     "a slope of its own": (lambda m, x: F.prelu(m.conv(x), 2 * m.vector), 6, 6),
     "rounded to whole numbers": (lambda m, x: F.relu(m.conv(x)).int().to(x.dtype), 0, 6),
     "rounded to bytes": (lambda m, x: F.relu(m.conv(x)).to(torch.uint8).to(x.dtype), 0, 6),
@@ -139,7 +149,8 @@ def test_output_and_freedom(name: str) -> None:
 
 
 def pruned(module: nn.Module) -> nn.Module:
-    return prune.l1_unstructured(module, "weight", 0.3)  # type: ignore[no-any-return]
+    found: nn.Module = prune.l1_unstructured(module, "weight", 0.3)
+    return found
 
 
 @pytest.mark.filterwarnings("ignore:The tensor attributes")  # pruning computes them before the forward method
@@ -149,7 +160,7 @@ def test_parametrised_convolutions(wrap: Callable[[nn.Module], nn.Module]) -> No
     convs = [wrap(nn.Conv2d(i, o, 3)) for i, o in ((3, 6), (6, 6), (6, 2))]
     module = nn.Sequential(convs[0], nn.ReLU(), convs[1], nn.ReLU(), convs[2]).eval()
     plan = analyse(module, image())
-    expected = {weight_norm: [1, 1], spectral_norm: [0, 0]}.get(wrap, [6, 6])  # type: ignore[arg-type]
+    expected = {weight_norm: [1, 1], spectral_norm: [0, 0]}.get(wrap, [6, 6])
     assert [free(site) for site in plan.sites] == expected
     assert change(module, image()) < 1e-12
     if wrap is spectral_norm:
@@ -182,9 +193,10 @@ def test_stored_tensors_side_by_side_in_one_memory_are_free() -> None:
     assert change(module, image()) < 1e-12
 
 
-def test_a_stored_tensor_that_leaves_the_network_stays() -> None:
+def test_a_stored_tensor_that_leaves_the_network_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     module = Between(lambda m, x: F.relu(m.conv(x)))
-    module.forward = lambda x: (Between.forward(module, x), module.conv.bias * 2)  # type: ignore[method-assign]
+    bias = module.conv.get_parameter
+    monkeypatch.setattr(module, "forward", lambda x: (Between.forward(module, x), bias("bias") * 2))
     plan = analyse(module, image())
     assert free(plan.sites[-1]) == 0
     assert "conv.bias is also used by the network's output" in str(plan.sites[-1].reasons[0])

@@ -1,11 +1,13 @@
 """A network is refused for its rectifiers' channels, and for nothing else."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
-from chains import change, image
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
+from unit.graph.chains import change, image
 
 import unitmean
 from unitmean.errors import NetworkError
@@ -18,7 +20,7 @@ def conv(inputs: int = 4) -> nn.Module:
 
 
 class Ending(nn.Module):
-    def __init__(self, ending) -> None:
+    def __init__(self, ending: Callable[["Ending", Tensor], Tensor]) -> None:
         super().__init__()
         self.body, self.fc = nn.Sequential(conv(3), nn.ReLU(), conv()), nn.Linear(4, 4)
         self.gate, self.ending = conv(), ending
@@ -27,7 +29,7 @@ class Ending(nn.Module):
         return self.ending(self, self.body(x))
 
 
-ENDINGS = {
+ENDINGS: dict[str, Callable[[Ending, Tensor], Tensor]] = {
     "tanh": lambda m, x: x.tanh(),
     "exp": lambda m, x: x.exp(),
     "normalize": lambda m, x: F.normalize(x.mean((2, 3))),
@@ -81,7 +83,8 @@ class Sequence(nn.Module):
         self.lstm = nn.LSTM(144, 5, batch_first=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.lstm(x)[0]
+        found: Tensor = self.lstm(x)[0]
+        return found
 
 
 def test_a_feature_extractor_is_told_how_to_divide_its_outputs() -> None:
@@ -111,7 +114,8 @@ class Fused(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         w = F.relu(self.weights)
         both = F.relu(self.a(x)) * w[0] + F.relu(self.b(x)) * w[1]
-        return self.last(both * self.mlp(self.table).sigmoid().view(-1, 1, 1))
+        found: Tensor = self.last(both * self.mlp(self.table).sigmoid().view(-1, 1, 1))
+        return found
 
 
 def test_rectified_parameters_are_no_rectifiers_and_layers_on_a_stored_table_are() -> None:

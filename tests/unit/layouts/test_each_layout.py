@@ -1,6 +1,6 @@
 """What a layout must be; docs/datasets.md holds a table of them.
 
-`python tests/unit/layouts/test_each_layout.py` writes the table again.
+`make docs` writes the table again.
 """
 
 import re

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
@@ -205,7 +206,9 @@ def promised(file: h5py.File) -> None:
     ("make", "words"),
     [(linked, "a link to elsewhere"), (elsewhere, "in another file"), (promised, "damaged or hostile")],
 )
-def test_arrays_that_lie_elsewhere_or_nowhere(make, words: str, tmp_path: Path) -> None:
+def test_arrays_that_lie_elsewhere_or_nowhere(
+    make: Callable[[h5py.File], None], words: str, tmp_path: Path
+) -> None:
     with h5py.File(tmp_path / "w.h5", "w") as file:
         make(file)
     with pytest.raises(WeightsError, match=words):

@@ -1,10 +1,12 @@
 """Layouts that people ship, read into torchvision's."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
 from unitmean.errors import WeightsError
 from unitmean.layouts.files import read_tensors
@@ -21,13 +23,13 @@ PAPER = [
 ]
 
 
-def preprocessing(scale=255.0, flipped=True):
+def preprocessing(scale: float = 255.0, flipped: bool = True) -> dict[str, Tensor]:
     eye = torch.eye(3)
     matrix = (eye.flip(0) if flipped else eye) * scale
     return {"0.weight": matrix.view(3, 3, 1, 1), "0.bias": -torch.tensor([103.939, 116.779, 123.68])}
 
 
-def convolutions(names):
+def convolutions(names: Iterable[int | str]) -> dict[str, Tensor]:
     return {
         f"{name}.{kind}": torch.full((1,), float(i))
         for i, name in enumerate(names)
@@ -36,7 +38,7 @@ def convolutions(names):
 
 
 @pytest.mark.parametrize("count", [16, 5, 1])
-def test_adain(count):
+def test_adain(count: int) -> None:
     found = canonical(preprocessing() | convolutions(ADAIN[:count]), "vgg19")
     assert found.layout == "adain"
     assert found.input == CAFFE  # to the last bit, although the file holds float32
@@ -44,15 +46,16 @@ def test_adain(count):
     assert [int(value) for value in found.state_dict.values()] == [i for i in range(count) for _ in range(2)]
 
 
-def test_the_adain_convolution_becomes_the_same_input():
+def test_the_adain_convolution_becomes_the_same_input() -> None:
     weights = preprocessing()
     x = torch.rand(1, 3, 4, 4)
     expected = torch.nn.functional.conv2d(x, weights["0.weight"], weights["0.bias"])
     found = canonical(weights | convolutions(ADAIN), "vgg19").input
+    assert found is not None
     torch.testing.assert_close(found.apply(x), expected)
 
 
-def test_adain_in_rgb():
+def test_adain_in_rgb() -> None:
     found = canonical(preprocessing(scale=1.0, flipped=False) | convolutions(ADAIN), "vgg19").input
     assert found == Input("rgb", 1.0, (103.939, 116.779, 123.68), (1.0, 1.0, 1.0))
 
@@ -68,13 +71,13 @@ def test_adain_in_rgb():
         torch.full((3, 3), float("nan")),
     ],
 )
-def test_any_other_preprocessing_is_refused(matrix):
+def test_any_other_preprocessing_is_refused(matrix: Tensor) -> None:
     weights = preprocessing() | {"0.weight": matrix.view(3, 3, 1, 1)} | convolutions(ADAIN)
     with pytest.raises(WeightsError, match="orders channels as RGB or BGR"):
         canonical(weights, "vgg19")
 
 
-def test_bare_features_are_not_taken_for_adain():
+def test_bare_features_are_not_taken_for_adain() -> None:
     bare = {"0.weight": torch.zeros(64, 3, 3, 3), "0.bias": torch.zeros(64), "2.weight": torch.zeros(1)}
     found = canonical(bare, "vgg19")
     assert found.layout == "torchvision" and list(found.state_dict) == [f"features.{key}" for key in bare]
@@ -83,31 +86,31 @@ def test_bare_features_are_not_taken_for_adain():
         canonical(other, "vgg19")
 
 
-def test_adain_of_another_depth_is_refused():
+def test_adain_of_another_depth_is_refused() -> None:
     with pytest.raises(WeightsError, match="must fit vgg16.*found '?.?'?25"):
         canonical(preprocessing() | convolutions(ADAIN), "vgg16")
 
 
 @pytest.mark.parametrize("count", [16, 5])
-def test_leongatys(count):
+def test_leongatys(count: int) -> None:
     found = canonical(convolutions(PAPER[:count]), "vgg19")
     assert (found.layout, found.input) == ("leongatys", CAFFE)
     assert list(found.state_dict) == [f"features.{i}.{k}" for i in VGG19[:count] for k in ("weight", "bias")]
 
 
-def test_leongatys_of_another_depth_is_refused():
+def test_leongatys_of_another_depth_is_refused() -> None:
     with pytest.raises(WeightsError, match="conv3_4.weight"):
         canonical(convolutions(PAPER), "vgg16")
 
 
-def test_torchvision_stays_as_it_is():
+def test_torchvision_stays_as_it_is() -> None:
     weights = {key: torch.zeros(1) for key in skeleton("vgg16").state_dict()}
     found = canonical(weights, "vgg16")
     assert (found.layout, found.input) == ("torchvision", None)
     assert list(found.state_dict) == list(weights)
 
 
-def test_the_old_numbers_of_the_classifier_are_moved():
+def test_the_old_numbers_of_the_classifier_are_moved() -> None:
     new = list(skeleton("vgg19").state_dict())
     old = [k.replace("classifier.0", "classifier.1").replace("classifier.3", "classifier.4") for k in new]
     found = canonical({key: torch.zeros(1) for key in old}, "vgg19")
@@ -118,19 +121,19 @@ def test_the_old_numbers_of_the_classifier_are_moved():
 
 
 @pytest.mark.parametrize("keys", [[], ["encoder.x.weight", "decoder.0.bias"], ["body.stem.weight", "gain"]])
-def test_an_unknown_layout_lists_keys_and_layouts(keys):
+def test_an_unknown_layout_lists_keys_and_layouts(keys: list[str]) -> None:
     with pytest.raises(WeightsError, match="AdaIN.*Keras.*leongatys.*torchvision ") as caught:
         canonical({key: torch.zeros(1) for key in keys}, "vgg19")
     assert repr(keys) in str(caught.value)
 
 
-def test_the_published_network():
+def test_the_published_network() -> None:
     if "UNITMEAN_REAL" not in os.environ:
         pytest.skip("UNITMEAN_REAL names no folder with the published weights")
     path = Path(os.environ["UNITMEAN_REAL"]) / "weights" / "vgg_normalised_conv3_1.pth"
     tensors, notes = read_tensors(path)
     found = canonical(tensors, "vgg19")
-    assert (found.layout, found.input, notes) == ("adain", CAFFE, [])
+    assert found.input is not None and (found.layout, found.input, notes) == ("adain", CAFFE, [])
     network = build("vgg19", found.state_dict, padding="reflect", input=found.input)
     assert network.truncated and list(network.layers.values())[-1] == "relu3_1"
     # The Sequential as it is shipped, written out: preprocessing, then padded convolutions and pools.

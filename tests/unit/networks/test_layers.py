@@ -20,13 +20,13 @@ VGG = ("vgg11", "vgg13", "vgg16", "vgg19")
         ("alexnet", {"conv1": 0, "relu1": 1, "pool1": 2, "relu5": 11}),
     ],
 )
-def test_known_layers(architecture, paths):
+def test_known_layers(architecture: str, paths: dict[str, int]) -> None:
     found = module_paths(architecture)
     assert {name: found[name] for name in paths} == {n: f"features.{i}" for n, i in paths.items()}
 
 
 @pytest.mark.parametrize("architecture", [*VGG, *(f"{name}_bn" for name in VGG), "alexnet"])
-def test_every_rectifier_has_its_own_name(architecture):
+def test_every_rectifier_has_its_own_name(architecture: str) -> None:
     module = skeleton(architecture)
     rectifiers = [path for path, part in module.named_modules() if isinstance(part, nn.ReLU)]
     names = [layer_names(architecture)[path] for path in rectifiers]
@@ -35,7 +35,7 @@ def test_every_rectifier_has_its_own_name(architecture):
     assert len(module_paths(architecture)) == len(layer_names(architecture))
 
 
-def test_linear_layers_count_on():
+def test_linear_layers_count_on() -> None:
     assert [name for name in layer_names("vgg19").values() if name.startswith("fc")] == ["fc6", "fc7", "fc8"]
     assert [name for name in layer_names("alexnet").values() if name.startswith("fc")] == [
         "fc6",
@@ -44,7 +44,7 @@ def test_linear_layers_count_on():
     ]
 
 
-def test_elsewhere_the_path_is_the_name():
+def test_elsewhere_the_path_is_the_name() -> None:
     names = layer_names("resnet18")
     assert names["layer1.0.relu"] == "layer1.0.relu"
     assert all(path == name for path, name in names.items())

@@ -11,7 +11,7 @@ from unitmean.networks.seeded import RECTIFIED_VARIANCE, badly_scaled, seeded, w
 from unitmean.networks.skeleton import skeleton
 
 
-def small():
+def small() -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(3, 32, 3, stride=16),
         nn.BatchNorm2d(32),
@@ -24,18 +24,18 @@ def small():
     ).eval()
 
 
-def test_the_same_seed_gives_the_same_bits_another_seed_others():
+def test_the_same_seed_gives_the_same_bits_another_seed_others() -> None:
     one, two, other = (well_behaved(small(), seed) for seed in (1, 1, 2))
     assert all(torch.equal(one[key], two[key]) for key in one)
     assert not any(torch.equal(one[key], other[key]) for key in one if "num_batches" not in key)
 
 
-def test_a_tensor_depends_on_its_name_not_on_its_neighbours():
+def test_a_tensor_depends_on_its_name_not_on_its_neighbours() -> None:
     alone = nn.Sequential(nn.Conv2d(3, 32, 3), nn.Identity(), nn.Identity(), nn.Conv2d(32, 400, 3))
     assert torch.equal(well_behaved(alone, 0)["3.weight"], well_behaved(small(), 0)["3.weight"])
 
 
-def test_filters_are_centred_with_the_variance_that_keeps_activations_alive():
+def test_filters_are_centred_with_the_variance_that_keeps_activations_alive() -> None:
     weights = well_behaved(small(), 0)
     filters = weights["3.weight"].double().flatten(1)
     assert filters.mean(1).abs().max() < 1e-8
@@ -46,7 +46,7 @@ def test_filters_are_centred_with_the_variance_that_keeps_activations_alive():
     assert weights["1.running_var"].min() > 0
 
 
-def test_depth_kills_no_channel():
+def test_depth_kills_no_channel() -> None:
     width, depth = 64, 12
     layers = [
         part for i in range(depth) for part in (nn.Conv2d(width if i else 3, width, 3, padding=1), nn.ReLU())
@@ -63,7 +63,7 @@ def test_depth_kills_no_channel():
     assert 0.2 < float(x.detach().std()) < 5
 
 
-def test_bad_scales_change_no_output():
+def test_bad_scales_change_no_output() -> None:
     module = small().double().requires_grad_(False)
     good = {key: value.double() for key, value in well_behaved(module, 0).items()}
     module.load_state_dict(good)
@@ -80,7 +80,7 @@ def test_bad_scales_change_no_output():
     assert abs(float(gains.mean())) < 0.1
 
 
-def test_spread_zero_leaves_the_weights():
+def test_spread_zero_leaves_the_weights() -> None:
     module = small()
     good = well_behaved(module, 0)
     module.load_state_dict(good)
@@ -88,14 +88,14 @@ def test_spread_zero_leaves_the_weights():
     assert all(torch.equal(same[key], good[key]) for key in good)
 
 
-def test_another_architecture_gives_finite_float32_outputs():
+def test_another_architecture_gives_finite_float32_outputs() -> None:
     weights = seeded("squeezenet1_1", 0, 3.0)
     assert all(value.dtype == torch.float32 for value in weights.values())
     output = build("squeezenet1_1", weights, input=TORCHVISION).module(torch.rand(1, 3, 64, 64))
     assert bool(output.isfinite().all()) and float(output.std()) > 0
 
 
-def test_index_tables_stay_what_construction_computes():
+def test_index_tables_stay_what_construction_computes() -> None:
     module = skeleton("swin_t")
     key = "features.1.0.attn.relative_position_index"
     table = well_behaved(module, 0)[key]

@@ -2,13 +2,14 @@
 
 import pytest
 import torch
-from chains import chain
 from torch import nn
 from torch.nn import functional as F
+from unit.graph.chains import chain
 
 from unitmean.api import measure
 from unitmean.graph.analysis import analyse
 from unitmean.graph.observe import observe
+from unitmean.graph.plan import Plan
 from unitmean.statistics.factors import choose, status
 
 
@@ -22,10 +23,11 @@ class Residual(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = F.relu(self.a(x))
-        return self.c(F.relu(y + self.b(y)))
+        found: torch.Tensor = self.c(F.relu(y + self.b(y)))
+        return found
 
 
-def everything(plan, value=True):
+def everything(plan: Plan, value: bool = True) -> dict[str, torch.Tensor]:
     return {site.name: torch.full((site.channels,), value) for site in plan.sites}
 
 

@@ -6,6 +6,7 @@ import torch
 
 from unitmean.statistics.kinds import statistics, values
 from unitmean.statistics.moments import Moments, per_image, with_counts
+from unitmean.statistics.statistic import Summary
 
 X = torch.rand(5, 3, 8, 8, generator=torch.Generator().manual_seed(0)) ** 3
 POSITIONS = X.transpose(0, 1).reshape(3, -1).double().numpy()
@@ -17,7 +18,7 @@ EXACT = {
 }
 
 
-def summary(x: torch.Tensor) -> dict[str, object]:
+def summary(x: torch.Tensor) -> dict[str, Summary]:
     return {"site": Moments.of(with_counts(per_image)(x, 1)).summary()}
 
 

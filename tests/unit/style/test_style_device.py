@@ -1,7 +1,8 @@
-"""Style transfer stays on the pictures' device: walked with tensors that say they are on a GPU."""
+"""Style transfer stays on the device of the pictures, and finds there what it finds on the CPU."""
 
+import pytest
 import torch
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch import Tensor
 from torch.nn.functional import avg_pool2d, conv2d
 
 from unitmean.networks.inputs import CAFFE
@@ -9,20 +10,29 @@ from unitmean.style.losses import LossWeights, parts_of
 from unitmean.style.stylise import Descent, _start, halved
 
 
-def test_nothing_of_an_evaluation_lies_elsewhere_than_the_picture():
-    with FakeTensorMode():
-        on_gpu = {"device": "cuda"}
-        first, second = torch.rand(6, 3, 3, 3, **on_gpu), torch.rand(5, 6, 3, 3, **on_gpu)
+def numbers(*shape: int, seed: int) -> Tensor:
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
 
-        def features(x):
+
+@pytest.mark.usefixtures("gpu")
+def test_an_evaluation_is_the_cpus() -> None:
+    found = {}
+    for device in ("cpu", "cuda"):
+        first, second = numbers(6, 3, 3, 3, seed=1).to(device), numbers(5, 6, 3, 3, seed=2).to(device)
+
+        def features(x: Tensor, first: Tensor = first, second: Tensor = second) -> dict[str, Tensor]:
             a = conv2d(CAFFE.apply(x), first, padding=1).relu()
             return {"a": a, "b": conv2d(avg_pool2d(a, 2), second, padding=1).relu()}
 
-        content, style = torch.rand(1, 3, 16, 12, **on_gpu), torch.rand(1, 3, 16, 12, **on_gpu)
+        content, style = (numbers(1, 3, 16, 12, seed=seed).to(device) for seed in (3, 4))
         parts = parts_of(features, content, style, LossWeights("b", ["a", "b"], 1.0, 2000.0))
-        for init in ("content", "style", "noise"):
-            start = _start(Descent(1, init=init), halved(content, 1), halved(style, 1))
-            assert start.device.type == "cuda"
-        # Without a GPU autograd has no stream to run on, so that only the way forward is walked.
-        of_content, of_style, roughness = parts(content.clone())
-    assert {loss.device.type for loss in (of_content, roughness, *of_style.values())} == {"cuda"}
+        starts = [
+            _start(Descent(1, init=init), halved(content, 1), halved(style, 1))
+            for init in ("content", "style", "noise")
+        ]
+        # Without a driver there are no gradients, so that only the way forward is walked.
+        of_content, of_style, roughness = parts(numbers(1, 3, 16, 12, seed=5).to(device))
+        found[device] = [*starts, of_content, roughness, *of_style.values()]
+    assert {tensor.device.type for tensor in found["cuda"]} == {"cuda"}
+    for ours, expected in zip(found["cuda"], found["cpu"], strict=True):
+        torch.testing.assert_close(ours.cpu(), expected, rtol=1e-4, atol=1e-4)
