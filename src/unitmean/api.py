@@ -3,10 +3,10 @@
     result = unitmean.normalise(model, loader)
     model.load_state_dict(result.state)
 
-A batch is what the model takes, a tensor `n …`, or a tuple or list that begins with it, as a DataLoader gives
-images and labels. For a model of several arguments it begins with a tuple of them. Batches may lie on another
-device than the model. Half-precision models are measured and compared in float32, with the very numbers that
-they hold.
+A batch is the model's input, a tensor `n …`, or a tuple or list whose first element is that tensor, as a
+DataLoader gives images and labels. For a model of several arguments the first element is a tuple of them.
+Batches may lie on another device than the model. Half-precision models are measured and compared in float32,
+with the very numbers that they hold.
 """
 
 import warnings
@@ -53,13 +53,15 @@ def factors(
     min_active_fraction: float = 1e-6,
     max_relative_error: float = 0.9,
 ) -> Float64[Tensor, " variables"]:
-    """What each variable's activations are to be divided by, so that `statistic` is one.
+    """What the activations of each of the plan's variables are to be divided by, so that `statistic` is one.
 
     statistic: "mean", "rms", "max", or "quantile" for the value below which the share `quantile` of a
     channel's positions lies, in statistics with histograms. rounding: "none" or "pow2". Channels that share a
     variable take the geometric mean. The factor stays one where the statistic is zero, the channel is active
-    at fewer positions than `min_active_fraction`, or its mean has a larger relative standard error than
-    `max_relative_error`.
+    at a smaller share of positions than `min_active_fraction`, or its mean has a larger relative standard
+    error than `max_relative_error`.
+
+    Raises ValueError for an unknown `statistic` or `rounding`, or where histograms are needed and missing.
     """
     values = _values(statistics, statistic, quantile)
     live = _alive(statistics, values, min_active_fraction, max_relative_error)
@@ -82,16 +84,16 @@ def normalise(
 ) -> Normalised:
     """Weights for the same class whose channels have mean activation one and whose output is the same.
 
-    The model, in eval mode, is left alone. outputs: "normalise" divides a rectified output too, by factors
-    that `plan.outputs` picks from `factors`. See `factors` and `measure` for the rest. Before it returns, old
-    and new weights, these as `load_state_dict` puts them into the model, are compared on the first images by
-    `verify`.
+    The model, in eval mode, is left alone. outputs: "normalise" divides a rectified output too, by
+    `result.factors[ids]`, where `result.plan.outputs` has the ids. See `factors` and `measure` for the other
+    arguments. Before it returns, the new weights, as `load_state_dict` puts them into the model, are compared
+    with the old ones on the first images, as by `verify`.
 
     Raises NetworkError for a model in training mode, one that torch.export can't trace and, unless
     `strict=False`, one that can be normalised only in part; DataError where there is no batch, or one holds
     NaN; WeightsError where a weight is NaN or infinite; InvarianceError where the new weights don't compute
-    what the old ones do. Autocast in the forward method is left out: the network is followed and measured in
-    the type of its weights.
+    what the old ones do. Autocast in the forward method is ignored: the network is traced and measured in the
+    type of its weights.
     """
     given = Batches(batches, "measuring", progress)
     example = converted(given.first, floating_type(model), device_of(model))
@@ -141,11 +143,11 @@ def verify(
 ) -> Proof:
     """Whether the model computes with the weights `state` what it computes with its own; true where it does.
 
-    The weights are those that the model would hold after `load_state_dict`. All that the model returns is
-    compared, whole numbers too. With `result`, what `normalise` returned, every number of `state` is compared
-    with the original's times its factors, and the activations of every rectifier too, once the factors are
-    undone; the deviations' float64 is then of weights that were never rounded. progress: a bar on the
-    terminal.
+    Weights are compared as the model would hold them after `load_state_dict`. Every tensor that the model
+    returns is compared, integers too. With `result`, what `normalise` returned, every number of `state` is
+    compared with the original's times its factors, and the activations of every rectifier are compared, once
+    the factors are undone; the deviations' float64 is then of weights that were never rounded. progress: a
+    bar on the terminal.
 
     Raises DataError where there is no batch, NetworkError for a model that can't be traced, WeightsError for
     a state dict of another class.
@@ -202,7 +204,7 @@ def _require_same(model: nn.Module, result: Normalised, first: Inputs) -> None:
 
     try:
         proof = on(of_batch(first, CHECKED) if running.any_batch(first) else first)
-    except NetworkError:  # what names images by number may need all of them
+    except NetworkError:  # operators that refer to images by number may need all of them
         proof = on(first)
     if not proof:
         raise InvarianceError(
@@ -229,7 +231,7 @@ def _alive(
     min_active_fraction: float,
     max_relative_error: float,
 ) -> dict[str, Bool[Tensor, " _"]]:
-    """Channels worth dividing; one with a negative mean is active, and its mean says nothing of its size."""
+    """Channels worth dividing; a negative mean is never that of a dead channel, however uncertain."""
     live = {}
     for site, moments in statistics.items():
         mean = moments.expectation()

@@ -12,9 +12,9 @@ from unitmean.graph.inputs import Inputs, tensors
 
 
 class Batches:
-    """What the model takes of each batch, once, with a bar on the terminal where one is asked for.
+    """The model's input from each batch, to be iterated over once; `shown` adds a bar on the terminal.
 
-    Raises DataError where there is no batch, or where one doesn't begin with what a model takes.
+    Raises DataError where there is no batch, or one doesn't begin with a tensor or a tuple of arguments.
     """
 
     def __init__(self, batches: Iterable[Any], what: str, shown: bool = False) -> None:
@@ -40,7 +40,7 @@ class Batches:
                 self._bar.advance()
 
     def note(self, words: str) -> None:
-        """Words at the bar's end, where there is one."""
+        """Show these words at the bar's end, if there is a bar."""
         if self._bar is not None:
             self._bar.note(words)
 

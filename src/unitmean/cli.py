@@ -1,4 +1,4 @@
-"""The command `unitmean`: finds the subcommand, turns its errors into words and a status."""
+"""The command `unitmean`: runs the subcommand, turns its errors into a message and an exit status."""
 
 import argparse
 import sys
@@ -13,7 +13,7 @@ from unitmean.errors import ConfigError
 
 
 class Command(NamedTuple):
-    """The module that has the subcommand's `arguments` and `run`, and what it does."""
+    """The module with the subcommand's functions `arguments` and `run`, and a description for --help."""
 
     module: str
     words: str
@@ -45,7 +45,7 @@ COMPLETION = "--completion"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; its exit status, which is 1 after an error that the user can mend."""
+    """Run the command line and return its exit status, 1 after an error that the user can correct."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     return ending_in_words(arguments[0] if arguments else "unitmean", lambda: _run(arguments))
 
@@ -67,7 +67,7 @@ def _run(arguments: list[str]) -> int:
 
 
 def _complete(shells: list[str]) -> int:
-    """Print what makes a shell complete the command's words."""
+    """Print the script that makes a shell complete the command's words."""
     import shtab
 
     if len(shells) != 1 or shells[0] not in shtab.SUPPORTED_SHELLS:
@@ -112,7 +112,7 @@ def _extra_named(command: str) -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
-        if missing == "unitmean":  # a fault of ours
+        if missing == "unitmean":  # a bug in this package
             raise
         raise ConfigError(
             f"`unitmean {command}` needs the pipeline's packages; found no {missing!r}: "

@@ -14,7 +14,7 @@ from PIL import Image, UnidentifiedImageError
 
 from unitmean.errors import DataError, refusing
 
-# No format of which the decoder runs another program (EPS) or reads other files.
+# Without formats whose decoder runs another program (EPS) or reads other files.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF", "JPEG2000")
 MAX_PIXELS = 1024**3 // 4 // 3  # where Pillow 13 begins to warn of decompression bombs
 

@@ -1,4 +1,4 @@
-"""What a network runs on, and in which precision."""
+"""The device that a network runs on, and the precision of its arithmetic."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,9 +18,9 @@ DTYPES = {
 
 
 def choose_device(name: str, setting: str = "runtime.device=") -> str:
-    """ "cuda" or "cpu", for "auto" the first where there is one; ConfigError where there is none to use.
+    """The device "cuda" or "cpu"; "auto" is "cuda" where there is a GPU.
 
-    `setting` is how the user asked for it, for the error.
+    Raises ConfigError for "cuda" without a GPU; `setting` is how the user asked for it, for the message.
     """
     found = torch.cuda.is_available()
     if name == "cuda" and not found:
@@ -44,9 +44,9 @@ def choose_precision(name: str, device: str) -> str:
 
 @contextmanager
 def arithmetic(precision: str = "float32") -> Iterator[None]:
-    """Products with all the bits of their type, but for "tf32", in reproducible algorithms.
+    """Let CUDA compute float32 products in full precision, or in TF32 for "tf32", reproducibly.
 
-    cuDNN's default is TF32 for float32.
+    By default cuDNN computes float32 in TF32.
     """
     matmul: Any = torch.backends.cuda.matmul
     cudnn: Any = torch.backends.cudnn

@@ -25,7 +25,7 @@ def note_interruptions() -> None:
 
 
 def interrupted(error: BaseException) -> bool:
-    """Whether the user pressed Ctrl-C, even where the error that came of it is another."""
+    """Whether the user pressed Ctrl-C, even where it led to another error than KeyboardInterrupt."""
     return _pressed or isinstance(error, KeyboardInterrupt)
 
 
@@ -37,7 +37,7 @@ def ending_in_words(name: str, work: Callable[[], int]) -> int:
     """
     note_interruptions()
     try:
-        if _pressed:  # while importing, and swallowed
+        if _pressed:  # during imports, where a library swallowed it
             raise KeyboardInterrupt
         return work()
     except (Exception, KeyboardInterrupt) as error:

@@ -49,7 +49,7 @@ class InvarianceError(UnitmeanError):
 
 
 def in_words(error: OSError, name: str) -> str:
-    """The message for an error of the system, as a full disk or missing rights; `name` is the program's."""
+    """The message for an error of the operating system, such as a full disk; `name` is the program's."""
     where = f" at {error.filename!r}" if error.filename else ""
     return (
         f"{name} must be able to read and write files; found{where}: {error.strerror or error}; "

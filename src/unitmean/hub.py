@@ -1,4 +1,4 @@
-"""Where weights lie that are named by a folder of the hub's form, or by hf://owner/name."""
+"""Finds the weights file of a folder in the Hugging Face hub's form, or of hf://owner/name."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ SCHEME = "hf://"
 
 
 def located(place: str | Path) -> Path:
-    """The file that is meant: of a folder its model.safetensors, of `hf://owner/name[@revision]` a download.
+    """The weights file of a folder (model.safetensors) or of `hf://owner/name[@revision]` (downloaded).
 
     Downloads go through huggingface_hub, into its cache and with its settings and token. Any other path is
     returned as it is. Raises WeightsError.
@@ -44,7 +44,7 @@ def _downloaded(address: str) -> Path:
         ) from error
     try:
         return Path(hf_hub_download(name, WEIGHTS, revision=revision or None, library_name="unitmean"))
-    except Exception as error:  # of a dozen unrelated types, the network's own among them
+    except Exception as error:  # a dozen unrelated types, those of the connection among them
         words = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise WeightsError(
             f"{address} must hold {WEIGHTS} that can be downloaded; found: {words}; check the name, the "

@@ -1,7 +1,7 @@
-"""Weights files that this package wrote: as modules ready to use, or as the results that they were."""
+"""Loads weights files that this package wrote, as modules ready to use or as `Normalised` results."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from torch import Tensor
 
@@ -9,6 +9,7 @@ from unitmean.errors import WeightsError
 from unitmean.hub import located
 from unitmean.layouts.files import load_weights
 from unitmean.layouts.networks import read_network
+from unitmean.networks.architectures import Padding, Pooling
 from unitmean.networks.loaded import Loaded
 from unitmean.results import KIND, Normalised
 
@@ -16,16 +17,17 @@ from unitmean.results import KIND, Normalised
 def load(
     path: str | Path,
     *,
-    pooling: Literal["max", "avg"] | None = None,
-    padding: Literal["zeros", "reflect"] | None = None,
+    pooling: Pooling | None = None,
+    padding: Padding | None = None,
 ) -> Loaded | Normalised:
     """The network in `normalised.safetensors` (or weights.safetensors) behind its own preprocessing.
 
-    It eats float32 RGB in [0, 1], n x 3 x h x w, and gives its output; `activations(image, layers)` gives
-    layers. A folder that `+exports=hub` wrote is taken too, and `hf://owner/name[@revision]`, which
-    huggingface_hub downloads. Pooling and padding are those that the means were measured with unless they
-    are given. Of a file that `result.save` wrote it is that result: give its `state` to the model. Raises
-    WeightsError where the file is neither, or where a result is asked for another pooling or padding.
+    The module takes float32 RGB in [0, 1], n x 3 x h x w, and returns its output; `activations(image,
+    layers)` returns layers. `path` may also be a folder that `+exports=hub` wrote, or
+    `hf://owner/name[@revision]`, which huggingface_hub downloads. Pooling and padding default to those that
+    the means were measured with. For a file that `result.save` wrote, that result is returned: give its
+    `state` to the model. Raises WeightsError where the file is neither, or where pooling or padding is given
+    for a result.
     """
     path = located(path)
     state, metadata = load_weights(path)

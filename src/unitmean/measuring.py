@@ -16,7 +16,7 @@ from unitmean.graph.unwrapped import inside, unwrapped
 from unitmean.statistics.moments import Moments, per_image, per_image_at_once, with_counts
 
 Statistics = dict[str, Moments]
-"""By the path of the site."""
+"""The moments of each site, by its path."""
 
 
 def measure(
@@ -34,8 +34,8 @@ def measure(
     the first batch after which nine channels in ten that are active have a relative standard error of at most
     this. progress: a bar on the terminal. Sums stay where the model lies and come to the CPU at the end.
 
-    Raises DataError where there is no batch, or one holds NaN or infinities; WeightsError where the weights
-    do; NetworkError where the model can't be traced.
+    Raises DataError where there is no batch, or one holds NaN or infinities, or activations overflow;
+    WeightsError where the weights hold NaN or infinities; NetworkError where the model can't be traced.
     """
     given = Batches(batches, "measuring", progress)
     return measured(model, given, plan, histograms=histograms, target=target_standard_error)
@@ -44,7 +44,7 @@ def measure(
 def measured(
     model: nn.Module, batches: Batches, plan: Plan, *, histograms: bool, target: float | None
 ) -> Statistics:
-    """The same of batches that have begun; see `measure`."""
+    """`measure`, for batches whose first one has been read already."""
     inner, prefix = unwrapped(model)
     state, device = inside(model.state_dict(), prefix), device_of(model)
     _require_finite(model)
@@ -71,7 +71,7 @@ def measured(
 
 
 def _precise(model: nn.Module) -> torch.dtype:
-    """What a model is measured in: its own type, but no half precision."""
+    """The type that a model is measured in: its own, but float32 for half precision."""
     floating = floating_type(model)
     return torch.float32 if floating.itemsize < 4 else floating
 
@@ -102,7 +102,7 @@ def _require_finite(model: nn.Module) -> None:
 
 
 def _require_finite_input(x: Inputs, number: int) -> None:
-    # Looked for here: a rectifier makes nothing of a minus infinity.
+    # Checked here, as a rectifier turns minus infinity into zero.
     if not all(bool(t.isfinite().all()) for t in tensors(x)):
         raise DataError(
             f"batches must be finite; found NaN or infinities in batch {number} (the first is 0): mend it or "
@@ -111,7 +111,7 @@ def _require_finite_input(x: Inputs, number: int) -> None:
 
 
 def _require_finite_sums(found: Statistics, number: int) -> None:
-    # One number of the device for all sites, so that a GPU is waited for once.
+    # One transfer from the device for all sites, so that the program waits for a GPU only once.
     finite = torch.stack([moments.square.isfinite().all() for moments in found.values()]).tolist()
     for site, fine in zip(found, finite, strict=True):
         if not fine:

@@ -20,14 +20,14 @@ Range = tuple[float, float]
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
-    """The first row is the head."""
+    """An HTML table, whose head is the first row."""
     head, *body = rows
     below = "".join(_row("td", row) for row in body)
     return f"<table><thead>{_row('th', head)}</thead><tbody>{below}</tbody></table>"
 
 
 def ranges(before: Mapping[str, Range], after: Mapping[str, Range], label: str) -> str:
-    """Of each layer a bar from the least to the greatest positive value, before and after, as SVG."""
+    """An SVG with two bars for each layer: its least to greatest positive value before and after."""
     values = [v for found in (before, after) for pair in found.values() for v in pair] or [1.0]
     low, high = floor(log10(min(values))), max(ceil(log10(max(values))), floor(log10(min(values))) + 1)
 

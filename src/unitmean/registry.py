@@ -8,7 +8,7 @@ Entry = TypeVar("Entry")
 
 
 def registered(package: str, attribute: str, kind: type[Entry]) -> list[Entry]:
-    """The attribute of each module that has one of this kind, in the order of the modules' names."""
+    """This attribute of each of the package's modules that has it, of this type, by the modules' names."""
     paths = import_module(package).__path__
     modules = (import_module(f"{package}.{module.name}") for module in pkgutil.iter_modules(paths))
     found = (getattr(module, attribute, None) for module in modules)

@@ -22,12 +22,12 @@ KIND = "result of unitmean.normalise"
 
 @dataclass(frozen=True)
 class Normalised:
-    """New weights, the factors that made them (one a variable of the plan), and what they rest on.
+    """New weights, the factors that made them (one for each variable of the plan), the plan and statistics.
 
-    By site: `dead` are the channels that keep the factor one because they are hardly ever active, `negative`
-    those that a leaky rectifier lets be active with a mean below zero, which no factor makes one: with
-    statistic="rms" they are normalised. `made` says of which network, by which settings and versions. A
-    notebook shows a table and a picture.
+    By site: `dead` lists the channels that keep the factor one because they are hardly ever active,
+    `negative` those whose mean is below zero, as a leaky rectifier allows: no factor makes it one, but with
+    statistic="rms" they are normalised. `made` has the network, the settings and the versions. A notebook
+    shows a table and a picture.
     """
 
     state: dict[str, Tensor]
@@ -47,8 +47,8 @@ class Normalised:
     def save(self, path: str | Path) -> None:
         """Write the new weights as safetensors under their own names, with all the rest as metadata.
 
-        `unitmean.load(path)` gives it back, but for the original weights; any reader of safetensors gets the
-        state dict. Raises DiskError where it can't be written.
+        `unitmean.load(path)` returns the result again, except that its plan doesn't hold the original
+        weights; any reader of safetensors gets the state dict. Raises DiskError where it can't be written.
         """
         values = {
             "kind": KIND,
@@ -75,7 +75,7 @@ class Normalised:
         )
 
     def report(self, path: str | Path) -> None:
-        """Write one page of HTML: what was made of which network, and each rectifier's channels."""
+        """Write an HTML page with the network, the settings and each rectifier's channels."""
         made = [("what", "value"), *((k, str(v)) for k, v in self.made.items() if v is not None)]
         title = str(self.made.get("network") or self.made.get("class", "a network"))
         write_text(Path(path), page(f"{title}, normalised", table(made) + self._repr_html_()))

@@ -1,4 +1,4 @@
-"""A plan and what was measured, as values that JSON can hold, and back again."""
+"""Converts a plan and statistics to values that JSON can hold, and back."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
@@ -15,7 +15,7 @@ from unitmean.statistics.moments import Moments
 
 
 def plan_values(plan: Plan) -> dict[str, Any]:
-    """All of it but the analysed module's tensors."""
+    """The plan without the analysed module's tensors."""
     return {
         "variables": plan.variables,
         "sites": [
@@ -32,7 +32,7 @@ def plan_values(plan: Plan) -> dict[str, Any]:
 
 
 def plan_of(values: Mapping[str, Any]) -> Plan:
-    """The inverse; its `rescale` must be given a state dict."""
+    """The inverse of `plan_values`; the plan's `rescale` must be given a state dict."""
     return Plan(
         variables=values["variables"],
         sites=tuple(
@@ -49,12 +49,12 @@ def plan_of(values: Mapping[str, Any]) -> Plan:
 
 
 def statistics_values(statistics: Statistics) -> dict[str, list[Any]]:
-    """The sums of every site, in the order of their fields."""
+    """The sums of every site, in the order of the fields of Moments."""
     return {site: [_plain(getattr(m, f.name)) for f in fields(Moments)] for site, m in statistics.items()}
 
 
 def statistics_of(values: Mapping[str, Sequence[Any]]) -> Statistics:
-    """The inverse."""
+    """The inverse of `statistics_values`."""
     found = {}
     for site, (images, *sums) in values.items():
         tensors = [torch.tensor(numbers, dtype=torch.float64) for numbers in sums]
@@ -67,7 +67,7 @@ def _plain(value: int | Tensor) -> Any:
 
 
 def _ids(ids: Tensor) -> list[Any]:
-    """The shape, the shape without repetitions, and the numbers of the latter."""
+    """The shape, the shape with size one where ids repeat (stride 0), and the numbers of that one."""
     small = ids[tuple(slice(1 if stride == 0 else None) for stride in ids.stride())]
     return [list(ids.shape), list(small.shape), small.flatten().tolist()]
 

@@ -1,4 +1,4 @@
-"""Pictures in other pictures' style, by name: what `unitmean stylise` does, for programs."""
+"""Style transfer between picture files: what `unitmean stylise` does, as functions."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from unitmean.device import choose_device
 from unitmean.errors import ConfigError, DataError
+from unitmean.networks.architectures import Padding, Pooling
 from unitmean.networks.features import features
 from unitmean.networks.transfer_layers import transfer_layers
 from unitmean.style import stylise as core
@@ -14,7 +15,7 @@ from unitmean.style.forecast import Forecast, forecast
 from unitmean.style.losses import Features, LossWeights, Picture, Style
 from unitmean.style.pictures import content_picture, mask_picture, style_picture, with_colours_of
 from unitmean.style.settings import LEAST, Settings
-from unitmean.style.source import Padding, Pooling, read
+from unitmean.style.source import read
 from unitmean.style.stylise import Descent, OnStep, Stylised
 
 Say = Callable[[str], None]
@@ -22,7 +23,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Transfer:
-    """All that a style transfer begins with."""
+    """A style transfer that is ready to run: network, pictures, weights and settings."""
 
     features: Features
     content: Picture
@@ -36,11 +37,11 @@ class Transfer:
         return forecast(self.features, self.content, self.styles, weights=self.weights, descent=self.descent)
 
     def shown(self, picture: Picture) -> Picture:
-        """A picture on the way as it would be written."""
+        """An intermediate picture as it would be written, in the content's colours if these are kept."""
         return with_colours_of(picture, self.content) if self.original_colours else picture
 
     def run(self, on_step: OnStep = lambda step, losses, picture: None) -> Stylised:
-        """The picture; DataError where there was nothing to do or no way down from the start."""
+        """Run the transfer; DataError where no step lowers the loss of the first picture."""
         result = core.stylise(
             self.features,
             self.content,
@@ -71,7 +72,7 @@ def prepare(
     say: Say = lambda words: None,
     **settings: Any,
 ) -> Transfer:
-    """Read the network and the pictures; `say` takes warnings. See `stylise`."""
+    """Read the network and the pictures; `say` is called with warnings. Arguments as in `stylise`."""
     if not styles:
         raise ConfigError("style transfer needs a style; found none: name a picture at least")
     chosen = Settings(**settings)
@@ -123,11 +124,12 @@ def prepare(
 
 
 def stylise(content: str | Path, *styles: str | Path, weights: str | Path, **words: Any) -> Stylised:
-    """The content picture in the style of others, as a tensor in [0, 1] with the losses on the way.
+    """The content picture in the style of others, as a tensor in [0, 1], with the losses of all steps.
 
-    weights: a file in a layout that is read here, or a network's name for torchvision's own weights. Words
-    are those of the command line: model, input, pooling, padding, device, on_step, and `Settings`' own, as
-    size, steps, style_weight. Raises ConfigError, DataError, WeightsError or NetworkError.
+    weights: a file in any known layout, or a network's name for torchvision's own weights. Further arguments
+    are those of the command line (model, input, pooling, padding, device), the fields of `Settings` (such as
+    size, steps, style_weight), and on_step, called as by `style.stylise.stylise`. Raises ConfigError,
+    DataError, WeightsError or NetworkError.
     """
     on_step: OnStep = words.pop("on_step", lambda step, losses, picture: None)
     return prepare(content, *styles, weights=weights, **words).run(on_step)

@@ -19,7 +19,7 @@ Style layers weigh alike with a normalised network, and by the authors' correcti
 other, unless --layer-weights says so. The method and its departures from the paper: docs/style.md.
 """
 SUFFIXES = (".png", ".jpg", ".jpeg")
-# Words of the network rather than of the transfer.
+# Options that concern the network, not the transfer.
 NETWORK = ("model", "input", "pooling", "padding", "device")
 
 
@@ -70,10 +70,10 @@ def _transfer(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Stylise, say how the layers share the loss, write the picture."""
+    """Stylise, print the layers' shares of the style loss, write the picture."""
     out = _require(options)
     weights = options.weights or _normalised()
-    # torch takes seconds, which a misspelt option shouldn't.
+    # Imported late: torch takes seconds, and a misspelt option should be reported at once.
     from unitmean.stylising import prepare
 
     words = {name: getattr(options, name) for name in NETWORK}
@@ -120,7 +120,7 @@ def _descend(transfer: "Transfer", out: Path, preview: int | None) -> int:
 
 
 def _require(options: argparse.Namespace) -> Path:
-    """Where the picture goes; ConfigError for what makes none, DiskError where it can't be written."""
+    """The path to write; ConfigError for options that can't work, DiskError where it can't be written."""
     pictures = [("CONTENT", options.content), *(("STYLE", style) for style in options.styles)]
     for name, picture in [*pictures, *(("a mask", mask) for mask in options.masks or ())]:
         if not picture.is_file():

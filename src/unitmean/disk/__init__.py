@@ -1,1 +1,1 @@
-"""Files: written whole or not at all, fetched, followed by a bar."""
+"""Files that are written whole or not at all, digests, progress bars."""

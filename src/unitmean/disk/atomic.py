@@ -12,7 +12,7 @@ from typing import Any
 from unitmean.disk.leftovers import claimed, prefix, sweep
 from unitmean.errors import DiskError
 
-# What to do where writing failed for a reason of this kind.
+# What the user can do about a failed write, by the error's number.
 REMEDIES = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "make room there"),
     errno.EFBIG: "raise the limit on the size of files (`ulimit -f`)",
@@ -27,7 +27,7 @@ REMEDIES = {
 def writing(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`; flushed and renamed to it on success, removed on failure.
 
-    What killed processes left of earlier attempts is removed first. Raises DiskError.
+    Temporary files that killed processes left for the same path are removed first. Raises DiskError.
     """
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -49,12 +49,12 @@ def writing(path: Path) -> Iterator[Path]:
 
 
 def written_over(path: Path, read: Iterable[Path]) -> Path | None:
-    """The first of the files that are read which writing `path` would replace; None where there is none."""
+    """The first of the files `read` that writing `path` would replace; None where it replaces none."""
     return next((file for file in read if path.exists() and file.exists() and path.samefile(file)), None)
 
 
 def require_writable(path: Path) -> None:
-    """DiskError unless a file may appear at `path`; makes its folder. For long work, before it begins."""
+    """DiskError unless a file can be written at `path`; makes its folder. To be called before long work."""
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir():
@@ -65,7 +65,7 @@ def require_writable(path: Path) -> None:
 
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Errors of writing `path` as DiskError; those of reading other files pass."""
+    """Turn errors of writing `path` into DiskError; errors of reading other files pass."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What tells one file's bytes from another's."""
+"""Digests of files."""
 
 import hashlib
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a killed process leaves under temporary names, and who may remove it."""
+"""Temporary files that a killed process leaves behind, and the locks by which others may remove them."""
 
 import glob
 import os
@@ -16,7 +16,7 @@ else:
 
 
 def prefix(stem: str) -> str:
-    """How the temporary names begin that stand for a final name with this stem."""
+    """The beginning of temporary names for a file whose final name has this stem."""
     return f".{stem}-unitmean-"
 
 
@@ -38,8 +38,8 @@ def claimed(path: Path) -> Iterator[int | None]:
     """Lock a file or folder; BlockingIOError if another process has locked it.
 
     The lock ends with the process that holds it, however that dies. A child process that is given the handle
-    holds the lock until it ends, too. On a system without such locks nothing is locked: of two runs at once,
-    what the later one writes remains.
+    holds the lock until it ends, too. On a system without such locks nothing is locked: of two simultaneous
+    runs the one that writes last wins.
     """
     if not LOCKS:
         yield None

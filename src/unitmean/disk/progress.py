@@ -18,7 +18,7 @@ from rich.text import Text
 
 from unitmean.console import console, lively
 
-PATIENCE = 2.0  # seconds that nobody minds waiting without one
+PATIENCE = 2.0  # seconds before a bar is shown
 
 T = TypeVar("T")
 
@@ -52,7 +52,7 @@ class Bar:
             self._shown = True
 
     def note(self, text: str) -> None:
-        """Words at the bar's end, from now on."""
+        """Show this text at the bar's end from now on."""
         self._progress.update(self._task, note=text)
 
     def __enter__(self) -> "Bar":
@@ -66,7 +66,7 @@ class Bar:
 
 
 def watched(items: Iterable[T], total: int, what: str, unit: str) -> Iterator[T]:
-    """The items, with a bar."""
+    """Yield the items while a bar counts them."""
     with Bar(what, total, unit) as bar:
         for item in items:
             yield item

@@ -1,4 +1,4 @@
-"""How far a factor reaches into stored tensors that a network computes with before it uses them."""
+"""How stored tensors take up factors where the network computes its weights from them, as in weight norm."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -33,7 +33,7 @@ class Taken:
     read: set[str] = field(default_factory=set)
 
     def and_read(self, *names: set[str]) -> "Taken":
-        """The same, and these are read too."""
+        """A copy in which these tensors count as read, too."""
         return Taken(self.absorptions, self.read.union(*names))
 
 
@@ -45,7 +45,7 @@ class Absorber:
     variables: Variables
 
     def take_up(self, node: fx.Node, multiply: Ids, divide: Ids) -> Taken | None:
-        """None where the node's value can't change in that way; ids broadcast to its shape."""
+        """What takes up the factors; None where the node can't change so. Ids broadcast to its shape."""
         if not self.stored.constant(node) or not _floats(node):
             return None
         if self.stored.absorbs(node):
@@ -62,7 +62,7 @@ class Absorber:
         return self.take_up(node.args[0], multiply, divide)  # type: ignore[arg-type]
 
     def _multiplied(self, node: fx.Node, multiply: Ids, divide: Ids) -> Taken | None:
-        """One of two factors takes up all: the one that tells apart what the ids do, if there is one."""
+        """One operand takes up everything, preferably one that has a number for each of the ids."""
         sides = [side for side in node.args[:2] if isinstance(side, fx.Node)]
         sides.sort(key=lambda side: -side.meta["val"].numel())
         apart = [side for side in sides if _apart(side, multiply) and _apart(side, divide)]
@@ -80,12 +80,12 @@ class Absorber:
         return taken and taken.and_read(self.stored.leaves(below) if isinstance(below, fx.Node) else set())
 
     def _one_of(self, node: fx.Node, multiply: Ids, divide: Ids) -> Taken | None:
-        """An operand that broadcasts to the operator's result."""
+        """Let an operand take up the factors; it broadcasts to the operator's result."""
         shape = node.meta["val"].shape
         return self.take_up(node, self._fitted(multiply, shape), self._fitted(divide, shape))
 
     def _added(self, node: fx.Node, multiply: Ids, divide: Ids) -> Taken | None:
-        """Both terms take up the same."""
+        """Both terms take up the same factors."""
         first, second = node.args[:2]
         if not isinstance(first, fx.Node):
             return None
@@ -97,14 +97,14 @@ class Absorber:
         return Taken(one.absorptions + two.absorptions, one.read | two.read) if one and two else None
 
     def _weight_norm(self, node: fx.Node, multiply: Ids, divide: Ids) -> Taken | None:
-        """v * g / |v|: g takes up what it tells apart."""
+        """v * g / |v|: g takes up the factors, merged where one number of g serves several channels."""
         direction, gain = node.args[:2]
         assert isinstance(direction, fx.Node) and isinstance(gain, fx.Node)
         taken = self._one_of(gain, multiply, divide)
         return taken and taken.and_read(self.stored.leaves(direction))
 
     def _standardised(self, node: fx.Node, multiply: Ids, divide: Ids) -> Taken | None:
-        """Batch norm of weights, whose channels are the filters: its weight takes up what it tells apart."""
+        """Weights standardised by a batch norm with filters as channels: its weight takes up the factors."""
         names = (argument.name for argument in node.target._schema.arguments)  # type: ignore[union-attr]
         given = dict(zip(names, node.args, strict=False))
         gain = given["weight"]
@@ -116,7 +116,7 @@ class Absorber:
         return taken and taken.and_read(self.stored.leaves(given["input"]))
 
     def _moved(self, node: fx.Node, multiply: Ids, divide: Ids) -> Taken | None:
-        """Where each number comes from is found by moving their positions."""
+        """The sources of moved numbers take up the factors; moved indices show where each came from."""
         start, positions = 0, {}
         source_of = node
         while not operator(source_of):  # an item of several results

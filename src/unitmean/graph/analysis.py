@@ -21,19 +21,21 @@ from unitmean.graph.trace import operator, results, trace
 from unitmean.graph.unwrapped import unwrapped
 from unitmean.graph.variables import Variables
 
-# These read shapes, not numbers, though their results aren't tensors.
+# These return no tensor, but read only shapes: their inputs needn't be pinned.
 _SHAPES = {"sym_size", "sym_numel", "sym_stride", "_assert_tensor_metadata"}
 
 
 def analyse(module: nn.Module, example: Inputs, *, outputs: str = "preserve") -> Plan:
     """Which channels of the module may be rescaled, for inputs shaped like the example.
 
-    example: a tensor `n …`, or a tuple of the forward method's arguments. outputs: "preserve" pins them to
-    the factor one; "normalise" leaves them free. Of DataParallel, AveragedModel and what torch.compile
-    returns the network inside is analysed; names of tensors are those of the module's own state dict.
+    example: a tensor `n …`, or a tuple of the forward method's arguments. outputs: "preserve" pins the
+    network's outputs to the factor one; "normalise" leaves them free. Of a wrapper (DataParallel,
+    AveragedModel, what torch.compile returns) the network inside is analysed; names of tensors are those of
+    the wrapper's own state dict.
 
     Raises:
-        NetworkError: torch.export can't trace the module.
+        NetworkError: the module is in training mode, or torch.export can't trace it.
+        ValueError: `outputs` is neither of the two.
     """
     if outputs not in {"preserve", "normalise"}:
         raise ValueError(f'outputs must be "preserve" or "normalise", got {outputs!r}')
@@ -75,7 +77,7 @@ def analyse(module: nn.Module, example: Inputs, *, outputs: str = "preserve") ->
 
 
 class _Walk:
-    """The ids of every value of the graph so far, and what absorbs them."""
+    """A walk over a graph: the ids of every value seen so far, and the absorptions of their factors."""
 
     def __init__(self, stored: Stored) -> None:
         self.variables = Variables()
@@ -99,7 +101,7 @@ class _Walk:
             self._call(node, _unknown)
 
     def settle(self) -> None:
-        """Tensors used at several places change in one way, or not at all where one place can't follow."""
+        """Merge what each stored tensor takes up at several places; it stays where one reads it unchanged."""
         merged: dict[str, Absorption] = {}
         for new in self.absorptions:
             old = merged.setdefault(new.name, new)
@@ -145,9 +147,9 @@ def _known(call: Call) -> Any:
 
 
 def _unknown(call: Call) -> Any:
-    """What an operator does of which nothing is known: nothing that it reads may change."""
+    """The ids of an unknown operator's results: all that it reads and returns keeps the factor one."""
     for node in call.node.all_input_nodes:
-        if not call.stored.constant(node) and node.op != "get_attr":  # which may be a module: a branch's
+        if not call.stored.constant(node) and node.op != "get_attr":  # get_attr: a branch of control flow
             for ids in _tensors(call.ids_of(node)):
                 call.pin(ids, "is not homogeneous, or not known to be")
     return (
@@ -194,8 +196,8 @@ def _unread(
 def _with_heads(module: nn.Module, example: Inputs, names: set[str]) -> fx.GraphModule | None:
     """The graph with auxiliary heads, which GoogLeNet and Inception run only where `self.training` is set.
 
-    Only the outermost module's flag is, so that batch norm and dropout below it stay in eval mode. None where
-    that graph lacks a rectifier of the other, or can't be traced.
+    Only the outermost module's flag is set, so that batch norm and dropout below it stay in eval mode. None
+    where this graph lacks one of the rectifiers `names`, or can't be traced.
     """
     try:
         whole = trace(module, example, heads=True)

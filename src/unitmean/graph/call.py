@@ -19,7 +19,7 @@ from unitmean.graph.trace import operator, path
 from unitmean.graph.variables import ONE, Variables
 
 Ids = Int64[Tensor, "..."]
-Argument = str | fx.Node  # by its name in the operator's schema, or the node itself out of a list
+Argument = str | fx.Node  # an argument's name in the operator's schema, or a node out of a list
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Obstacle:
 class Call:
     """An operator's arguments by name: ids for tensors, plain values for the rest.
 
-    What a relation asks for by name it has checked; `overlooked` are the arguments that it never asked for.
+    The arguments that a relation asks for by name are recorded; `overlooked` lists those it never asked for.
     """
 
     node: fx.Node
@@ -70,7 +70,7 @@ class Call:
         return next(iter(self._given))
 
     def overlooked(self, harmless: frozenset[str]) -> list[str]:
-        """Arguments with another value than the usual one that nobody asked for and that aren't harmless."""
+        """Arguments other than `harmless` that weren't asked for and that don't have their default value."""
         return [
             name
             for name, given in self._given.items()
@@ -158,7 +158,7 @@ class Call:
         return constants(self._value(output).shape)
 
     def fixed(self, because: str) -> Any:
-        """Ids of outputs that have the factor one for a reason."""
+        """Ids of all outputs, with the factor one for the given reason."""
         one = self.variables.new(1)
         self.variables.pin(one, self.said(because))
         values = self.node.meta["val"]
@@ -176,7 +176,7 @@ class Call:
         return found
 
     def run(self) -> Any:
-        """The operator itself, on ids; None where its indices aren't known."""
+        """Run the operator itself on its arguments' ids; None where its indices aren't known."""
         self._named |= set(self._given)
         return rearranged(self.node, self.ids_of, value)
 

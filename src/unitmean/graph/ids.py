@@ -1,4 +1,4 @@
-"""Tensors of variable ids: the shape of the tensor they describe, one stored position where all agree."""
+"""Tensors of variable ids, in the shape of the tensor they describe; stride 0 where all ids agree."""
 
 import torch
 from jaxtyping import Int64
@@ -28,7 +28,7 @@ def per_channel(
 def reduced(
     variables: Variables, ids: Int64[Tensor, "..."], dims: list[int], because: str
 ) -> Int64[Tensor, "..."]:
-    """The ids with size one along `dims`; those that met there are merged."""
+    """The ids with size one along `dims`; ids that differ along them are merged."""
     for dim in dims:
         if ids.shape[dim] > 1:
             first = ids.narrow(dim, 0, 1)
@@ -41,7 +41,7 @@ def reduced(
 def fitted(
     variables: Variables, ids: Int64[Tensor, "..."], shape: tuple[int, ...], because: str
 ) -> Int64[Tensor, "..."]:
-    """The ids in a shape that broadcasts to the given one; those that met one position are merged."""
+    """The ids in a shape that broadcasts to the given one; ids that fall on one position are merged."""
     ids = compact(ids)
     more = max(0, ids.ndim - len(shape))
     own = (1,) * more + tuple(shape)[len(shape) - ids.ndim + more :]

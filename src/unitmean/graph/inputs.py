@@ -22,13 +22,13 @@ def tensors(x: Inputs) -> list[Tensor]:
 
 
 def count(x: Inputs) -> int:
-    """How many images (or whatever the network eats) there are: the first dimension of the first tensor."""
+    """How many images (or other items) the batch holds: the first dimension of the first tensor."""
     first = tensors(x)[0]
     return len(first) if first.ndim else 1
 
 
 def of_batch(x: Inputs, images: int) -> Inputs:
-    """The first so many images; tensors of another first dimension than the batch's stay whole."""
+    """The first `images` of the batch; tensors whose first dimension isn't the batch stay whole."""
     whole = count(x)
     return tree_map(lambda t: t[:images] if _batched(t, whole) else t, x)
 
@@ -42,7 +42,7 @@ def doubled(x: Inputs) -> Inputs:
 def converted(
     x: Inputs, dtype: torch.dtype, device: torch.device | None = None, *, copy: bool = False
 ) -> Inputs:
-    """Floating numbers in another type, all on a device; as a copy where a network may write into it."""
+    """Floating tensors in `dtype`, all on `device`; `copy` where the network may write into its inputs."""
     return tree_map(
         lambda t: (
             t.to(device, dtype if t.is_floating_point() else None, copy=copy) if isinstance(t, Tensor) else t

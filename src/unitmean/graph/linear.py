@@ -87,7 +87,7 @@ def _contracted(call: Call, a: Any, b: Any, left: str, right: str, out: str) -> 
 
 
 def _labelled(call: Call, ids: Ids, have: str, want: str) -> Ids:
-    """Ids whose dimensions are named anew; those along lost dimensions are merged."""
+    """Ids with dimensions named `have` laid out as `want`, merged along dimensions that it lacks."""
     lost = [d for d, name in enumerate(have) if name not in want]
     ids = reduced(call.variables, ids, lost, call.said("sums over it"))
     kept = [name for name in have if name in want]
@@ -107,7 +107,7 @@ def product(call: Call, one: Ids, two: Ids) -> Ids:
 
 
 def attended(call: Call) -> Ids:
-    """Attention: means of `value` over positions, whose weights must keep their numbers."""
+    """Attention averages `value` over positions; what its weights come from keeps the factor one."""
     for name in ("query", "key", "attn_mask"):
         if call.has(name):
             call.pin(call.ids(name), "is not homogeneous in it")
@@ -138,7 +138,7 @@ def batch_norm(call: Call) -> Any:
 
 
 def normalised(call: Call) -> Any:
-    """Norms by statistics of the input, whose factor would meet eps; weight and bias absorb the output's."""
+    """A norm by the input's own statistics: eps pins the input; weight, bias absorb the output's factor."""
     call.pin(call.ids("input"), "divides by a statistic of it")
     if call.has("running_mean"):
         call.value("running_var")
@@ -153,12 +153,12 @@ def normalised(call: Call) -> Any:
         "layer_norm",
         "native_layer_norm",
         "rms_norm",
-    }  # they have the last dimensions' shape
+    }  # their weights have the shape of the last dimensions
     return _results(call, outputs if last else _along(outputs, 1, ndim))
 
 
 def _results(call: Call, ids: Ids) -> Ids | tuple[Ids, ...]:
-    """The ids of the first result; statistics come with it in some spellings."""
+    """`ids` for the first result, the factor one for statistics that some operators also return."""
     found = call.node.meta["val"]
     return ids if isinstance(found, Tensor) else (ids, *(call.ones(i) for i in range(1, len(found))))
 
@@ -170,7 +170,7 @@ def _along(outputs: Int64[Tensor, " channels"], dim: int, ndim: int) -> Ids:
 def gained(call: Call, x: Any, constant: Any, *, inverse: bool = False) -> Ids:
     """An activation times a constant tensor, or divided by it.
 
-    Where it has a number for each channel they are weights like any others; else it leaves factors alone.
+    A constant with a number for each channel takes up factors as weights do; else factors pass unchanged.
     """
     ids, shape = call.narrow(x), call.shape(constant)
     ndim = max(ids.ndim, len(shape))

@@ -10,7 +10,7 @@ from unitmean.errors import WeightsError
 
 
 def as_loaded(module: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """What the module's state dict would hold after `module.load_state_dict(state)`; it is left alone.
+    """What the module's state dict would hold after `module.load_state_dict(state)`; the module stays.
 
     Numbers are rounded to the module's own type, and where several of its tensors lie in one memory, the last
     one that is loaded is what all of them show.

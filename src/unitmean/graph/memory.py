@@ -38,7 +38,7 @@ def overlapping(state: Mapping[str, Tensor]) -> set[str]:
 
 
 def _span(tensor: Tensor) -> Span:
-    """The bytes from the tensor's first to its last number: of the device, or of a storage without data."""
+    """Place, first byte and end of the tensor: on its device, or in a storage that has no data."""
     steps = zip(tensor.shape, tensor.stride(), strict=True)
     length = (sum((size - 1) * stride for size, stride in steps) + 1) * tensor.itemsize
     start: int

@@ -15,7 +15,7 @@ from unitmean.graph.trace import operator, results, trace
 from unitmean.graph.unwrapped import unwrapped
 
 OUTPUT = "output"
-"""The name under which the network's own output is returned, if it is one tensor; else it begins so."""
+"""The name of the network's own output, if that is one tensor; else the names of all of them begin so."""
 
 # Operators whose result shares no memory with anything.
 _FRESH = {"conv1d", "conv2d", "conv3d", "linear", "batch_norm"}
@@ -25,7 +25,7 @@ Observer = Callable[[Inputs], dict[str, Tensor]]
 
 @dataclass(frozen=True)
 class Traced:
-    """An observer that can be given other weights: tracing takes a second or so, this nothing."""
+    """An observer whose weights can be replaced at no cost, where tracing anew takes a second or so."""
 
     graph: fx.GraphModule
     names: tuple[str, ...]
@@ -36,8 +36,8 @@ class Traced:
     def carrying(self, state: Mapping[str, Tensor], dtype: torch.dtype | None = None) -> "Traced":
         """The same graph with these tensors, by name.
 
-        With `dtype` all else that is floating becomes of that type, too: constants, what the network makes on
-        the spot (the same numbers, random ones as well), and what it converts to a type that it names.
+        With `dtype` everything else floating gets that type, too: constants, tensors that the forward method
+        creates (with the same numbers, random ones as well), and conversions to a type that it names.
         """
         graph = fx.Graph()
         graph.output(graph.graph_copy(self.graph.graph, {}))
@@ -69,7 +69,10 @@ def observe(module: nn.Module, example: Inputs, sites: Sequence[str]) -> Traced:
 
 
 def observe_outputs(module: nn.Module, example: Inputs, sites: Sequence[Site], *, dynamic: bool) -> Traced:
-    """The activations of these rectifiers and all that the network returns, under names of their own."""
+    """The activations of these rectifiers and each tensor that the network returns, by name.
+
+    dynamic: for any batch size. Raises NetworkError where a rectifier is missing or has other channels.
+    """
     traced, nodes = _find(module, example, [site.name for site in sites], dynamic=dynamic)
     _require_channels(sites, nodes)
     return _returning(traced, nodes | results(traced))
@@ -95,8 +98,8 @@ def reduce_at(
     """`reduction(activation, channel dimension)` of every site, computed inside the graph.
 
     Activations are freed as soon as the graph has used them, so memory does not grow with depth. With
-    `output` the network's own output comes too, under that name. in_place: rectify in place where that can't
-    be seen.
+    `output` the network's own output comes too, under that name. in_place: rectify in place where nothing
+    else reads the rectifier's input.
     """
     names = [site.name for site in sites] + [OUTPUT] * output
     traced, nodes = _find(module, example, names, dynamic=dynamic)
@@ -110,13 +113,13 @@ def reduce_at(
 
 
 def compiled(observer: Traced) -> Observer:
-    """The same, its reductions fused with its rectifiers by torch.compile, anew for each batch size."""
+    """The observer compiled by torch.compile, which fuses reductions with rectifiers; anew for each size."""
     evaluate = torch.compile(observer.graph, dynamic=False)
     return lambda x: dict(zip(observer.names, evaluate(*arguments(x)), strict=True))
 
 
 def without_gradient(observer: Observer) -> Observer:
-    """The same in inference mode."""
+    """The observer, run in inference mode."""
     return torch.inference_mode()(observer)
 
 
@@ -135,7 +138,7 @@ def _find(
 
 
 def _require_channels(sites: Sequence[Site], nodes: Mapping[str, fx.Node]) -> None:
-    """Refuse a network of which other channels are seen than were planned for, as where images are folded."""
+    """Refuse channels that differ from the plan's in number, as where images are folded into channels."""
     for site in sites:
         found = nodes[site.name].meta["val"].shape[site.dim]
         if not isinstance(found, int) or found != site.channels:
@@ -146,7 +149,7 @@ def _require_channels(sites: Sequence[Site], nodes: Mapping[str, fx.Node]) -> No
 
 
 def _returning(traced: fx.GraphModule, nodes: dict[str, fx.Node], *, in_place: bool = True) -> Traced:
-    graph = fx.Graph()  # of its own code generation: the exported one wants the module's outputs
+    graph = fx.Graph()  # the exported graph's code generation would insist on the module's outputs
     copied: dict[fx.Node, fx.Node] = {}
     graph.graph_copy(traced.graph, copied)
     graph.output(tuple(copied[node] for node in nodes.values()))
@@ -157,7 +160,7 @@ def _returning(traced: fx.GraphModule, nodes: dict[str, fx.Node], *, in_place: b
 
 
 def _rectify_in_place(graph: fx.Graph) -> None:
-    """Where nothing else reads the input of a ReLU: allocating is slower than rectifying."""
+    """Make ReLUs in-place whose input nothing else reads: allocating is slower than rectifying."""
     for node in rectifiers(graph).values():
         source = node.args[0]
         if operator(node) == "relu" and isinstance(source, fx.Node) and operator(source) in _FRESH:
@@ -188,7 +191,7 @@ def _made_on_the_spot(node: fx.Node) -> bool:
 
 
 def _convert(node: fx.Node, dtype: torch.dtype) -> None:
-    """Make its numbers as before, then of this type: random ones would be others."""
+    """Let the node make its numbers as before and convert them: drawn in another type, random ones differ."""
     if operator(node) in _LIKE:
         node.kwargs = {**node.kwargs, "dtype": node.meta["val"].dtype}
     with node.graph.inserting_after(node):

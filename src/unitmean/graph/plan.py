@@ -18,7 +18,7 @@ OUTPUT = "it is the network's output"
 
 @dataclass(frozen=True)
 class Site:
-    """One rectifier: its path, which of its `ndim` dimensions holds channels, and each channel's variable.
+    """One rectifier: its path, which of the activation's `ndim` dimensions holds channels, their variables.
 
     `reasons` says of each channel why it is pinned, or None.
     """
@@ -44,10 +44,11 @@ class Plan:
 
     Variable 0 is one; every other may have any positive factor, and the network with
     `W * factor[multiply] / factor[divide]` in place of each absorbing tensor W has the old
-    activations divided by their factors, and so the same output (where it is free: divided by its factor).
-    `output_names` says where each of `outputs` lies in what the network returns. `state` gives the analysed
-    module's tensors. `obstacles` are the operators that forbade more, in order; outputs and gates are none.
-    `unreached` are stored tensors that no traced path reads and that stay.
+    activations divided by their factors. Its output is the same, or where outputs were left free, divided by
+    its factors. `output_names` says where each of `outputs` lies in what the network returns. `state` returns
+    the analysed module's tensors. `obstacles` are the operators that pinned free channels, in order of
+    execution; the network's outputs and gates don't count. `unreached` are stored tensors that the traced
+    graph doesn't read; they stay as they are.
     """
 
     variables: int
@@ -74,8 +75,8 @@ class Plan:
     ) -> dict[str, Tensor]:
         """A new state dict whose activations are the old ones divided by `factors`.
 
-        Of the analysed module as it is now, or of `state`, other weights for it. Computed in float64 and cast
-        once, to `dtype` or each tensor's own. The old state is left alone.
+        state: the weights to rescale, by default the analysed module's present ones; they are left alone.
+        The result is computed in float64 and cast once, to `dtype` or to each tensor's own type.
 
         Raises:
             ValueError: a factor is not positive and finite, or variable 0 has another factor than one.

@@ -115,13 +115,13 @@ def chosen(call: Call) -> Ids | None:
 
 
 def masked(call: Call) -> Ids:
-    """Zeros, or infinities, have any factor."""
+    """Numbers replaced where a mask says so: zero and infinity fit any factor, other constants pin it."""
     if not call.any_factor("value"):
         call.pin(call.ids("self"), "fills it with a constant")
     return call.narrow("self")
 
 
 def gate(call: Call) -> Any:
-    """Not homogeneous, but no obstacle where it only multiplies something: what it gates has any factor."""
+    """Pins its input and result, yet counts as no obstacle: what the result multiplies stays free."""
     call.variables.pin(call.ids(call.first), call.said("is not homogeneous"))
     return call.fixed("is not homogeneous")

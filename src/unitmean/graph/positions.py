@@ -16,20 +16,20 @@ Ids = Int64[Tensor, "..."]
 
 
 def pooled(call: Call) -> Ids | tuple[Ids, ...]:
-    """Positions meet, channels don't; the number of pooled dimensions stands in the operator's name."""
+    """Positions are mixed, channels aren't; the operator's name has the number of pooled dimensions."""
     spatial = next(int(digit) for digit in call.name if digit.isdigit())
     return _over(call, list(range(-spatial, 0)))
 
 
 def sampled(call: Call) -> Ids:
-    """Positions meet at the places of a grid, which must keep its numbers."""
+    """Interpolation at a grid's places mixes positions; the grid keeps the factor one."""
     call.pin(call.ids("grid"), "looks up places by it")
     ids = call.narrow("input")
     return reduced(call.variables, ids, list(range(2, ids.ndim)), call.said("mixes positions"))
 
 
 def along(call: Call) -> Ids | tuple[Ids, ...] | None:
-    """Something homogeneous of all numbers along some dimensions: a mean, a maximum, an order."""
+    """A homogeneous function of the numbers along some dimensions: a mean, a maximum, a sort."""
     ndim = call.ids(call.first).ndim
     dims = call.value("dim")
     dims = (
@@ -46,7 +46,7 @@ def along(call: Call) -> Ids | tuple[Ids, ...] | None:
 
 
 def normed(call: Call) -> Any:
-    """A norm, except for that which counts what isn't zero."""
+    """A vector norm; not the norm of order zero, which counts nonzero numbers."""
     return along(call) if call.value("ord") else None
 
 
@@ -83,7 +83,7 @@ def scattered(call: Call) -> Any:
 
 
 def joined(call: Call) -> Ids:
-    """`moved`, without writing out the positions that all parts store once; zeros have any factor."""
+    """Concatenate ids as `moved` does, but keep them compact; zeros have any factor."""
     nodes = call.value("tensors")
     parts = [compact(call.ids(node)) for node in nodes]
     ndim = max(part.ndim for part in parts)
@@ -101,7 +101,7 @@ def joined(call: Call) -> Ids:
 
 
 def padded(call: Call) -> Ids:
-    """Zeros have any factor; mirrored and repeated borders travel; another constant has the factor one."""
+    """Padding zeros fit any factor, mirrored and repeated borders keep theirs, other constants pin it."""
     ids, pad = call.ids(call.first), list(call.value("pad"))
     mode = call.value("mode") if call.has("mode") else "constant"
     value = call.value("value") if call.has("value") else None

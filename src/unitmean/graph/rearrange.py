@@ -1,4 +1,4 @@
-"""Operators that only move numbers: they run on ids, or on any other tensors, as they stand."""
+"""Operators that only move numbers: the same operator can run on ids, or on any other tensors."""
 
 import operator as python
 from collections.abc import Callable
@@ -21,7 +21,7 @@ _MOVING = set(
 # Views of memory rather than of numbers, or of numbers changed on the way.
 _UNSAFE = set("as_strided conj _conj _neg_view view_as_real view_as_complex real imag resolve_neg".split())
 _INDICES = {"index", "indices"}
-# The same without demands on how memory is laid out, which ids don't share with what they describe.
+# Variants that accept any memory layout: ids are laid out otherwise than the tensors they describe.
 _TOLERANT: dict[str, Any] = {
     "view": torch.reshape,
     "_unsafe_view": torch.reshape,

@@ -1,4 +1,4 @@
-"""What torch.export keeps apart, since it runs under other settings, put in its place."""
+"""Inlines the regions under other settings (autocast, no_grad), which torch.export keeps as submodules."""
 
 import operator
 from typing import Any
@@ -16,7 +16,7 @@ _REGIONS = {
 def inline(module: fx.GraphModule) -> None:
     """Replace each region, and those within it, by its operators.
 
-    Autocast is left out so: the network is followed in the type of its own weights.
+    This drops autocast: the network is run in the type of its own weights.
     """
     done: set[fx.Node] = set()
     while region := next((n for n in module.graph.nodes if n.target in _REGIONS and n not in done), None):
@@ -51,7 +51,7 @@ def _module(module: fx.GraphModule, argument: Any) -> fx.GraphModule | None:
 
 
 def _moved(module: fx.GraphModule, inner: fx.GraphModule, name: str) -> str:
-    """The name under which an attribute of the inner module lies in the outer one now."""
+    """Copy an attribute of the inner module into the outer one; returns its new name."""
     new = f"_region_{sum(key.startswith('_region_') for key in vars(module) | module._modules)}_{name}"
     setattr(module, new, getattr(inner, name))
     return new

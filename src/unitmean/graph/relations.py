@@ -1,10 +1,10 @@
 """How each ATen operator relates the factors of its inputs and outputs.
 
-A relation reads only what it asks for. What it doesn't ask for must have its usual value, unless the table
-names it in parentheses: there any value will do, and a tensor keeps the factor one. An operator that the
-table doesn't list, or that is called in another way, has the factor one on all sides, so that what is unknown
-costs normalisation and never correctness. Operators that only move numbers need no row: `rearrange` tells
-them by their schemas.
+A relation asks for some of an operator's arguments. The others must have their default values, unless the
+table names them in parentheses: those may have any value, and tensors among them keep the factor one. For an
+operator that the table doesn't list, or that is called in a way its relation doesn't cover, all inputs and
+outputs keep the factor one, so that what is unknown costs normalisation and never correctness. Operators that
+only move numbers need no row: `rearrange` recognises them by their schemas.
 """
 
 import re
@@ -52,7 +52,10 @@ from unitmean.graph.rearrange import rearranges
 
 
 class Relation(NamedTuple):
-    """The ids of an operator's results, or None where it is called in a way that isn't known."""
+    """`of` returns the ids of a call's results, None for a call that it doesn't cover.
+
+    The arguments named in `harmless` may have any value.
+    """
 
     of: Callable[[Call], Any]
     harmless: frozenset[str] = frozenset()

@@ -1,4 +1,4 @@
-"""The same module with other numbers."""
+"""A module with other weights."""
 
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 def reloaded(module: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
     """A copy that shares the tensors of `state`, of any dtype, instead of the module's own."""
-    # The module's numbers aren't copied, only to be thrown away.
+    # deepcopy gets empty tensors in place of the module's own, which `load` replaces anyway.
     kept = module.state_dict(keep_vars=True).values()
     empty = {id(t): _empty(t) for t in kept}
     copy = deepcopy(module, dict(empty))
@@ -19,7 +19,7 @@ def reloaded(module: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
 
 
 def double(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The same numbers in float64; whole numbers stay."""
+    """A copy of the state with floating tensors in float64."""
     return {name: t.double() if t.is_floating_point() else t for name, t in state.items()}
 
 
@@ -33,8 +33,8 @@ def same(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
 def load(module: nn.Module, state: Mapping[str, Tensor]) -> None:
     """Give the module these very tensors, as far as it reads them at inference.
 
-    Files don't say the version of its layout that mnasnet asks for, and of before PyTorch 0.4.1 lack the
-    counters of batch norm.
+    Supplied are the layout version that mnasnet asks for, which files lack, and batch norm's counters, which
+    files from before PyTorch 0.4.1 lack.
     """
     counters = {k: torch.tensor(0) for k in module.state_dict() if k.endswith("num_batches_tracked")}
     versioned = OrderedDict(counters | dict(state))

@@ -12,7 +12,7 @@ from unitmean.graph.observe import Observer, Traced
 from unitmean.graph.untraceable import advice
 
 Trace = Callable[[Inputs, bool], Traced]
-"""Traces a network with an example, for batches of any size or of the example's."""
+"""Traces a network with an example, for batches of any size (True) or of the example's (False)."""
 
 
 _ANY = "any batch"
@@ -52,8 +52,8 @@ class Running:
     def any_batch(self, x: Inputs) -> bool:
         """Whether the network surely takes any number of inputs of this shape.
 
-        Operators of other libraries may name images by number, as roi_align's boxes do, and read what lies
-        anywhere where there are fewer.
+        Operators of other libraries may refer to images by number, as roi_align's boxes do, and read beyond
+        the tensor where the batch is smaller.
         """
         (kind, _), traced = self._of(x)
         return kind == _ANY and not any(_foreign(node.target) for node in traced.graph.graph.nodes)

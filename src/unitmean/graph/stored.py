@@ -1,4 +1,4 @@
-"""What of a graph depends on stored tensors and constants alone, and what may be known of it beforehand."""
+"""Which nodes of a graph depend on stored tensors and constants alone, and what their values are."""
 
 import operator as python
 from collections.abc import Iterable, Mapping
@@ -20,7 +20,7 @@ _ZEROS = {"zeros", "zeros_like", "new_zeros"}
 _FILLED = {"full": 1, "full_like": 1, "new_full": 2, "fill": 1}  # where the number stands among the arguments
 # Layers, whose results have factors of their own even where their input is a stored table.
 _LAYERS = {"linear", *(f"conv{kind}{n}d" for kind in ("", "_transpose") for n in (1, 2, 3))}
-# Another spelling of the same numbers, or of the same rounded to another type of floats.
+# Operators that return their input's numbers, at most rounded to another floating type.
 COPIES = set(
     "to _to_copy type_as contiguous clone detach detach_ alias lift_fresh lift_fresh_copy positive "
     "_autocast_to_reduced_precision _autocast_to_full_precision".split()

@@ -23,8 +23,8 @@ def require_rectifier(plan: Plan) -> None:
 def require_whole(plan: Plan, switch: str, names: Mapping[str, str] | None = None) -> None:
     """NetworkError unless every rectifier's channels are free or the network's output.
 
-    Operators that hold no rectifier's channels are no reason, whatever they are. `switch` is what allows a
-    network in which some do, `names` what its sites are called.
+    Pinned channels elsewhere don't matter. For the message: `switch` is the setting that allows such a
+    network, `names` are the names to show for sites.
     """
     names = names or {}
     held = [(site, reason) for site in plan.sites if (reason := _held(site))]
@@ -38,7 +38,7 @@ def require_whole(plan: Plan, switch: str, names: Mapping[str, str] | None = Non
 
 
 def only_outputs(plan: Plan) -> str:
-    """What to say of a network whose rectifiers all leave it as its preserved output; nothing of others."""
+    """A note on a network whose rectifiers' channels are all preserved outputs; "" for other networks."""
     if any((site.variables != ONE).any() or _held(site) for site in plan.sites):
         return ""
     return (

@@ -37,12 +37,12 @@ def trace(
     """The module's graph in eval mode; parameters are `get_attr` nodes named as in its state dict.
 
     example: a tensor, or a tuple of the forward method's arguments. `dynamic` lets the batch size differ from
-    the example's. `heads` sets the outermost module's `training` flag alone, by which some run auxiliary
-    heads. The graph's results are flat; `meta["outputs"]` has their names.
+    the example's. `heads` sets the `training` flag of the outermost module alone: some networks then run
+    auxiliary heads. The graph's results are a flat tuple; `meta["outputs"]` has their names.
 
     Raises:
-        NetworkError: torch.export can't trace the module, or not for any batch size.
-        OSError: it found no room for its temporary files.
+        NetworkError: the module is in training mode, or torch.export can't trace it (for any batch size).
+        OSError: torch.export can't write its temporary files.
     """
     if module.training:
         raise NetworkError("a network is analysed in eval mode, this one is in training mode: call .eval()")
@@ -94,7 +94,7 @@ def _any_batch(module: nn.Module, given: tuple[Any, ...]) -> dict[str, Any]:
 
 
 def _batch_sizes(traced: fx.GraphModule, example: Inputs) -> list[Any]:
-    """Of every tensor that holds the batch, what the graph takes its first dimension for."""
+    """The first dimension, as the graph has it, of every input tensor that holds the batch."""
     found = [node.meta.get("val") for node in traced.graph.find_nodes(op="placeholder")]
     seen = [value for value in found if isinstance(value, Tensor)]
     images = count(example)
@@ -106,7 +106,7 @@ def _batch_sizes(traced: fx.GraphModule, example: Inputs) -> list[Any]:
 
 
 def _is_free(size: Any) -> bool:
-    """Not where the forward method asked for the number, as len(x) does: the graph holds it then."""
+    """Whether a size is open; after the forward method asks for it, as len(x) does, it is a fixed number."""
     return isinstance(size, torch.SymInt) and size.node.maybe_as_int() is None
 
 
@@ -119,7 +119,7 @@ def _output_names(program: ExportedProgram) -> list[str]:
 
 @contextmanager
 def _unlogged() -> Iterator[None]:
-    """torch logs and prints what it raises, and warns of attributes that get their old values back anyway."""
+    """Silence torch, which logs and prints the errors that it raises, and warns of attributes being set."""
     logs = [logging.getLogger(name) for name in _LOGS]
     before = [log.disabled for log in logs]
     for log in logs:

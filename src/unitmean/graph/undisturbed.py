@@ -1,4 +1,4 @@
-"""A module that is afterwards what it was, whatever its forward method kept."""
+"""Restores what a forward method changes in its module."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +13,8 @@ _TABLES = ("_parameters", "_buffers", "_modules")
 def undisturbed(module: nn.Module) -> Iterator[None]:
     """Attributes of the module and all its parts get their old values back, lists and dicts their contents.
 
-    Tracing runs the forward method on tensors without numbers: one that keeps an activation would keep such.
+    Tracing runs the forward method on tensors without numbers; a module that keeps an activation would
+    otherwise hold one of these.
     """
     kept = [(part, dict(vars(part)), _contents(vars(part))) for part in module.modules()]
     try:

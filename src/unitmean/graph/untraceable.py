@@ -28,7 +28,7 @@ _ADVICE = (
 
 
 def advice(words: str) -> str:
-    """What to do, as a clause; what fits anything where the message is none that is known."""
+    """What to do about an error with these words, as a clause; general advice where they aren't known."""
     for pattern, remedy in _ADVICE:
         if re.search(pattern, words):
             return remedy
@@ -50,5 +50,5 @@ def scripted(module: nn.Module) -> str:
 
 
 def vectorised(graph: fx.Graph) -> bool:
-    """Whether it holds what torch.vmap does to batches, which means nothing outside it."""
+    """Whether the graph has operators of torch.vmap's own, which mean nothing outside torch.vmap."""
     return any("_vmap_" in str(node.target) or "_batch_dim" in str(node.target) for node in graph.nodes)

@@ -9,7 +9,7 @@ ONE = 0
 
 
 def stored(ids: Int64[Tensor, "..."]) -> Int64[Tensor, "..."]:
-    """The ids with size one in every dimension in which memory holds one position for all."""
+    """The ids with size one in every dimension of which memory holds one position (stride 0)."""
     for dim in range(ids.ndim):
         if ids.stride(dim) == 0:
             ids = ids.narrow(dim, 0, min(1, ids.shape[dim]))
@@ -24,7 +24,7 @@ class Variables:
 
     def __init__(self) -> None:
         self._parent: list[int] = [ONE]
-        # Why a class is pinned, and what tied it to the place where that happened.
+        # Why a class is pinned, and what tied it to the class that was pinned first.
         self._reason: dict[int, tuple[str, str]] = {ONE: ("it is the network's input or a constant", "")}
 
     def __len__(self) -> int:
@@ -46,7 +46,7 @@ class Variables:
         return root
 
     def numbered(self) -> tuple[Int64[Tensor, " variables"], int]:
-        """Each variable's class as a number, and how many are free: ONE if pinned, else from 1 up."""
+        """Each variable's class as a number, ONE if pinned, else from 1 up; and how many classes are free."""
         numbers = dict.fromkeys(self._reason, ONE)
         roots = [self.find(variable) for variable in range(len(self))]
         free = dict.fromkeys(root for root in roots if root not in numbers)
@@ -54,7 +54,7 @@ class Variables:
         return torch.tensor([numbers[root] for root in roots]), len(free)
 
     def merge(self, a: Int64[Tensor, "..."], b: Int64[Tensor, "..."], because: str) -> int:
-        """Make ids that meet under broadcasting equal; a pinned one pins the other, which is counted."""
+        """Make ids that meet under broadcasting equal; returns how many classes this pins."""
         a, b, newly = *map(stored, torch.broadcast_tensors(a, b)), 0
         for dim in range(a.ndim):  # all that meet one position of the other are equal to each other
             if a.shape[dim] != b.shape[dim]:
@@ -80,7 +80,7 @@ class Variables:
         return newly
 
     def pin(self, ids: Int64[Tensor, "..."], because: str) -> int:
-        """Give the ids the factor one; how many were free. The first reason is kept."""
+        """Give the ids the factor one; returns how many classes were free. The first reason is kept."""
         before = len(self._reason)
         for variable in stored(ids).unique().tolist():
             self._reason.setdefault(self.find(variable), (because, ""))

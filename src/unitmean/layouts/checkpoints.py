@@ -1,4 +1,4 @@
-"""What training code keeps beside the weights and puts around their names, taken off."""
+"""Finds the weights in a checkpoint, and strips the prefixes that training code puts before names."""
 
 import re
 from collections.abc import Collection, Iterator, Mapping
@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-# Wrappers name themselves: DataParallel and AveragedModel, torch.compile.
+# The names that wrappers put before others': DataParallel's and AveragedModel's, torch.compile's.
 WRAPPERS = {"module", "_orig_mod"}
 # A counter of AveragedModel's.
 COUNTERS = {"n_averaged"}
-DEPTH = 3  # dicts within dicts that are looked into
-# Of dicts that fit alike, as a model's, its average's and its gradients', the first of these is the model's.
+DEPTH = 3  # how deep dicts within dicts are searched
+# Which of several dicts that fit equally (a model's, its average's, its gradients') is taken: the first here.
 USUAL = ("state_dict", "model_state_dict", "model", "net", "network", "weights", "params", "ema", "model_ema")
 
 
@@ -24,9 +24,10 @@ class Taken(NamedTuple):
 
 
 def fitting(value: Mapping[Any, Any], expected: Collection[str]) -> Taken | None:
-    """Of all dicts of named tensors in a checkpoint the one that fits best, else the one with most numbers.
+    """The dict of named tensors in a checkpoint that fits the expected names best; of several, the largest.
 
-    expected: the names of the network that is looked for, in torchvision; none where that isn't known.
+    expected: torchvision's names of the network that is looked for; empty where that isn't known. None where
+    there is no such dict.
     """
     found = {where: state for where, state in _states(value, "", DEPTH) if state}
     if not found:
@@ -37,7 +38,7 @@ def fitting(value: Mapping[Any, Any], expected: Collection[str]) -> Taken | None
 
 
 def _fit(where: str, state: Mapping[str, Tensor], expected: Collection[str]) -> tuple[int, int, int, int]:
-    """Larger for what fits better: names expected, names not expected, numbers, what it is called."""
+    """Larger for a better fit: counts expected names, unexpected names, numbers; then ranks its name."""
     names = bare(state, expected)[0].keys()
     met = sum(name in expected for name in names)
     called = re.findall(r"\['(\w+)'\]", where)[-1:]
@@ -52,8 +53,8 @@ def _numbers(state: Mapping[str, Tensor]) -> int:
 def bare(state: Mapping[str, Tensor], expected: Collection[str]) -> tuple[dict[str, Tensor], list[str]]:
     """The tensors under the names that a network has by itself, and notes on what was taken off or left out.
 
-    expected: the names that the network has in torchvision. What lies beside a network that lies under a
-    prefix (`backbone.`) is left out.
+    expected: the names that the network has in torchvision. Where the network lies under a prefix
+    (`backbone.`), tensors outside it are left out.
     """
     notes = []
     named = {_without_wrappers(name): tensor for name, tensor in state.items() if name not in COUNTERS}
@@ -88,7 +89,7 @@ def _without_wrappers(name: str) -> str:
 
 
 def _prefix(names: Collection[str], expected: Collection[str]) -> str:
-    """The one under which most of the expected names lie; else what all names have in common."""
+    """The prefix under which most of the expected names lie; else the one that all names share, or ""."""
     found: dict[str, int] = {}
     for name in names:
         for at in range(len(name)):
@@ -98,5 +99,5 @@ def _prefix(names: Collection[str], expected: Collection[str]) -> str:
         return max(found, key=lambda prefix: found[prefix])
     firsts = {name.partition(".")[0] for name in names}
     first = next(iter(firsts)) if len(firsts) == 1 else ""
-    # A layer's own name is no prefix: a layer and what it is to it stay.
+    # "conv1.weight" stays: with a single dot, what precedes it is a layer's name, not a prefix.
     return f"{first}." if first and not first.isdigit() and all(n.count(".") > 1 for n in names) else ""

@@ -1,4 +1,4 @@
-"""Weights files: any that holds only numbers is read, canonical safetensors are written."""
+"""Weights files: safetensors, PyTorch and Keras files are read, safetensors are written."""
 
 import json
 import pickle
@@ -22,19 +22,19 @@ from unitmean.layouts.hdf5 import MAGIC, read_hdf5
 
 # All metadata is one JSON text under one key: safetensors writes several keys in random order.
 KEY = "unitmean"
-# The number that PyTorch's files begin with that are pickles, as before 1.6.
+# The magic number of PyTorch's files from before 1.6, which are pickles.
 OF_TORCH = b"l\xfc\x9cF\xf9 j\xa8P\x19"
-# PyTorch stores without compression; an archive packed again is hardly smaller.
+# How many times an archive's size its contents may claim: PyTorch doesn't compress, weights hardly shrink.
 MOST = 16
 
 
 def read_tensors(path: Path, expected: Collection[str] = ()) -> tuple[dict[str, Tensor], list[str]]:
     """A state dict from safetensors, PyTorch or Keras, and notes on what was taken and converted.
 
-    Of a checkpoint, a dict of dicts, the dict of tensors is taken that has most of the expected names, those
-    of the network in torchvision, and of several such, or where none has any, the largest. Every floating
-    tensor becomes float32, float64 too, since that is what all later comparisons start from. Raises
-    WeightsError for anything without a dict of tensors; no code is ever unpickled.
+    expected: the names of the network in torchvision. From a checkpoint, a dict of dicts, the dict of tensors
+    is taken that has most of these names; of several such, or where none has any, the largest. Every floating
+    tensor becomes float32, float64 too, since all later comparisons start from float32. No code is unpickled.
+    Raises WeightsError for a file without a dict of tensors.
     """
     if not path.is_file():
         raise WeightsError(f"a weights file must exist; found none at {str(path)!r}; check weights.path")
@@ -86,7 +86,7 @@ def save_weights(path: Path, state_dict: Mapping[str, Tensor], metadata: Mapping
         try:
             save_file(tensors, temporary, metadata={KEY: text})
         except SafetensorError as error:
-            # Its words for a full disk end in "(os error 28)".
+            # safetensors' message for a full disk ends in "(os error 28)".
             if number := re.search(r"os error (\d+)", str(error)):
                 raise OSError(int(number[1]), str(error)) from error
             raise
@@ -101,8 +101,8 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = json.loads((file.metadata() or {})[KEY])
-            # Cloned, because a tensor starts wherever the metadata's length puts it, and BLAS sums in another
-            # order where memory is aligned otherwise: equal weights must give equal bits.
+            # Cloned, because a tensor's alignment in the file depends on the metadata's length, and BLAS sums
+            # in another order at another alignment: equal weights must give equal bits.
             return {key: file.get_tensor(key).clone() for key in file.keys()}, metadata
     except (SafetensorError, KeyError, ValueError) as error:
         raise WeightsError(
@@ -129,7 +129,7 @@ def _read_torch(path: Path) -> Any:
                 "ignore"
             )  # about old or strange files, which end in an error or don't matter
             _require_room(path)
-            with path.open("rb") as file:  # of a path torch goes by the suffix
+            with path.open("rb") as file:  # given a path, torch would go by its suffix
                 return torch.load(file, map_location="cpu", weights_only=True)
     except (WeightsError, MemoryError):
         raise

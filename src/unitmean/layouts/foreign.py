@@ -1,4 +1,4 @@
-"""Files of other programs, by name, with what makes of them one that is read here."""
+"""Recognises weights files of other programs, and says how to convert them."""
 
 import zipfile
 from pathlib import Path
@@ -26,7 +26,7 @@ _BY_SUFFIX = {
 
 
 def _names(path: Path) -> list[str]:
-    """Of a zip archive; none of a damaged one, of which reading says what is wrong."""
+    """The members of a zip archive; none for a damaged one, whose fault is reported when it is read."""
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.namelist()
@@ -35,7 +35,7 @@ def _names(path: Path) -> list[str]:
 
 
 def foreign(path: Path, start: bytes) -> tuple[str, str] | None:
-    """What the file is and what is to be done, where it is another program's; None where nothing is known."""
+    """What the file is and what to do with it, if it is recognised as another program's; else None."""
     for magic, what, remedy in _BY_START:
         if start.startswith(magic):
             return what, remedy

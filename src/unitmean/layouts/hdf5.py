@@ -18,9 +18,9 @@ MOST = 16  # times the file's size that its arrays may claim: HDF5 can promise z
 def read_hdf5(path: Path) -> dict[str, Tensor]:
     """Every array of numbers under its path, such as `block1_conv1/block1_conv1/kernel:0`.
 
-    Keras numbers the layers of a `.weights.h5` by class and keeps a layer's own name beside its arrays: these
-    are `block1_conv1/0` then, not `layers/conv2d/vars/0`. Raises WeightsError without h5py, for a damaged
-    file, for two layers of one name, and for arrays that lie in other files.
+    Keras numbers the layers of a `.weights.h5` by class and stores a layer's own name as an attribute beside
+    its arrays: this name is used, as `block1_conv1/0` for `layers/conv2d/vars/0`. Raises WeightsError without
+    h5py, for a damaged file, for two layers of one name, and for arrays that lie in other files.
     """
     if find_spec("h5py") is None:
         raise WeightsError(

@@ -1,4 +1,4 @@
-"""A layout in which people ship weights: how it is told, read, written, and loaded elsewhere."""
+"""A layout in which people ship weights: how it is recognised, read, written, and loaded elsewhere."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -29,15 +29,15 @@ class Canonical(NamedTuple):
 
 @dataclass(frozen=True)
 class Layout:
-    """One of `rescale.exports`.
+    """A layout: a value of `rescale.exports`, and with `read` one that weights files may come in.
 
     fits, program: which networks it takes and what loads it, in words for a table. misfit: why a network
-    can't be written in it, in words that end "found …"; None if it can. write: writes a file of a network,
-    its state dict under torchvision's keys, and the side of the pictures that it was measured with. how:
-    Markdown on loading the file of that name. Where it is told from others by the names of its tensors,
-    keys: these names, in words; and read: the weights of an architecture under torchvision's keys, None where
-    the names are another layout's. needs: packages that writing imports, which the extra of the layout's name
-    installs.
+    can't be written in it, in words that end "found …"; None if it can. write: writes a file, given its path,
+    the network, the state dict under torchvision's keys and the side in pixels of the pictures that were
+    measured. how: Markdown on loading a file of that name, given the network and the same side. keys: the
+    names of its tensors, in words. read: turns a state dict of an architecture into torchvision's keys; None
+    where the names are another layout's. needs: packages that writing imports, which the extra of the
+    layout's name installs.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Layout:
 
 
 def save(path: Path, state: State) -> None:
-    """As torch.load reads it; equal tensors give equal bytes."""
+    """Write a file for torch.load; equal tensors give equal bytes."""
     # Into a file object: given a path, torch writes the file's name into the file.
     with path.open("wb") as file:
         try:
@@ -71,7 +71,7 @@ def moved(key: str, paths: Mapping[str, str]) -> str:
 
 
 def renamed(state_dict: State, paths: Mapping[str, str], architecture: str, layout: str) -> dict[str, Tensor]:
-    """All tensors under other layers' names; WeightsError for a layer that isn't among `paths`."""
+    """All tensors with layers renamed by `paths`; WeightsError for a layer that isn't among them."""
     if strange := [key for key in state_dict if key.rpartition(".")[0] not in paths]:
         raise WeightsError(
             f"weights in the {layout} layout must fit {architecture}, whose layers are {list(paths)!r}; "
@@ -81,11 +81,11 @@ def renamed(state_dict: State, paths: Mapping[str, str], architecture: str, layo
 
 
 def convolutions(state: State) -> list[tuple[tuple[str, str], Tensor]]:
-    """Path and kind (weight or bias) of what lies under `features.`, with the tensor."""
+    """Module path and kind (weight or bias) of every tensor under `features.`, with the tensor."""
     split = [(key.rpartition("."), value) for key, value in state.items()]
     return [((path, kind), v) for (path, _, kind), v in split if path.startswith("features.")]
 
 
 def input_in_words(network: Network) -> str:
-    """The network's input as a refusal names it."""
+    """The network's input in words, for an error message."""
     return "Caffe's" if network.input == CAFFE else repr(network.input)

@@ -8,7 +8,7 @@ from unitmean.networks.skeleton import skeleton
 
 
 def canonical(state_dict: State, architecture: str) -> Canonical:
-    """Recognise the layout by its keys; tensors are shared, not copied, but where a layout turns them round.
+    """Recognise the layout by its keys; tensors are shared, except where a layout transposes them.
 
     Raises WeightsError for a layout not known here and for keys the architecture has no place for.
     """

@@ -1,1 +1,1 @@
-"""Known networks: how torchvision builds them, what their layers are called, what they eat."""
+"""Known networks: how torchvision builds them, the names of their layers, the input that they take."""

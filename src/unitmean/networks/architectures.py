@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,9 @@ from unitmean.graph.reload import load
 from unitmean.networks.inputs import Input
 from unitmean.networks.layers import layer_names
 from unitmean.networks.skeleton import is_chain, skeleton
+
+Pooling = Literal["max", "avg"]
+Padding = Literal["zeros", "reflect"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class Network:
         return self.layers.get(path, path) + mark + use
 
     def to(self, device: str) -> "Network":
-        """The same with its module on a device; the module itself moves."""
+        """The network on a device; its module is moved, not copied."""
         return replace(self, module=self.module.to(device))
 
 
@@ -39,16 +42,17 @@ def build(
     name: str,
     state_dict: Mapping[str, Tensor],
     *,
-    pooling: Literal["max", "avg"] = "max",
-    padding: Literal["zeros", "reflect"] = "zeros",
+    pooling: Pooling = "max",
+    padding: Padding = "zeros",
     input: Input,
 ) -> Network:
-    """The architecture with these weights (shared, not copied), as far as they reach.
+    """The architecture with these weights (shared, not copied), truncated where the weights end.
 
-    The head has as many classes as the weights. vgg and alexnet without classifier keys are their features;
-    with fewer convolutions they end right after the rectifier behind the last one. Others without their last
-    layer's keys end in front of it. Keys are torchvision's either way. Raises NetworkError for an unknown
-    architecture or an impossible setting, WeightsError for keys, shapes or values that don't fit.
+    The head has as many classes as the weights. vgg and alexnet without classifier keys become their features
+    alone, which end after the rectifier behind the last convolution that has weights. Other architectures
+    without weights for their last layer end in front of it. Keys are torchvision's in each case. Raises
+    NetworkError for an unknown architecture or an impossible setting, WeightsError for keys, shapes or values
+    that don't fit.
     """
     module, headless = _with_head_of(name, state_dict)
     if is_chain(module) and not any(key.startswith("classifier.") for key in state_dict):
@@ -83,7 +87,7 @@ def _with_head_of(name: str, state_dict: Mapping[str, Tensor]) -> tuple[nn.Modul
         return (module if classes == len(expected[f"{head}.weight"]) else skeleton(name, classes)), False
     others = expected.keys() - set(keys)
     if is_chain(module) or not others <= state_dict.keys() or any(key in state_dict for key in keys):
-        return module, False  # whatever is wrong is said by `_check`
+        return module, False  # `_check` reports what is wrong
     module.set_submodule(head, nn.Identity())
     return module, True
 
@@ -131,7 +135,7 @@ def _check(module: nn.Module, state_dict: Mapping[str, Tensor], name: str) -> No
                 f"variances must not be negative; {key} holds {below} below zero of {value.numel()}; get the "
                 "file again or choose another one"
             )
-        # A sum is finite only if all its terms are, and takes no memory; it may overflow without one.
+        # A finite sum has finite terms, and takes no memory; finite terms may have an infinite sum.
         finite = not value.is_floating_point() or bool(torch.isfinite(value.sum()))
         if not finite and (bad := int((~torch.isfinite(value)).sum())):
             raise WeightsError(
@@ -140,7 +144,7 @@ def _check(module: nn.Module, state_dict: Mapping[str, Tensor], name: str) -> No
             )
 
 
-def _set_pooling(module: nn.Module, pooling: str, name: str) -> None:
+def _set_pooling(module: nn.Module, pooling: Pooling, name: str) -> None:
     if pooling == "max":
         return
     if pooling != "avg":
@@ -161,9 +165,9 @@ def _set_pooling(module: nn.Module, pooling: str, name: str) -> None:
         module.set_submodule(path, mean)
 
 
-def _set_padding(module: nn.Module, padding: str) -> None:
-    if padding not in ("zeros", "reflect"):
+def _set_padding(module: nn.Module, padding: Padding) -> None:
+    if padding not in get_args(Padding):
         raise NetworkError(f"model.padding must be zeros or reflect; found {padding!r}")
     for part in module.modules():
         if isinstance(part, nn.Conv2d):
-            part.padding_mode = padding  # type: ignore[assignment]
+            part.padding_mode = padding

@@ -14,7 +14,9 @@ from unitmean.networks.transfer_layers import rectifier_paths
 def features(
     network: Network, example: Float[Tensor, "n 3 h w"], layers: Sequence[str]
 ) -> Callable[[Float[Tensor, "n 3 h w"]], dict[str, Tensor]]:
-    """Activations by the paper's names, of pictures in [0, 1]; differentiable. Each new size is traced once.
+    """A differentiable function from pictures in [0, 1] to the layers' activations, by the paper's names.
+
+    The network is traced once for each size of picture; `example` gives the first.
 
     Raises NetworkError for a layer that isn't one of the network's rectifiers.
     """

@@ -20,9 +20,9 @@ class Input:
     std: tuple[float, float, float]
 
     def apply(self, x: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
-        """What the network eats, from RGB in [0, 1]."""
+        """The network's input, from RGB in [0, 1]."""
         pixels = x.flip(1) if self.order == "bgr" else x
-        # Filled on the device: a tensor from Python's numbers would wait for all that a GPU has begun.
+        # Filled on the device: copying a tensor of Python's numbers to it would wait for the GPU's queue.
         mean, std = (
             torch.cat([x.new_full((1, 1, 1, 1), value) for value in values], 1)
             for values in (self.mean, self.std)

@@ -22,7 +22,8 @@ KINDS: dict[type[nn.Module], str] = {
 def layer_names(architecture: str) -> Mapping[str, str]:
     """Module path to paper name, in order: `conv1_1`, `relu1_1`, `pool1` … `fc6`, `relu6`.
 
-    vgg counts blocks and places (Simonyan and Zisserman 2015), alexnet layers; elsewhere a name is the path.
+    vgg's names count blocks and places in them (Simonyan and Zisserman 2015), alexnet's layers; in all other
+    architectures the name is the path.
     """
     module = skeleton(architecture)
     leaves = {path: part for path, part in module.named_modules() if path and not list(part.children())}

@@ -1,4 +1,4 @@
-"""A network that eats pictures: RGB in [0, 1] in, activations by the paper's names out."""
+"""A network with its preprocessing: RGB in [0, 1] in, activations by the paper's names out."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,7 +13,7 @@ OUTPUT = "output"
 
 
 class _Enough(Exception):
-    """All that was asked for is there: the rest of the network needn't run."""
+    """Stops a forward pass once all requested activations are there."""
 
 
 class Loaded(nn.Module):
@@ -45,7 +45,9 @@ class Loaded(nn.Module):
         return output
 
     def activations(self, image: Float[Tensor, "n 3 h w"], layers: Sequence[str]) -> dict[str, Tensor]:
-        """What the named layers say, in the order asked for; stops behind the last. "output" is one too.
+        """The activations of the named layers, in this order; "output" names the network's output.
+
+        The forward pass stops at the last layer that is needed.
 
         A rectifier used twice shows its first use. Raises NetworkError for a name that isn't in `names`.
         """

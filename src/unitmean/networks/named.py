@@ -1,4 +1,4 @@
-"""Whose network a module is."""
+"""What a module's network is called in the library that it comes from."""
 
 from torch import nn
 from torchvision import models
@@ -12,7 +12,7 @@ def class_name(module: nn.Module) -> str:
 
 
 def known_name(module: nn.Module) -> str | None:
-    """What torchvision or timm call the network: the name that makes it; None for anybody else's."""
+    """The name under which torchvision or timm builds the network; None for other packages' networks."""
     package = type(module).__module__.partition(".")[0]
     if package == "timm":
         made = getattr(module, "pretrained_cfg", None)
@@ -23,7 +23,7 @@ def known_name(module: nn.Module) -> str | None:
     shapes = {name: tensor.shape for name, tensor in module.state_dict().items()}
     parameters = sum(parameter.numel() for parameter in module.parameters())
     for name in models.list_models(module=models):
-        # Making one takes a tenth of a second: most are told by how many parameters their weights hold.
+        # Building one takes a tenth of a second; the documented number of parameters rules out most.
         if models.get_model_weights(name).DEFAULT.meta["num_params"] != parameters:
             continue
         if {key: tensor.shape for key, tensor in skeleton(name).state_dict().items()} == shapes:

@@ -1,4 +1,4 @@
-"""Weights from a seed: a function that behaves well, scaled badly."""
+"""Random weights from a seed, with activations of moderate size before channels are badly scaled."""
 
 import hashlib
 import math
@@ -13,9 +13,9 @@ from unitmean.graph.analysis import analyse
 from unitmean.graph.reload import load
 from unitmean.networks.skeleton import skeleton
 
-# Of max(z, 0), z a unit normal: 1/2 - 1/(2 pi).
+# The variance of max(z, 0) for a standard normal z: 1/2 - 1/(2 pi).
 RECTIFIED_VARIANCE = 0.5 - 0.5 / math.pi
-SHALLOW = 40  # layers with weights
+SHALLOW = 40  # a network with at most so many layers with weights is shallow
 # Half the width, in standard deviations, of the interval that holds 99% of a normal distribution.
 NORMAL_99 = 2.576
 
@@ -31,14 +31,16 @@ def seeded(name: str, seed: int, spread: float) -> dict[str, Tensor]:
 def well_behaved(module: nn.Module, seed: int) -> dict[str, Tensor]:
     """float32 weights for each tensor of a module, which may lie on the meta device.
 
-    Filters are normal with zero mean over their fan-in and variance 1 / (0.34 fan_in): from one rectifier to
-    the next a preactivation keeps its variance (max pooling raises it somewhat), and the mean that rectifiers
-    add can't keep a deep channel silent. Filters that see the image keep their mean: no rectifier has shifted
-    what they see. Each tensor has a generator of its own, so order and other tensors don't matter.
+    In shallow networks filters are normal with variance 1 / (0.34 fan_in), less their mean over the fan-in:
+    then preactivations have the same variance in each layer (max pooling raises it somewhat), and the mean of
+    rectified inputs can't keep a deep channel silent. Only filters of the first layer keep their mean, as no
+    rectifier precedes it.
 
-    That is for shallow networks. A layer without a mean raises the variance of a difference of its
-    inputs 1.5 times (half of 1 / 0.34), which in a hundred layers is chaos: deeper networks have filters with
-    their mean and the variance 1 / fan_in.
+    Each such layer multiplies the variance of a difference between two inputs by 1.5 (half of 1 / 0.34),
+    which a hundred layers would turn into chaos: filters of deeper networks keep their mean and have the
+    variance 1 / fan_in.
+
+    Each tensor has a generator of its own, so its numbers don't depend on the order or on other tensors.
     """
     first = True
     shallow = sum(t.ndim >= 2 for t in module.state_dict().values()) <= SHALLOW

@@ -30,7 +30,7 @@ class _WithoutNumbers(TorchFunctionMode):
 def skeleton(name: str, classes: int | None = None) -> nn.Module:
     """The architecture with its parameters on the meta device, in eval mode, every operation out of place.
 
-    classes: how many its head tells apart, where they aren't ImageNet's.
+    classes: the number of the head's classes, if they aren't ImageNet's.
 
     Raises NetworkError for a name that torchvision's classification models don't have.
     """

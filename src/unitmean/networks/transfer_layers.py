@@ -1,4 +1,4 @@
-"""Which of a network's rectifiers style transfer looks at, where nobody says."""
+"""The rectifiers that style transfer uses where the settings name none."""
 
 from jaxtyping import Float
 from torch import Size, Tensor
@@ -18,7 +18,7 @@ def rectifier_paths(network: Network, example: Float[Tensor, "n 3 h w"]) -> dict
 
 
 def transfer_layers(network: Network, example: Float[Tensor, "n 3 h w"]) -> tuple[str, list[str]]:
-    """The content layer and the style layers: the paper's, and their like in other networks.
+    """The content layer and the style layers: the paper's in VGG, their counterparts in other networks.
 
     Style: the first rectifier at each of the first five resolutions (relu1_1 … relu5_1 in VGG). Content: the
     second at the fourth (relu4_2), or the last style layer of a network that has no fourth.

@@ -14,17 +14,18 @@ from unitmean.graph.variables import ONE
 from unitmean.networks.seeded import well_behaved
 from unitmean.networks.skeleton import skeleton
 
-SIGMA = 0.7  # of the random factors' logarithm
+SIGMA = 0.7  # standard deviation of the random factors' logarithm
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One network: its rectifiers' channels, what forbids more, and what random factors do to the output.
+    """One network: its rectifiers' channels, how many are free, and what random factors do to the output.
 
-    `free` channels may have any factor; `tied` ones of these share it with another channel. `forbidden` names
-    the operators that no factor passes, most frequent first. `difference` is the largest change of the
-    float64 output under random factors, relative to its largest value; None where it wasn't asked for.
-    `seconds` are those of the analysis.
+    sites, channels: how many rectifiers, and channels of rectifiers, it has. free: channels that may have any
+    factor. tied: those of the free ones that share it with another channel. forbidden: the operators that
+    pinned free channels, most frequent first. difference: the largest change of the float64 output under
+    random factors, relative to its largest value; None where it wasn't asked for. seconds: how long the
+    analysis took.
     """
 
     name: str

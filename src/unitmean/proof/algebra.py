@@ -13,9 +13,9 @@ from torch import Tensor
 
 from unitmean.graph.plan import Plan
 
-# Of the file's number against the exact product: rounded once, it is off by half a unit at most. The rest is
-# for the rounding of the float64 product, which is 2^-29 of a float32's unit. Half precision is rounded by
-# way of float32; in float64 itself a product and a quotient are rounded on both sides.
+# The largest distance of the file's number from the exact product, in units in the last place: rounded once,
+# it is off by half a unit. The rest is for the rounding of the float64 product, 2^-29 of a float32's unit.
+# Half precision is rounded by way of float32; in float64 a product and a quotient are rounded on both sides.
 ULPS = {torch.float32: 0.5 + 1e-6, torch.float64: 2.0}
 HALF_PRECISION = 0.5 + 2**-8
 # Numbers looked at together: float64 copies of a fully connected layer would take gigabytes.
@@ -35,7 +35,7 @@ class Discrepancy:
 def discrepancies(
     plan: Plan, factors: Float64[Tensor, " variables"], old: Mapping[str, Tensor], new: Mapping[str, Tensor]
 ) -> list[Discrepancy]:
-    """What of `new` is not `old` times `factor[multiply] / factor[divide]`, to the nearest float.
+    """The tensors of `new` that aren't `old` times `factor[multiply] / factor[divide]`, to the nearest float.
 
     Tensors that take up no factor, and all that aren't floating, must be equal bit for bit.
     """

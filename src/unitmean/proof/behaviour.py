@@ -1,4 +1,4 @@
-"""Whether two classifiers choose alike, and rightly."""
+"""How often two classifiers choose the same class, and the right one."""
 
 from dataclasses import dataclass
 from functools import reduce
@@ -35,7 +35,7 @@ class Behaviour:
         labels: Int64[Tensor, " n"] | None,
         noise: float,
     ) -> "Behaviour":
-        """`noise`: what float32 itself gets wrong, relative to an image's largest logit."""
+        """Compare two networks' logits. `noise`: float32's error, relative to an image's largest logit."""
         first, second = before.argmax(1), after.argmax(1)
         k = min(FIRST, before.shape[1])
         fives = [x.topk(k).indices.sort(1).values for x in (before, after)]
@@ -56,5 +56,5 @@ class Behaviour:
 
 
 def together(parts: list[Behaviour]) -> Behaviour | None:
-    """Their sum; None where there are none, as of a network without classes or without images."""
+    """The sum of all parts; None without any, as for a network without classes or without images."""
     return reduce(add, parts) if parts else None

@@ -12,12 +12,13 @@ from unitmean.graph.plan import Plan
 from unitmean.proof.algebra import discrepancies
 from unitmean.proof.invariance import Comparison, Deviation
 
-# Two right networks differ by at most twice float32's own error; the rest is for other inputs' luck.
+# Two right networks differ by at most twice float32's own error; the rest is a margin.
 MAX_RATIO = 3.0
-# What float64 leaves of weights that were never rounded, relative.
+# The relative change that float64's rounding may cause with weights that were never rounded.
 MAX_EXACT = 1e-12
-# Without the factors: each weight of the file was rounded once more. Relative, for float32, and for other
-# types in units of what they resolve; float64 shows what that does, whatever float32's own error.
+# Where the factors aren't known: the relative change allowed for the rounding of the file's weights. In
+# float32 it comes on top of float32's own error: ROUNDED, or so many times the epsilon of a coarser type.
+# In float64 it is MAX_ROUNDED, or the same if that is more.
 ROUNDED, RESOLVED = 1e-5, 16
 MAX_ROUNDED = 1e-3
 
@@ -26,9 +27,9 @@ MAX_ROUNDED = 1e-3
 class Proof:
     """Whether weights compute the original's function: true where they do.
 
-    failures: where it doesn't hold, what was allowed and what was found. deviations: by place, of the very
-    weights in float32 beside float32's own error; their `float64` is of the factors alone, where these are
-    known, in weights that were never rounded.
+    failures: a sentence for each violated bound, with what was allowed and found. deviations: by place; their
+    `float32` is of the very weights, their `float64`, where the factors are known, of the original times
+    these factors, never rounded.
     """
 
     comparison: Comparison
@@ -54,7 +55,7 @@ def judged(
     plan: Plan | None,
     factors: Float64[Tensor, " variables"],
 ) -> Proof:
-    """The verdict on `new`: every stored number where the factors are known, and what float32 computes."""
+    """The verdict on `new`: on what it computes and, where `plan` and factors are known, on every number."""
     failures = []
     if plan is not None:
         failures += [
@@ -80,7 +81,7 @@ def judged(
 
 
 def _resolution(state: Mapping[str, Tensor]) -> float:
-    """Of the coarsest type among the weights."""
+    """The epsilon of the coarsest floating type among the weights."""
     return max((torch.finfo(t.dtype).eps for t in state.values() if t.is_floating_point()), default=0.0)
 
 

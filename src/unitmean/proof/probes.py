@@ -1,4 +1,4 @@
-"""Inputs on which a wrong network shows that is right on photographs."""
+"""Inputs that expose errors of a network which photographs may not expose."""
 
 import torch
 from jaxtyping import Float
@@ -36,6 +36,6 @@ def allows(module: nn.Module, size: int) -> bool:
 
 
 def other_size(module: nn.Module, size: int) -> int:
-    """About half of `size`, or what else of its neighbours the module takes, or `size` itself."""
+    """A multiple of 16 near 1/2, 3/4 or 5/4 of `size` that the module takes; `size` itself if none fits."""
     multiples = (max(1, round(size * part / 16)) * 16 for part in (1 / 2, 3 / 4, 5 / 4))
     return next((other for other in multiples if other != size and allows(module, other)), size)

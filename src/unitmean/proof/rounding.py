@@ -14,10 +14,11 @@ MOST = 0.95
 
 @dataclass(frozen=True)
 class Rounding:
-    """Of each channel, at the rectifier's input: the largest difference between float32 and float64, and the
-    largest number itself. An image has so many `positions`.
+    """Float32's error in each channel of a rectifier's input.
 
-    All positions have an input, active or not, and rectifying makes no error larger.
+    largest: the largest difference between float32 and float64. size: the largest absolute value. positions:
+    how many an image has. The input is looked at since it isn't zero where the channel is inactive, and
+    rectifying makes no error larger.
     """
 
     largest: Float64[Tensor, " channels"]
@@ -28,21 +29,22 @@ class Rounding:
     def of(
         cls, exact: Float64[Tensor, "..."], single: Sequence[Float64[Tensor, "..."]], site: Site
     ) -> "Rounding":
-        """Of the site's inputs in float64, and in several networks' float32 brought to the same scale."""
+        """From the site's input in float64, and in several networks' float32, all on the original's scale."""
         over = [d for d in range(site.ndim) if d != site.dim]
         errors = torch.stack([(found - exact).abs().amax(over) for found in single])
         return cls(errors.amax(0).cpu(), exact.abs().amax(over).cpu(), exact[0].numel() // site.channels)
 
     def __or__(self, other: "Rounding") -> "Rounding":
-        """Of the inputs of both: the larger error and the larger number of each channel."""
+        """Over the images of both: each channel's larger error and larger size."""
         largest, size = torch.maximum(self.largest, other.largest), torch.maximum(self.size, other.size)
         return Rounding(largest, size, self.positions)
 
     @property
     def expected(self) -> Float64[Tensor, " channels"]:
-        """What other images may show: a channel seen at few positions may have been lucky.
+        """Each channel's error to expect on other images, as one seen at few positions may show too little.
 
-        So each errs at least as much as, relative to their size, all but a few of the site's channels do.
+        It is the channel's own error or, if larger, its size times the 95% quantile of the site's relative
+        errors.
         """
         relative = (self.largest / self.size).nan_to_num(0.0)
         return torch.maximum(self.largest, relative.quantile(MOST) * self.size)

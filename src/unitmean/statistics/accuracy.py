@@ -14,8 +14,8 @@ from unitmean.statistics.moments import Moments
 class Accuracy:
     """Relative standard errors of the means of all channels that have been active; infinite for one image.
 
-    `at_share` is what the asked-for share of the channels stays below, `share` how many reach the target:
-    None where there is none.
+    at_share: the error that the requested share of the channels stays below. share: the share of channels
+    whose error is within the target; None where there is no target.
     """
 
     images: int
@@ -44,7 +44,7 @@ def accuracy(moments: Iterable[Moments], target: float | None, share: float) -> 
         )
 
     def below(part: float) -> float:
-        """What this part of the channels stays below, rounded up to a channel."""
+        """The error that this part of the channels, rounded up to a whole channel, stays below."""
         return float(errors[max(0, -int(-part * count // 1) - 1)])
 
     reached = None if target is None else float((errors <= target).sum()) / count

@@ -12,7 +12,7 @@ from unitmean.statistics.moments import Moments
 
 # A control mean that rests on an image or two says nothing about other images.
 MAX_RELATIVE_ERROR = 0.5
-# Rounding doesn't halve or double a mean: a larger ratio is that of numbers too small to be trusted.
+# Rounding doesn't halve or double a mean: with a larger ratio the means are too small to be trusted.
 MAX_RATIO = 2.0
 
 

@@ -17,7 +17,7 @@ def choose(
     *,
     rounding: str = "none",
 ) -> Float64[Tensor, " variables"]:
-    """The geometric mean of the means of a variable's live channels; one where there are none.
+    """Each variable's factor: the geometric mean of its live channels' means; one where none is alive.
 
     rounding: "none", or "pow2" for the nearest power of two (in the logarithm).
     """

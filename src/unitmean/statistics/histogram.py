@@ -7,7 +7,7 @@ from torch import Tensor
 BUCKETS = 385
 """The first holds what is below 2^-24, zero included; each octave from there to 2^24 has eight."""
 
-_MANTISSA = 20  # bits of a float32 below the eight that tell an octave's eighths
+_MANTISSA = 20  # bits of a float32's mantissa below the three that tell an octave's eighths
 _FIRST = (127 - 24) << 3  # the eighth that begins at 2^-24
 
 
@@ -26,7 +26,8 @@ def quantile(
 ) -> Float64[Tensor, " channels"]:
     """The value below which `share` of a channel's positions lie, linear within a bucket; zero in the first.
 
-    `maximum` caps what the last occupied bucket could hold. Wrong by less than a bucket, an eighth.
+    `maximum` is the upper edge of the last occupied bucket. The error is less than a bucket's width, at most
+    an eighth of the value.
     """
     below = counts.cumsum(1)
     wanted = share * below[:, -1:]

@@ -90,7 +90,7 @@ class Moments:
 
     @classmethod
     def of(cls, statistics: Float[Tensor, "_ n channels"]) -> "Moments":
-        """The moments of a batch, from `per_image`, or that `with_counts`."""
+        """The moments of a batch, from what `per_image` returns, alone or `with_counts`."""
         mean, square, maximum, active, *counts = statistics.double()
         return cls(
             len(mean),
@@ -126,18 +126,18 @@ class Moments:
         )
 
     def split(self, sizes: Sequence[int]) -> list["Moments"]:
-        """Those of runs of so many channels each, which lay side by side."""
+        """The moments of consecutive runs of channels, of these sizes."""
         sums = (self.mean, self.mean_square, self.square, self.maximum, self.active, self.histogram)
         return [
             Moments(self.images, *parts) for parts in zip(*(s.split(list(sizes)) for s in sums), strict=True)
         ]
 
     def to(self, device: str) -> "Moments":
-        """The same in another memory."""
+        """A copy on another device."""
         return self.on(lambda value: value.to(device))
 
     def on(self, moved: Callable[[Tensor], Tensor]) -> "Moments":
-        """The same with each tensor replaced by what `moved` makes of it."""
+        """A copy with `moved` applied to each tensor."""
         sums = (self.mean, self.mean_square, self.square, self.maximum, self.active, self.histogram)
         return Moments(self.images, *map(moved, sums))
 
@@ -146,7 +146,7 @@ class Moments:
         return self.mean / self.images
 
     def standard_error(self) -> Float64[Tensor, " channels"]:
-        """Of the expectation, with images as the independent draws; NaN for a single image."""
+        """The standard error of the expectation, images being independent draws; NaN for a single image."""
         if self.images < 2:
             return torch.full_like(self.mean, torch.nan)
         variance = self.mean_square / self.images - self.expectation().square()
@@ -166,5 +166,5 @@ class Moments:
 
 
 def total(moments: Sequence[Moments]) -> Moments:
-    """The sum of at least one."""
+    """The sum of one or more moments."""
     return reduce(add, moments)

@@ -30,9 +30,9 @@ class Summary:
 class Statistic:
     """One value of rescale.statistic, and of `statistic=` in the library.
 
-    of: what is divided by, of each channel; it must scale with the activations. Its second argument is the
-    setting `quantile`, which most don't read. called: the same in words, given that setting. counted: whether
-    it needs histograms.
+    of: computes what each channel is divided by; it must be proportional to the activations. Its second
+    argument is the setting `quantile`, which most don't read. called: the statistic's name in a sentence,
+    given that setting. counted: whether it needs histograms.
     """
 
     name: str

@@ -7,7 +7,7 @@ from unitmean.statistics.kinds import statistics
 
 
 def statistic(rescale: Mapping[str, Any]) -> str:
-    """What the rescaling of these settings (`statistic`, `quantile`) made one."""
+    """The statistic that a rescaling with these settings (`statistic`, `quantile`) made one, in words."""
     return statistics()[str(rescale.get("statistic", "mean"))].called(rescale.get("quantile") or 0.0)
 
 

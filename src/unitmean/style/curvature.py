@@ -1,4 +1,4 @@
-"""What L-BFGS knows of a loss's curvature: the last steps, and how the gradient changed along each."""
+"""The curvature of a loss as L-BFGS estimates it: the last steps, and the gradient's change along each."""
 
 import torch
 from jaxtyping import Float, Float64, Int64
@@ -21,7 +21,7 @@ class Curvature:
     def __init__(self, like: Float[Tensor, "..."], memory: int = MEMORY) -> None:
         self._moved = like.new_empty(memory, like.numel())
         self._bent = torch.empty_like(self._moved)
-        # s_i' y_j and y_i' y_j by place; a place is written again when the memory is full.
+        # s_i' y_j and y_i' y_j by place in the memory; once that is full, the oldest place is overwritten.
         self._moved_bent = torch.zeros(memory, memory, dtype=torch.float64, device=like.device)
         self._bent_bent = torch.zeros_like(self._moved_bent)
         self._seen = 0
@@ -43,7 +43,7 @@ class Curvature:
         self._bent_bent[place, known] = self._bent_bent[known, place] = of_bent[:, 1]
 
     def newton_step(self, gradient: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-        """Minus the inverse Hessian times the gradient; there must be a step to go by."""
+        """Minus the inverse Hessian times the gradient; at least one step must be remembered."""
         count = len(self)
         newest = (self._seen - 1) % len(self._moved)
         moved, bent, g = self._moved[:count], self._bent[:count], gradient.flatten()

@@ -1,4 +1,4 @@
-"""Ways down a loss: a point, and the points behind it."""
+"""Minimises a loss by L-BFGS or Adam, as a sequence of points."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -9,15 +9,15 @@ from torch import Tensor
 from unitmean.style.curvature import Curvature
 from unitmean.style.losses import Losses, Parts
 
-# By how much L-BFGS's first step changes a pixel on average, before there is a curvature to tell.
+# By how much L-BFGS's first step changes a pixel on average: no curvature is known yet to scale it.
 FIRST = 0.003
-# How often a step that doesn't lead down is halved before there is said to be no way down.
+# How often a step that doesn't lower the loss is halved before the descent ends.
 HALVINGS = 14
 
 
 @dataclass(frozen=True)
 class Point:
-    """A picture, its losses, and their sum with its gradient, both relative to the first loss.
+    """A picture, its losses, and their sum and its gradient, both in units of the first picture's sum.
 
     `slope` is the sum of the gradient's absolute values.
     """
@@ -38,9 +38,9 @@ Objective = Callable[[Tensor], Point]
 
 
 def objective(parts: Parts) -> Objective:
-    """The losses of a picture, in units of those that are asked for first."""
-    # Gatys et al. do not do this: relative to the first loss float32 gradients and Adam's epsilon mean the
-    # same whatever the network's scale.
+    """A function from a picture to its losses, in units of the total loss of the first picture it gets."""
+    # Gatys et al. don't divide by a unit. With it, float32's range and Adam's epsilon relate to gradients in
+    # the same way whatever the network's scale.
     unit: Tensor | None = None
 
     def at(picture: Tensor) -> Point:
@@ -52,7 +52,7 @@ def objective(parts: Parts) -> Objective:
             unit = total.detach() if total > 0 else torch.ones_like(total)
         value = total / unit
         (gradient,) = torch.autograd.grad(value, picture)
-        # One trip to the host an evaluation: on a GPU each waits for all that was begun before it.
+        # One transfer to the host for each evaluation: on a GPU each waits for all work queued before it.
         found = [content, *style.values(), roughness, value, gradient.abs().sum()]
         of_content, *of_style, rough, relative, slope = torch.stack(
             [f.detach().double() for f in found]
@@ -64,11 +64,11 @@ def objective(parts: Parts) -> Objective:
 
 
 def lbfgs(at: Objective, start: Tensor) -> Iterator[Point]:
-    """Limited-memory BFGS: every point's loss is below the last one's; ends where there is no way down.
+    """Limited-memory BFGS: each point's loss is below the one before; ends where no step lowers it.
 
-    An iteration tries the full step first: one evaluation where it leads down, as it nearly always does.
+    An iteration tries the full step first, which nearly always lowers the loss: then it takes one evaluation.
     """
-    # Gatys et al. take the full step wherever it leads; there are losses from which that doesn't come back.
+    # Gatys et al. take the full step even where it raises the loss; some descents never recover from that.
     point = at(start)
     yield point
     curvature = Curvature(start)
@@ -81,7 +81,7 @@ def lbfgs(at: Objective, start: Tensor) -> Iterator[Point]:
         else:
             return
         moved, bent = tried.picture - point.picture, tried.gradient - point.gradient
-        if torch.dot(moved.flatten(), bent.flatten()) > 0:  # else the Hessian would not be positive
+        if torch.dot(moved.flatten(), bent.flatten()) > 0:  # else the Hessian would not be positive definite
             curvature.remember(moved, bent)
         point = tried
         yield point
@@ -102,7 +102,7 @@ def adam(at: Objective, start: Tensor, rate: float) -> Iterator[Point]:
     while point.steep:
         picture.grad = point.gradient
         optimiser.step()
-        picture.clamp_(0, 1)  # beyond, the clipped picture has no gradient
+        picture.clamp_(0, 1)  # outside, the gradient of the clipped picture is zero
         last, point = point, at(picture)
         if point.losses == last.losses:
             return

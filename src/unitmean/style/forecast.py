@@ -1,4 +1,4 @@
-"""What a style transfer will take, from one evaluation at its smallest size."""
+"""Predicts a style transfer's time and memory from one evaluation at its smallest size."""
 
 import time
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ def forecast(
     weights: LossWeights,
     descent: Descent,
 ) -> Forecast:
-    """What all steps will take: an evaluation's time and memory grow with the pixels."""
+    """Time and memory of all steps, extrapolated in proportion to the number of pixels."""
     octave = descent.scales - 1
     small = halved(content, octave)
     at = objective(parts_of(features, small, [smaller(style, octave) for style in styles], weights))
@@ -52,5 +52,5 @@ def forecast(
     sizes = [content.numel() / small.numel() / 4**i for i in range(descent.scales)]
     remembered = 2 * MEMORY if descent.optimiser == "lbfgs" else 4
     pictures = remembered * content.numel() * content.element_size()
-    # The gradient of an activation lies beside it.
+    # Twice, since the gradient of each activation is held, too.
     return Forecast(seconds * descent.steps * sum(sizes), 2 * sum(kept.values()) * sizes[0] + pictures)

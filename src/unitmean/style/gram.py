@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def gram(activation: Float[Tensor, "1 c h w"]) -> Float[Tensor, "c c"]:
-    """G_ij = sum over positions k of F_ik F_jk: what a layer sees, less where (Gatys et al. 2016, eq. 3)."""
+    """G_ij = sum over positions k of F_ik F_jk: what is seen, without where (Gatys et al. 2016, eq. 3)."""
     product: Tensor = _Gram.apply(activation.flatten(2).squeeze(0))
     return product
 

@@ -20,9 +20,10 @@ Parts = Callable[[Tensor], tuple[Tensor, dict[str, Tensor], Tensor]]
 class LossWeights:
     """Which layers are compared and what they weigh.
 
-    Style layers share `style` alike; with `by_channels` each weighs style / N^2, N its channels, as the
-    authors weigh those of the original network (github.com/leongatys/NeuralImageSynthesis). `smooth` weighs
-    the total variation, which Gatys et al. don't have.
+    Style layers have equal shares of the weight `style`; with `by_channels` each weighs style / N^2, N its
+    channels, as the authors weigh those of the original network
+    (github.com/leongatys/NeuralImageSynthesis). `smooth` weighs the total variation, which Gatys et al. don't
+    have.
     """
 
     content_layer: str
@@ -41,9 +42,9 @@ class LossWeights:
 
 @dataclass(frozen=True)
 class Style:
-    """A style picture, of any size, what it weighs beside others, and where it goes (None: everywhere).
+    """A style picture of any size, its weight relative to other styles, and a mask of where it applies.
 
-    A mask is one where the style goes, as large as the content picture.
+    The mask, as large as the content picture, is one where the style applies; None stands for everywhere.
     """
 
     picture: Picture
@@ -66,7 +67,7 @@ class Losses:
 
     @property
     def spread(self) -> float:
-        """The largest style layer's loss over the smallest one's; infinite where a layer has none."""
+        """The largest style layer's loss over the smallest one's; infinite where a layer's loss is zero."""
         largest, smallest = max(self.style.values()), min(self.style.values())
         return largest / smallest if smallest else float("inf")
 
@@ -78,7 +79,7 @@ class Losses:
 
     @property
     def retuning(self) -> dict[str, float]:
-        """What each layer's weight must be multiplied by, for all to say as much as the loudest."""
+        """What each layer's weight must be multiplied by so that all losses equal the largest."""
         largest = max(self.style.values())
         return {layer: largest / loss if loss else float("inf") for layer, loss in self.style.items()}
 
@@ -114,8 +115,9 @@ def parts_of(
 ) -> Parts:
     """The weighted losses of any picture as large as the content: content, style by layer, roughness.
 
-    Several styles without masks are one, whose Gram matrices are their weighted mean: the sum of their losses
-    has the same gradient. With masks each is compared where its mask is white. Differentiable.
+    Several styles without masks are treated as one with the weighted mean of their Gram matrices: the sum of
+    their losses would have the same gradient. With masks each style is compared where its mask is white. The
+    losses are differentiable.
     """
     styles = [Style(style)] if isinstance(style, Tensor) else list(style)
     with torch.no_grad():
@@ -139,7 +141,7 @@ def parts_of(
 
 
 Term = tuple[Tensor | None, Tensor, float]
-"""Where a style goes, its Gram matrix divided by its positions, and its weight."""
+"""A style's mask, its Gram matrix divided by the number of positions, and its weight."""
 
 
 def _terms(features: Features, styles: Sequence[Style], layer: str) -> list[Term]:
@@ -171,5 +173,5 @@ def _between(found: Tensor, mean: Tensor) -> Tensor:
 
 
 def values(content: Tensor, style: Mapping[str, Tensor], roughness: Tensor) -> Losses:
-    """As plain numbers."""
+    """The losses as plain numbers."""
     return Losses(content.item(), {layer: loss.item() for layer, loss in style.items()}, roughness.item())

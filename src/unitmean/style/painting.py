@@ -25,7 +25,7 @@ def painting(seed: int, size: int = 384) -> NDArray[np.uint8]:
     random = np.random.default_rng(seed)
     rows, columns = np.mgrid[0:size, 0:size] / size
     dy, dx = _flow(random, rows, columns)
-    # Noise smeared along the flow is bristles; coarse colour smeared likewise is strokes.
+    # Fine noise smeared along the flow makes bristles, coarse noise makes strokes.
     bristles = _smear(_blotches(random, size, cell=2), dy, dx, reach=14)
     bristles = (bristles - bristles.mean()) / bristles.std()
     strokes = _smear(_blotches(random, size, cell=9), dy, dx, reach=24)

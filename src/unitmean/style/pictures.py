@@ -48,7 +48,7 @@ def style_picture(path: Path | None, height: int, width: int, *, seed: int, scal
 
 
 def mask_picture(path: Path, height: int, width: int) -> Float[Tensor, "1 1 h w"]:
-    """The picture at `path` in grey, squeezed to the content's size; DataError where it's all black."""
+    """The picture at `path` in grey, 0 to 1, resized to the content's size; DataError if it's all black."""
     image = _open(path).convert("L").resize((width, height), Image.Resampling.BILINEAR)
     if image.getextrema() == (0, 0):
         raise DataError(
@@ -92,10 +92,10 @@ def _open(path: Path) -> Image.Image:
 
 
 def _require_moderate(path: Path) -> None:
-    """DataError for more pixels than are decoded here; what is no picture passes."""
+    """DataError for more than MAX_PIXELS pixels; a file that is no picture passes."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's own, of what is refused here
+            warnings.simplefilter("ignore")  # Pillow warns of large pictures, which are refused here
             with Image.open(path) as image:
                 width, height = image.size
     except Image.DecompressionBombError as error:
@@ -103,7 +103,7 @@ def _require_moderate(path: Path) -> None:
             f"a picture must have at most {MAX_PIXELS} pixels; found more at {str(path)!r} ({error}): "
             "make it smaller, as style transfer does anyway"
         ) from error
-    except Exception:  # said where it is decoded
+    except Exception:  # decoding will report it
         return
     if (pixels := width * height) > MAX_PIXELS:
         shrunk = math.sqrt(MAX_PIXELS / pixels)
@@ -114,7 +114,7 @@ def _require_moderate(path: Path) -> None:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """Turned as its camera was held; as stored where the metadata that would say so are damaged."""
+    """The picture rotated as its EXIF metadata say; as it is stored where these are damaged."""
     try:
         return ImageOps.exif_transpose(image)
     except Exception:  # on damaged metadata Pillow raises whatever it happens to meet

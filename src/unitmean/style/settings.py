@@ -1,4 +1,4 @@
-"""What may be said of a style transfer, in the words of the command line and of `unitmean.stylise`."""
+"""The settings of a style transfer, as the command line and `unitmean.stylise` name them."""
 
 import math
 from collections.abc import Sequence
@@ -8,19 +8,20 @@ from typing import Literal
 
 from unitmean.errors import ConfigError
 
-LEAST = 32  # pixels that pooling leaves something of
-COARSE = 512  # pixels above which a smaller picture is made first
+LEAST = 32  # pixels a side: pooling leaves nothing of smaller pictures
+COARSE = 512  # the longer side in pixels above which a smaller picture is made first
 
 
 @dataclass(frozen=True)
 class Settings:
-    """`size` is the longer side in pixels, `steps` are those at each of `scales` sizes, each twice the last.
+    """Settings of a style transfer.
 
-    Where `scales` isn't given, the smallest has at most 512 pixels. `style_weights` weigh several styles,
-    `masks` (a picture each, white where it goes) place them; `style_scale` makes their strokes larger or
-    smaller. `layer_weights`: "equal" with a normalised network, else "authors", unless given. `noise` is the
-    noise's share of the start. `original_colours` keeps the content's, and takes only light from the result.
-    `smooth` weighs the total variation.
+    `size` is the picture's longer side in pixels. `steps` are done at each of `scales` sizes, each twice the
+    one before; by default so many that the smallest has at most 512 pixels. `style_weights` weigh several
+    styles, `masks` (a picture for each style, white where it applies) place them; `style_scale` makes their
+    strokes larger or smaller. `layer_weights` defaults to "equal" with a normalised network, else "authors".
+    `noise` is the share of noise in the first picture. `original_colours` keeps the content's colours, and
+    takes only lightness from the result. `smooth` weighs the total variation.
     """
 
     size: int = 512
@@ -44,11 +45,11 @@ class Settings:
 
     @property
     def octaves(self) -> int:
-        """How many sizes there are."""
+        """The number of sizes: `scales`, or its default."""
         return self.scales or 1 + max(0, math.ceil(math.log2(self.size / COARSE)))
 
     def check(self, styles: int) -> None:
-        """ConfigError for what makes no picture in so many styles."""
+        """ConfigError where no picture can be made with these settings and this number of styles."""
         for name, least in (("size", LEAST), ("steps", 1), ("scales", 1)):
             value = getattr(self, name)
             if value is not None and value < least:

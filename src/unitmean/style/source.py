@@ -1,4 +1,4 @@
-"""The network that style transfer looks through: from a weights file in any layout, or a network's name."""
+"""The network that style transfer uses: from a weights file in any layout, or a network's name."""
 
 import logging
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from unitmean.errors import ConfigError, WeightsError
 from unitmean.hub import located
 from unitmean.layouts.files import KEY, load_weights, read_tensors
 from unitmean.layouts.reading import canonical
-from unitmean.networks.architectures import Network, build
+from unitmean.networks.architectures import Network, Padding, Pooling, build
 from unitmean.networks.inputs import INPUTS, Input
 from unitmean.networks.skeleton import skeleton
 
@@ -20,14 +20,14 @@ STAND_IN = (
     "{path} is a stand-in: its weights are random numbers, badly scaled on purpose, and the picture shows "
     "no more than that the program works; give --weights FILE of real ones, or a network's name"
 )
-Pooling = Literal["max", "avg"]
-Padding = Literal["zeros", "reflect"]
 
 
 @dataclass(frozen=True)
 class Seen:
-    """A network, whether its channels were normalised, and words about a use it wasn't measured for, or
-    about what was left out of its file."""
+    """A network, whether its channels were normalised, and warnings.
+
+    They tell of settings that differ from those it was measured with, and of what was left out of its file.
+    """
 
     network: Network
     normalised: bool
@@ -44,15 +44,15 @@ def read(
 ) -> Seen:
     """The network in a weights file, or torchvision's own weights of the network that `weights` names.
 
-    A folder or a name of the hub's is taken as by `unitmean.load`.
-    A file of this package says its model, its input, and the pooling and padding that it was measured with,
-    which it is used with unless others are given. Of another file the model is vgg19 unless it is given, and
-    pooling is that of Gatys et al., the mean. Raises WeightsError, NetworkError or ConfigError.
+    `weights` may also be a folder or an hf:// address, as for `unitmean.load`. A file that this package wrote
+    names its model, its input, and the pooling and padding that it was measured with, which are used unless
+    others are given. For other files the defaults are vgg19 and, as in Gatys et al., mean pooling. Raises
+    WeightsError, NetworkError or ConfigError.
     """
     if not Path(weights).exists() and str(weights) in models.list_models(module=models):
         return Seen(_published(str(weights), pooling or "avg", padding or "zeros"), normalised=False)
     path = located(weights)
-    if _ours(path):
+    if _written_by_unitmean(path):
         return _measured(path, pooling, padding)
     name = model or "vgg19"
     tensors, converted = read_tensors(path, skeleton(name).state_dict())
@@ -67,8 +67,8 @@ def read(
     return Seen(network, normalised=False, warnings=(*converted, *taken))
 
 
-def _ours(path: Path) -> bool:
-    """Whether this package wrote the file, as its metadata tell."""
+def _written_by_unitmean(path: Path) -> bool:
+    """Whether the file's metadata have this package's key."""
     if not path.is_file():
         return False
     with path.open("rb") as file:

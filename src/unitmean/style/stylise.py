@@ -19,8 +19,8 @@ OnStep = Callable[[int, Losses, Tensor], None]
 class Descent:
     """How a picture is changed: `steps` at each of `scales` sizes, each twice the last, from `init`.
 
-    Adam moves a pixel by about `rate` of its range a step. `seed` makes the noise, of which the start has the
-    share `noise`, all of it where `init` is noise.
+    Adam moves a pixel by about `rate` of its range in each step. `noise` is the share of noise, drawn from
+    `seed`, in the first picture; it is 1 where `init` is "noise".
     """
 
     steps: int
@@ -41,7 +41,7 @@ class Stylised:
 
     @property
     def decrease(self) -> float:
-        """1 - last/first: the fraction of the loss that is gone; NaN where a loss is not finite."""
+        """1 - last/first: the fraction by which the loss fell; NaN unless the first loss is positive."""
         first, last = self.losses[0].total, self.losses[-1].total
         return 1 - last / first if first > 0 else float("nan")
 
@@ -57,8 +57,9 @@ def stylise(
 ) -> Stylised:
     """Change a picture until its Gram matrices are the style picture's, and its content the content's.
 
-    `features` maps a picture in [0, 1] to activations by layer. Stops early where there is no way down or a
-    loss is not finite. `on_step` counts steps from 0 over all scales.
+    `features` maps a picture in [0, 1] to activations by layer. Stops early where no step lowers the loss or
+    a loss is not finite. `on_step` is called with a step's number, counted from 0 over all scales, its losses
+    and its picture.
     """
     styles = [Style(style)] if isinstance(style, Tensor) else list(style)
     history: list[Losses] = []
@@ -91,13 +92,13 @@ def _start(descent: Descent, content: Tensor, style: Tensor) -> Tensor:
 
 
 def smaller(style: Style, octave: int) -> Style:
-    """A style halved so many times, its mask too."""
+    """A style whose picture and mask are halved `octave` times."""
     mask = None if style.mask is None else halved(style.mask, octave)
     return replace(style, picture=halved(style.picture, octave), mask=mask)
 
 
 def halved(picture: Tensor, octave: int) -> Tensor:
-    """A picture halved so many times."""
+    """A picture whose sides are halved `octave` times."""
     return _resized(picture, [max(1, round(side / 2**octave)) for side in picture.shape[2:]])
 
 

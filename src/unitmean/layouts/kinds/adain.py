@@ -17,7 +17,7 @@ from unitmean.networks.layers import layer_names
 from unitmean.networks.skeleton import is_chain, skeleton
 
 HOW = """\
-The keys of `vgg_normalised.pth`: an `nn.Sequential` whose layer 0 is the preprocessing (it eats RGB in \
+The keys of `vgg_normalised.pth`: an `nn.Sequential` whose layer 0 is the preprocessing (it takes RGB in \
 [0, 1]); a reflection padding precedes each 3x3 convolution, and these stand at {places}.
 
     vgg.load_state_dict(torch.load("{file}", weights_only=True))
@@ -46,7 +46,8 @@ def read(state: State, architecture: str) -> Canonical | None:
 def _read_preprocessing(weight: Tensor, bias: Tensor) -> Input:
     """The input that a 1x1 convolution on RGB in [0, 1] stands for.
 
-    One gain is read as the scale, std one; three as 1 / std, scale one: as people write them.
+    Three equal gains are read as the scale, with std one; different ones as 1 / std, with scale one: the
+    usual ways to write them.
     """
     shown = f"the shapes {tuple(weight.shape)} and {tuple(bias.shape)}"
     if weight.shape == (3, 3, 1, 1) and bias.shape == (3,):
@@ -102,10 +103,10 @@ def write(path: Path, network: Network, state: State, size: int) -> None:
 
 
 def preprocessing(input: Input) -> tuple[Tensor, Tensor]:
-    """Weight 3 x 3 x 1 x 1 and bias of the convolution that does what `input` does: exact for any of them.
+    """Weight (3 x 3 x 1 x 1) and bias of the convolution that computes `input.apply`.
 
     (scale x[order] - mean) / std is the matrix diag(scale / std), its columns in that order, less mean / std.
-    It stands in front of the padding, so what is padded is the same as in the network.
+    The convolution stands in front of the padding, so padded numbers are the same as in the network.
     """
     std = torch.tensor(input.std, dtype=torch.float64)
     matrix = torch.diag(input.scale / std)
@@ -116,7 +117,7 @@ def preprocessing(input: Input) -> tuple[Tensor, Tensor]:
 
 
 def _places(architecture: str) -> dict[str, int]:
-    """Module path of each convolution to its place: 0 preprocesses, a padding precedes every convolution."""
+    """Module path of each convolution to its index in the Sequential: 0 preprocesses, paddings count."""
     module = skeleton(architecture)
     if not is_chain(module):
         return {}

@@ -24,7 +24,7 @@ Keras's network of the same name, with {head}; preprocess by `keras.applications
 
 
 def read(state: State, architecture: str) -> Canonical | None:
-    """A network's optimiser, which lies in a whole model's file, is left out."""
+    """Tensors of an optimiser, which the file of a whole model holds, are left out."""
     layers, left = _by_layer(state)
     paths = _paths(architecture)
     if not layers or not any(name in paths for name in layers):
@@ -64,13 +64,13 @@ def _by_layer(state: State) -> tuple[dict[str, list[Tensor]], int]:
 
 
 def _numbered(name: str) -> str | None:
-    """Of a file that numbers layers by class: `conv2d_4` is `#conv 4`, `dense` is `#fc 0`."""
+    """A layer's number in its class, where its name is one: `conv2d_4` is `#conv 4`, `dense` is `#fc 0`."""
     match = re.fullmatch(r"(conv2d|dense)(?:_(\d+))?", name)
     return f"#{'conv' if match[1] == 'conv2d' else 'fc'} {match[2] or 0}" if match else None
 
 
 def _paths(architecture: str) -> dict[str, str]:
-    """Module path by a layer's name in Keras, and by its number among those of its class."""
+    """Module path by a layer's name in Keras, and by its number in its class, as `#conv 4`."""
     if architecture not in ("vgg16", "vgg19"):
         return {}
     paths: dict[str, str] = {}
@@ -84,7 +84,7 @@ def _paths(architecture: str) -> dict[str, str]:
 
 
 def _name(name: str) -> str:
-    """`conv1_1` is `block1_conv1`, `fc8` is `predictions`."""
+    """Keras's name of a layer: `conv1_1` is `block1_conv1`, `fc8` is `predictions`."""
     return HEAD.get(name) or re.sub(r"conv(\d)_(\d)", r"block\1_conv\2", name)
 
 
@@ -115,7 +115,7 @@ def misfit(network: Network) -> str | None:
 
 
 def write(path: Path, network: Network, state: State, size: int) -> None:
-    """As Keras 3 writes it: layers numbered by class, with their names beside them."""
+    """Write a file as Keras 3 does: layers numbered by class, their names as attributes."""
     import h5py
 
     numbers = {"conv2d": count(), "dense": count()}

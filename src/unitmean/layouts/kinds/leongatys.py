@@ -38,7 +38,7 @@ def misfit(network: Network) -> str | None:
 
 
 def write(path: Path, network: Network, state: State, size: int) -> None:
-    """Without a head."""
+    """Write the convolutions alone, without a head."""
     names = network.layers
     found = {f"{names[p]}.{kind}": v for (p, kind), v in convolutions(state) if p in names}
     save(path, found)

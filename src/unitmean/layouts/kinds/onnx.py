@@ -32,14 +32,14 @@ class _Tuple(nn.Module):
 def write(path: Path, network: Network, state: State, size: int) -> None:
     """One file with the weights in it; any batch size.
 
-    With a head the picture is `size` x `size` pixels, for which the head's pooling was laid out; without one
-    any that the network takes.
+    With a head the picture must have `size` x `size` pixels, for which the head's pooling is exported;
+    without one it may have any size that the network takes.
     """
     loaded = Loaded(network)
     names = [*loaded.names, "output"]
     sides = {} if not network.truncated else {2: "height", 3: "width"}
     shapes = ({0: "batch"} | sides,)
-    # The exporter tells of what it optimises, and of operators it knows in newer versions.
+    # The exporter logs its optimisations and the operator versions that it converts.
     level = logging.getLogger("torch.onnx").level
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     try:
@@ -62,7 +62,7 @@ def write(path: Path, network: Network, state: State, size: int) -> None:
 
 
 def _forget_sources(path: Path) -> None:
-    """The exporter notes where in which source file each operator stands: folders of this very machine."""
+    """Remove the exporter's notes on the source line of each operator, which name this machine's folders."""
     import onnx
 
     model = onnx.load(path)

@@ -1,4 +1,4 @@
-"""torchvision's own: `features.0.weight`; also timm's VGG, and files of a VGG's features alone."""
+"""torchvision's keys: `features.0.weight`; also timm's VGG, and files of a VGG's features alone."""
 
 from pathlib import Path
 
@@ -34,7 +34,7 @@ def read(state: State, architecture: str) -> Canonical | None:
 
 
 def maps_pixels(state: State) -> bool:
-    """Whether the first convolution is 1 x 1: AdaIN's Sequential, whose keys a VGG's features have, too."""
+    """Whether the first convolution is 1 x 1, as in AdaIN's Sequential, whose keys a VGG's features share."""
     first = state.get("0.weight")
     return first is not None and tuple(first.shape[2:]) == (1, 1)
 

@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from unitmean.networks.architectures import Padding, Pooling
 from unitmean.pipeline.index.preprocess import Preprocessing
 
 Resizing = Literal["warp", "resize_crop", "crop"]
-Padding = Literal["zeros", "reflect"]
-Pooling = Literal["max", "avg"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +21,7 @@ class Candidate:
 
     @property
     def short(self) -> str:
-        """For axes and columns."""
+        """A short name, for axes and columns."""
         return f"{self.pixels}, {self.padding}, {self.pooling}"
 
     def __str__(self) -> str:
@@ -31,7 +30,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Trials:
-    """What is tried, each with each; `pixels` are those of the network's input, a side."""
+    """The values to try, in every combination; `pixels` is the side of the network's input."""
 
     pixels: int = 224
     resizes: Sequence[Resizing] = get_args(Resizing)
@@ -40,7 +39,7 @@ class Trials:
 
     @property
     def preprocessings(self) -> dict[str, Preprocessing]:
-        """By name: "warp 224", "256, crop 224" (the shorter side to 8/7 of the pixels) or "224, crop 224"."""
+        """By name: "warp 224", "256, crop 224" (the shorter side is 8/7 of the pixels) or "224, crop 224"."""
         return dict(_preprocessing(resizing, self.pixels) for resizing in self.resizes)
 
 

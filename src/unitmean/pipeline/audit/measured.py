@@ -11,19 +11,19 @@ import pandas as pd
 from unitmean.pipeline.audit.candidates import Candidate
 from unitmean.statistics.moments import Moments
 
-# A file counts as normalised where half of its channels are this close to one, but for what sampling
-# explains, and their logarithms scatter no more than this: networks as trained scatter by one and more, and
-# their means are anywhere.
+# A file counts as normalised where the median distance of its channels' means from one is at most NEAR, plus
+# what sampling explains, and the standard deviation of their logarithms at most SCATTER. Networks as trained
+# have a standard deviation of one and more, and means of any size.
 NEAR, SCATTER = 0.15, 0.5
-# Standard errors: few images may be brighter than the many, and so all means larger.
+# Standard errors that are added to NEAR: a small sample may be brighter, which makes all means larger.
 SHIFT = 2.0
-# Standard errors that sampling explains: beyond 4 lies one normal channel of 16,000.
+# Standard errors that sampling explains: of normally distributed means one in 16,000 lies beyond 4.
 EXPLAINED = 4.0
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A candidate and each layer's means by it."""
+    """A candidate, and the moments of each layer as it measures them."""
 
     candidate: Candidate
     means: dict[str, Moments]
@@ -78,7 +78,7 @@ class Measured:
 
     @property
     def words(self) -> str:
-        """Behind the verdict and the number of images."""
+        """The clause that follows the verdict and the number of images."""
         return (
             f"the mean of {self.within:.1%} of {len(self.table):,} channels lies within three standard "
             f"errors of one; best by {self.candidate}"
@@ -111,7 +111,7 @@ def candidate_table(measured: Sequence[Measured]) -> pd.DataFrame:
 
 
 def figures(measured: Sequence[Measured], images: int) -> dict[str, Any]:
-    """The verdict in a few figures for tables, flat; those of the best candidate."""
+    """The best candidate's verdict and figures, as a flat dict for tables."""
     best = measured[0]
     return {
         "audit_normalised": best.normalised,

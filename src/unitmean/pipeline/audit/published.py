@@ -28,7 +28,8 @@ from unitmean.pipeline.measure.measurement import Measurement
 from unitmean.pipeline.measure.shards import shards, whole
 from unitmean.proof.recover import Recovered, recover
 
-# Of a weight, relative: what float32 leaves of a product of two factors, with room for other people's order.
+# The relative difference allowed to a weight: float32's rounding of a weight times two factors, with room for
+# other orders of multiplication.
 SAME = 1e-5
 
 
@@ -50,14 +51,14 @@ class Published:
 
 
 def read_published(path: Path, model: str) -> Published:
-    """A file in any layout that is read; WeightsError where it is none, or none of `model`."""
+    """A file in any known layout; WeightsError where it isn't one, or isn't of the architecture `model`."""
     tensors, notes = read_tensors(path, skeleton(model).state_dict())
     found = canonical(tensors, model)
     return Published(path, model, found.state_dict, found.layout, found.input, [*notes, *found.notes])
 
 
 def read_fetched(path: Path, model: str) -> Published:
-    """What `fetch_weights` wrote, whose metadata say the input."""
+    """The file that the stage `fetch_weights` wrote; its metadata hold the input."""
     state, metadata = load_weights(path)
     input = Input.from_dict(metadata.get("input", {}))
     return Published(path, model, state, metadata["layout"], input, metadata["notes"])
@@ -98,7 +99,7 @@ def _named(input: Input) -> dict[str, Input]:
 def _networks(
     published: Published, pixels: str, inputs: dict[str, Input], trials: Trials
 ) -> Iterator[tuple[Candidate, Network, tuple[Site, ...]]]:
-    sites: tuple[Site, ...] = ()  # alike for all
+    sites: tuple[Site, ...] = ()  # the same for all candidates
     impossible: NetworkError | None = None
     for input, padding, pooling in product(inputs, trials.paddings, trials.poolings):
         try:
@@ -106,7 +107,7 @@ def _networks(
                 published.model, published.state, pooling=pooling, padding=padding, input=inputs[input]
             )
         except NetworkError as error:
-            if pooling == "avg":  # which only chains can be given
+            if pooling == "avg":  # not every architecture has pooling to replace
                 impossible = error
                 continue
             raise
@@ -120,9 +121,9 @@ def _networks(
 
 
 def compare_with(original: Published, published: Published) -> Recovered:
-    """The factors between both files; `off` says where one isn't the other times factors.
+    """The factors between both files; `off` says where `published` isn't `original` times factors.
 
-    WeightsError where they hold different tensors; an original that reaches further is cut.
+    Layers that only the original has are left out. WeightsError where it lacks tensors of `published`.
     """
     old = {key: value for key, value in original.state.items() if key in published.state}
     for key, value in published.state.items():

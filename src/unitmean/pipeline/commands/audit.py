@@ -51,7 +51,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    # torch takes seconds to import, which `--help` shouldn't.
+    # Imported here, since torch takes seconds, for which `--help` shouldn't wait.
     from unitmean.device import choose_device
     from unitmean.pipeline.audit.candidates import Trials
     from unitmean.pipeline.audit.published import compare_with, read_published, try_candidates
@@ -80,7 +80,7 @@ def run(options: argparse.Namespace) -> int:
 
 @contextmanager
 def _partial() -> Iterator[Path]:
-    """Where sums are kept: in the project, so that an audit goes on after a kill; outside one, nowhere."""
+    """The folder for sums: in a project one that a killed audit resumes from, elsewhere a temporary one."""
     from unitmean.pipeline.config.project import find_root
 
     try:
@@ -113,7 +113,7 @@ def _index(path: Path | None, limit: int) -> "Index":
 
 
 def _indexed(path: Path, limit: int) -> "Index":
-    """The first images of `path` in the order of their names' hashes; says what else lies there."""
+    """The first images of `path` in the order of their names' hashes; prints what is left out."""
     from unitmean.pipeline.index.containers import listing
     from unitmean.pipeline.index.index import Index, build_rows
 
@@ -136,7 +136,7 @@ def _indexed(path: Path, limit: int) -> "Index":
 
 @contextmanager
 def _named_as_option() -> Iterator[None]:
-    """Errors name the key that holds the data set's path; here it is an option that does."""
+    """Let errors about the key dataset.path name the option --images instead."""
     try:
         yield
     except DataError as error:

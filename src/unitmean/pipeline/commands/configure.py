@@ -56,7 +56,7 @@ def configure(root: Path, overrides: Sequence[str], *, to_run: bool = False) -> 
 
 
 def require_composed(root: Path, overrides: Sequence[str]) -> None:
-    """ConfigError unless params.yaml is in step with conf/ and, with overrides, exactly what they make."""
+    """ConfigError unless params.yaml is in step with conf/ and, given overrides, is what they compose to."""
     from unitmean.pipeline.config.compose import as_values
     from unitmean.pipeline.stages.config import require_in_step
 
@@ -74,7 +74,7 @@ def require_composed(root: Path, overrides: Sequence[str]) -> None:
 
 
 def _compose(root: Path, overrides: Sequence[str]) -> str:
-    # Hydra takes a second to import, which `--help` shouldn't.
+    # Imported here, since Hydra takes a second, for which `--help` shouldn't wait.
     from unitmean.pipeline.config.compose import compose
 
     return compose(root, overrides)

@@ -1,4 +1,4 @@
-"""The figures that a run ends with, from the files of figures that git keeps."""
+"""The figures printed at the end of a run, from the JSON files that are kept in git."""
 
 import json
 from collections.abc import Callable
@@ -31,7 +31,7 @@ def _holds(value: bool) -> str:
     return "yes" if value else "no"
 
 
-# File, key, how the table calls it and how it says it.
+# File, key, the figure's label in the table, and how its value is formatted.
 FIGURES: tuple[tuple[str, str, str, Words], ...] = (
     ("audit", "audit_normalised", "weights as fetched are normalised", _holds),
     ("rescale", "normalised", "channels normalised", "{:,}".format),
@@ -55,7 +55,7 @@ FIGURES: tuple[tuple[str, str, str, Words], ...] = (
 
 
 def figures(folder: Path) -> list[tuple[str, str]]:
-    """What each is called and what it is, of a model's folder, as far as its stages have run."""
+    """The label and the formatted value of each figure in a model's folder, of stages that have run."""
     files = {name: _read(folder / f"{name}.json") for name, *_ in FIGURES}
     # None: there is no such figure, as the top-1 class of a network without a head.
     found = [

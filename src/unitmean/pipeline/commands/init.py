@@ -78,7 +78,7 @@ def write_project(folder: Path) -> None:
     workflow.parent.mkdir(parents=True)
     shutil.copy(TEMPLATE / "metrics.yml", workflow)
     shutil.copy(TEMPLATE / "README.md", folder / "README.md")
-    # Hydra takes a second to import, which `--help` shouldn't.
+    # Imported here, since Hydra takes a second, for which `--help` shouldn't wait.
     from unitmean.pipeline.config.compose import compose
 
     write_text(folder / "params.yaml", compose(folder))

@@ -40,7 +40,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--images", type=int, help="measure so many, drawn in hash order (default: all)")
     parser.add_argument("--preprocess", default="gatys2016", help="gatys2016 (warp to 224) or torchvision")
     parser.add_argument(
-        "--input", help="what a file's weights eat, where it doesn't say: caffe or torchvision"
+        "--input",
+        help="caffe or torchvision: the preprocessing that weights expect whose file doesn't say",
     )
     parser.add_argument("--pooling", choices=[p.name for p in Pooling], default="max")
     parser.add_argument("--padding", choices=[p.name for p in Padding], default="zeros")
@@ -62,7 +63,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the pipeline up to its proof in a folder of its own; copy what was proved."""
-    # Hydra takes a second to import, which `--help` shouldn't.
+    # Imported here, since Hydra takes a second, for which `--help` shouldn't wait.
     from unitmean.pipeline.config.compose import compose
 
     if options.out.suffix.lower() != ".safetensors":
@@ -145,7 +146,7 @@ def _overrides(options: argparse.Namespace) -> list[str]:
 
 
 def _quoted(value: str) -> str:
-    """A value that Hydra takes as it is, whatever characters it has."""
+    """The value in quotes, so that Hydra takes all its characters literally."""
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
@@ -188,11 +189,11 @@ def _copy_folder(folder: Path, out: Path) -> None:
 
 
 def _files(folder: Path, out: Path) -> dict[Path, Path]:
-    """Where the proved file, its card and what was exported go, and where each lies."""
+    """Sources by target path: the proved file, its card and the exported files."""
     files = {out: folder / "normalised.safetensors"}
     for source in sorted((folder / "exports").iterdir()):
         name = f"{out.stem}.md" if source.name == "README.md" else source.name
-        if source.name != "card.json":  # for the report
+        if source.name != "card.json":  # only the report reads it
             files[out.with_name(name)] = source
     return files
 

@@ -23,14 +23,14 @@ from unitmean.pipeline.config.own_code import require_own_code
 from unitmean.pipeline.config.params import read_params
 from unitmean.pipeline.config.project import find_root
 
-# What may stand behind -- of a run that brings every stage up to date. Of any other the figures that git
-# keeps may be another run's.
+# Arguments behind -- with which `dvc repro` still brings every stage up to date. After others the figures in
+# the model's folder may be those of another run.
 WHOLE = {"-f", "--force", "--pull", "--allow-missing", "--no-run-cache", "-q", "--quiet", "-v", "--verbose"}
 
 
-# What asks a program to end, beside Ctrl-C, which a terminal sends to all of them.
+# Signals that ask a program to end. Ctrl-C isn't among them: a terminal sends it to all processes.
 ENDINGS = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
-PATIENCE = 20.0  # seconds
+PATIENCE = 20.0  # seconds before processes that don't end are killed
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
 
 @contextmanager
 def _ending_together() -> Iterator[None]:
-    """Where this program is asked to end, end what it started first: DVC, and the stage under it."""
+    """On a signal to end, end the processes started here first: DVC, and the stage that it runs."""
 
     def stop(number: int, frame: Any) -> None:
         started = psutil.Process().children(recursive=True)
@@ -85,10 +85,10 @@ def _repro(root: Path, options: argparse.Namespace, held: int | None) -> int:
     started = time.time()
     _allow_no_git(root)
     configure(root, options.overrides, to_run=True)
-    # The stages' commands say `python`: they must get this interpreter, and DVC its neighbours.
+    # The stages' commands begin with `python`, which must be this interpreter: its folder is first in PATH.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     command = [sys.executable, "-m", "dvc", "repro", *options.behind]
-    # DVC holds the lock too: where this process is killed it goes on, and nobody may change its parameters.
+    # DVC inherits the lock: if this process is killed, DVC goes on, and its parameters must not change.
     handles = () if held is None else (held,)
     status = subprocess.run(command, cwd=root, env={**os.environ, "PATH": path}, pass_fds=handles).returncode
     folder = root / "data" / read_params(root / "params.yaml")["model"]["name"]
@@ -116,7 +116,7 @@ def _allow_no_git(root: Path) -> None:
 
 
 def _refused(figures: Path, started: float) -> bool:
-    """Whether a proof or a style transfer since then has failed."""
+    """Whether the figures of a proof or style transfer are newer than `started` and say that it failed."""
     fresh = figures.exists() and figures.stat().st_mtime >= started
     return fresh and json.loads(figures.read_text(encoding="utf-8")).get("passed") is False
 

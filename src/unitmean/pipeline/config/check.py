@@ -11,8 +11,8 @@ from unitmean.pipeline.config.registries import image_sources, statistics, weigh
 Values = dict[str, dict[str, Any]]
 
 
-SMALLEST = 32  # pixels that pooling leaves something of
-# Lists of what is tried.
+SMALLEST = 32  # longer side in pixels: pooling leaves nothing of smaller pictures
+# Lists of what an audit tries.
 NOT_EMPTY = ("audit.resizes", "audit.paddings", "audit.poolings")
 # They name folders under data/, in dvc.yaml and on disk.
 NAMES = ("model.name", "dataset.name")
@@ -31,7 +31,7 @@ FORMS = {
     "dataset.url": ("an address that begins with http:// or https://", r"https?://.+"),
 }
 
-# With this value of section.source, these keys must be given.
+# The keys that must be given, by the section and the value of its key `source`.
 NEEDS = {
     (section, name): source.needs
     for section, sources in (("weights", weights_sources()), ("dataset", image_sources()))

@@ -139,7 +139,7 @@ else:
 
 
 class Resizing(Enum):
-    """warp: the whole image to a square; resize_crop, crop: the shorter side to 8/7 of it or it, cropped."""
+    """warp: squeezed to a square; crop: shorter side to these pixels, then its middle; resize_crop: 8/7."""
 
     warp = "warp"
     resize_crop = "resize_crop"

@@ -54,7 +54,7 @@ def groups(conf: Path) -> dict[str, list[str]]:
 
 
 def _renamed(text: str) -> str:
-    """An override of a key's former name as one of its present name, which is said."""
+    """The override with a key's former name replaced by its present one, of which a note is printed."""
     name, equals, value = text.partition("=")
     plus, present = name.removesuffix(name.lstrip("+")), RENAMED.get(name.lstrip("+"))
     if present is None:
@@ -64,7 +64,7 @@ def _renamed(text: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    """`dataset.path=/a=b` as `dataset.path='/a=b'`: a text is all that stands behind the first =."""
+    """`dataset.path=/a=b` as `dataset.path='/a=b'`: all behind the first = is a text key's value."""
     name, equals, value = text.partition("=")
     section, _, key = name.lstrip("+").partition(".")
     takes_text = section in sections() and keys(section).get(key) in (str, str | None)
@@ -148,8 +148,10 @@ def _where(overrides: Sequence[str]) -> str:
     return f"{WHERE} {' '.join(overrides)!r}" if overrides else "conf/"
 
 
-def as_values(text: str) -> Any:
+def as_values(text: str) -> dict[str, Any]:
     """The composed YAML text as plain values."""
     config = OmegaConf.create(text)
     assert isinstance(config, DictConfig)
-    return OmegaConf.to_container(config)
+    values = OmegaConf.to_container(config)
+    assert isinstance(values, dict)
+    return {str(section): keys for section, keys in values.items()}

@@ -7,7 +7,7 @@ from pathlib import Path
 def conf_sha(conf: Path) -> str:
     """Sha256 over the names and contents of the YAML files under `conf`, in the order of their names.
 
-    Lines may end as on Windows: git writes them so there, and the fingerprint is the same.
+    The line ends of Windows, as git writes them there, count as plain ones.
     """
     digest = hashlib.sha256()
     for path in sorted(conf.rglob("*.yaml"), key=lambda path: path.relative_to(conf).as_posix()):

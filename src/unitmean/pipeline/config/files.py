@@ -7,14 +7,14 @@ from pathlib import Path
 from unitmean.errors import ConfigError
 from unitmean.pipeline.config.check import Values
 
-# Braces as in train-{000..146}.tar: which numbers are meant, the source of images knows.
+# Braces as in train-{000..146}.tar, here a wildcard: only the source of images expands them.
 BRACES = re.compile(r"\{[^{}]*\}")
 
 
 def require_files(values: Values, root: Path, where: str) -> None:
     """ConfigError where a setting names what doesn't exist; relative paths start at `root`.
 
-    Addresses are left to who opens them. Of wildcards something at least must be there.
+    Addresses (`s3://…`) aren't checked. A path with wildcards must match something.
     """
     dataset, weights, transfer = values["dataset"], values["weights"], values["transfer"]
     named = {

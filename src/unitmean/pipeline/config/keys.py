@@ -1,4 +1,4 @@
-"""The keys that the schema knows, and what may stand behind each of them."""
+"""The keys of the schema, and the values that each of them takes."""
 
 import difflib
 from collections.abc import Iterable, Mapping
@@ -100,7 +100,7 @@ def _metadata(section: str, key: str) -> Mapping[str, Any]:
 
 @cache
 def _alone(section: str, key: str) -> type:
-    """A schema of one key: to build its section's for each of its keys takes ten times as long."""
+    """A schema of one key, as building that of the whole section for each key takes ten times as long."""
     return make_dataclass(section, [(key, keys(section)[key])])
 
 

@@ -12,9 +12,9 @@ RUNNING = Path(unitmean.__file__).resolve().parent
 
 
 def foreign(root: Path) -> Path | None:
-    """The project's own `src` folder, where the code that runs is not the one in it; None where all is well.
+    """The project's own `src` folder, if the running code isn't the one in it; else None.
 
-    A project without code of its own, in which unitmean is an installed package, is well too.
+    None, too, for a project without code of its own, which uses unitmean as an installed package.
     """
     own = root / "src"
     package = own / "unitmean"
@@ -39,7 +39,7 @@ def run_own_code() -> None:
     """
     try:
         own = foreign(find_root())
-    except ConfigError:  # said properly by whoever needs the project
+    except ConfigError:  # whatever needs the project will report it
         return
     if own is not None:
         paths = [str(own), *filter(None, [os.environ.get("PYTHONPATH")])]

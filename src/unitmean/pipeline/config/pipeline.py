@@ -17,7 +17,7 @@ TEMPLATE = re.compile(r"\$\{([\w.]+)\}")
 class Step:
     """One stage of dvc.yaml: its paths, and its parameters as `section.key`.
 
-    `*` is all of them: so says a stage that has params.yaml itself among its deps.
+    A stage that has params.yaml itself among its deps has `*`, which stands for all parameters.
     """
 
     name: str

@@ -15,7 +15,7 @@ def register(conf: Path) -> None:
     store = ConfigStore.instance()
     store.store(name="schema", node=Config)
     for name in NETWORKS:
-        # A file of this name says more than the network's name, and Hydra takes one of both.
+        # A file of this name sets more than the network's name, and Hydra would take only one of the two.
         if not (conf / "model" / f"{name}.yaml").exists():
             store.store(group="model", name=name, node={"name": name})
     OmegaConf.register_new_resolver("conf_sha", lambda: conf_sha(conf), replace=True)

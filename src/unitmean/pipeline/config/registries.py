@@ -1,7 +1,7 @@
-"""What the pipeline's rooms register, as choices of the configuration.
+"""The registered sources, statistics and layouts, as choices of the configuration.
 
-A registry is imported by its name in a text, so that no stage that reads the configuration depends on it:
-what is registered decides which settings are accepted, and no result.
+Registries are imported by names in strings, so that the stages, which all read the configuration, don't count
+as depending on them: what is registered decides which settings are accepted, and no result.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""Work done a little ahead of whoever needs it."""
+"""Work done by threads a little ahead of its consumer."""
 
 import os
 from collections import deque
@@ -19,7 +19,8 @@ def ahead(
 ) -> Generator[R, None, None]:
     """`work(item)` of every item in order, by a few threads, at most `depth` items ahead of the consumer.
 
-    By default four items a thread. An exception of work or items is raised where its result was due.
+    `depth` is four items a thread by default. An exception of `work` or `items` is raised where its result
+    was due.
     The threads end with the generator: at its end, at an exception, and when the consumer closes or drops it.
     """
     threads = threads or min(MAX_THREADS, os.cpu_count() or 1)
@@ -42,7 +43,7 @@ def ahead(
 
 @dataclass(frozen=True)
 class _Failure:
-    """What the items raised, in the place of the next one."""
+    """An exception that the iterable raised, in place of its next item."""
 
     error: Exception
 
@@ -51,7 +52,7 @@ class _Failure:
 
 
 def _failing_last(items: Iterable[T]) -> Iterator[T | _Failure]:
-    """The items and, in place of their exception, a failure."""
+    """The items, and a failure in place of an exception that they raise."""
     try:
         yield from items
     except Exception as error:

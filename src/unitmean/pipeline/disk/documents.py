@@ -1,4 +1,4 @@
-"""Small files between stages: JSON, CSV and text, each refused in words where it is damaged."""
+"""Small files between stages, JSON and CSV; a damaged one raises DataError."""
 
 import json
 from pathlib import Path
@@ -29,7 +29,7 @@ def read_csv(path: Path) -> pd.DataFrame:
 
 
 def unusable(path: Path, expected: str, found: object) -> DataError:
-    """The refusal of a file that another stage wrote."""
+    """The error for a file of another stage that can't be used."""
     return DataError(
         f"{str(path)!r} must hold {expected}; found {str(found)!r}: run `dvc repro` to write it again"
     )

@@ -33,9 +33,10 @@ def download(
 ) -> str:
     """Download `url` to `path` and return its sha256, of which `digest` must be the start (8 digits or more).
 
-    Or it is "md5:" and an md5, all that some publishers give. `section` of the settings is named in errors.
+    `digest` may also be "md5:" and an md5, which is all that some publishers give. `section` is the section
+    of the settings that errors name.
 
-    What has arrived waits in the folder `partial` and the next call goes on from there. `pause` is in seconds
+    What has arrived is kept in the folder `partial`, and the next call resumes from it. `pause` is in seconds
     and doubles with each attempt. Raises DownloadError; then nothing lies at `path`.
     """
     md5 = digest.startswith("md5:")
@@ -137,7 +138,7 @@ def _check_status(response: requests.Response, url: str) -> None:
 
 
 def _settle(response: requests.Response, part: Path, have: int) -> None:
-    """Nothing lies behind what we have: it is complete, or it is longer than the file and worthless."""
+    """On status 416 the partial file is complete, or else it doesn't fit the file and is removed."""
     if response.headers.get("Content-Range") != f"bytes */{have}":
         part.unlink()
         raise Interrupted("what was kept of an earlier download did not fit and was removed")

@@ -14,7 +14,7 @@ from unitmean.disk.leftovers import claimed, prefix, sweep
 def writing_folder(path: Path) -> Iterator[Path]:
     """A temporary folder beside `path`; it takes the place of `path` on success and is removed on failure.
 
-    What killed processes left of earlier attempts is removed first. Raises DiskError.
+    Temporary folders that killed processes left for the same path are removed first. Raises DiskError.
     """
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)

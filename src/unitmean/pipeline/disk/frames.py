@@ -1,4 +1,4 @@
-"""Tables of a row a channel as Parquet, with provenance: written whole, read only as they were written."""
+"""Parquet tables with a row for each channel, and provenance: written atomically, checked on reading."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ METADATA = b"unitmean"
 
 
 class Table:
-    """A Parquet file that is written frame by frame; `provenance` may be set until the last is written."""
+    """A Parquet file that is written frame by frame; `provenance` may be set until it is closed."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -55,7 +55,7 @@ def write_parquet(path: Path, frames: Iterable[pd.DataFrame], metadata: Mapping[
 
 
 def row_groups(path: Path, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
-    """These columns of one group of rows after another, as they were written."""
+    """Yield these columns of each row group, in the order in which they were written."""
     with refusing(lambda error: _unusable(path, columns, (), str(error))), pq.ParquetFile(path) as file:
         for group in range(file.num_row_groups):
             yield file.read_row_group(group, columns=list(columns)).to_pandas()

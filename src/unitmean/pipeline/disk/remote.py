@@ -15,7 +15,7 @@ def is_remote(path: str) -> bool:
 
 @dataclass(frozen=True)
 class Remote:
-    """A file or folder at an address, with as much of a Path's manners as containers need."""
+    """A file or folder at an address, with those methods of a Path that containers need."""
 
     url: str
 
@@ -39,7 +39,7 @@ class Remote:
             return bool(system.isdir(path))
 
     def open(self, mode: str = "rb") -> Any:
-        """A file of the protocol's own kind."""
+        """Open it; the file object is of the protocol's own kind."""
         with self._reaching() as (system, path):
             return system.open(path, mode)
 
@@ -58,7 +58,7 @@ class Remote:
             return [(name.removeprefix(root), int(facts["size"])) for name, facts in sorted(found.items())]
 
     def glob(self) -> list["Remote"]:
-        """What the address matches, taken as a pattern."""
+        """The files and folders that match the address as a pattern."""
         with self._reaching() as (system, path):
             return [Remote(str(system.unstrip_protocol(found))) for found in sorted(system.glob(path))]
 

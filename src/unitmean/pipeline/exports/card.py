@@ -13,7 +13,7 @@ CANONICAL = """\
 
 The canonical file, beside this folder: torchvision's keys, and what this card says as metadata.
 
-    network = unitmean.load("normalised.safetensors")  # eats RGB in [0, 1]"""
+    network = unitmean.load("normalised.safetensors")  # takes RGB in [0, 1]"""
 # On the hub, where the canonical file has the name that is usual there.
 HUB = """\
 ### model.safetensors
@@ -21,7 +21,7 @@ HUB = """\
 torchvision's keys, and what this card says as metadata.
 
     # pip install 'unitmean[hub]'
-    network = unitmean.load("hf://OWNER/NAME")  # or this folder; eats RGB in [0, 1]
+    network = unitmean.load("hf://OWNER/NAME")  # or this folder; takes RGB in [0, 1]
     network.activations(images, ["relu1_1", "relu4_2"])  # of VGGs; network.names lists what there is"""
 STAND_IN = """\
 **A stand-in:** the original weights are random numbers, badly scaled on purpose. This file shows \
@@ -40,8 +40,8 @@ def card(
 ) -> str:
     """Markdown. `canonical` is the sha256 of the canonical file, `files` the other files' by name.
 
-    `how` is how each of these is loaded, `counts` how many channels were normalised, tied, dead and pinned.
-    hub: whether it goes with a folder for the hub.
+    `how` tells how each of these is loaded, in Markdown; `counts` are the numbers of channels: all,
+    normalised, tied, dead and pinned. hub: whether the card is for a folder for the hub.
     """
     name = WEIGHTS if hub else "normalised.safetensors"
     measured = metadata.get("statistics", {})

@@ -74,7 +74,7 @@ def write_hub(
     )
     pictures = [f"![{alt}]({name})" for name, alt in PICTURES.items() if name in beside]
     body = "\n\n".join([card(network, metadata, digest, {}, {}, rescale, hub=True), *pictures, REPORT])
-    # The library's own reading of it: a card that it can't parse ends here.
+    # Parsed by the hub's own library, so that a card that it can't read is refused here.
     written = ModelCard(f"---\n{data.to_yaml()}\n---\n\n{body}\n")
     write_text(folder / "README.md", str(written))
 

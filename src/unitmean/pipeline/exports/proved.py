@@ -1,4 +1,4 @@
-"""Only weights that are proved leave the pipeline."""
+"""Refuses to export weights without a passed proof."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from unitmean.pipeline.disk.documents import read_json
 
 
 def require_proved(weights: Path, proof: Path) -> str:
-    """The sha256 of the weights; InvarianceError unless `proof`, a proof.json, is theirs and passed."""
+    """The sha256 of the weights; InvarianceError unless `proof`, a proof.json, is of these and passed."""
     found, digest = read_json(proof), sha256(weights)
     if not found["passed"] or found["sha256"] != digest:
         why = "a proof of another file" if found["passed"] else "a proof that failed"

@@ -1,4 +1,4 @@
-"""The exports of one network: a folder with a file a layout and the card."""
+"""The exports of one network: a folder with a file for each layout, and the card."""
 
 import shutil
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from unitmean.pipeline.exports.card import card
 def write_exports(
     folder: Path, layouts: Sequence[Layout], stored: Stored, digest: str, size: int, counts: Mapping[str, int]
 ) -> None:
-    """Write `<model>_normalised_<layout>.pth` or its like each, and the card, README.md and card.json, last.
+    """Write `<model>_normalised_<layout>.<suffix>` for each layout, then card.json and the card, README.md.
 
     `stored` is the rescaled network, `digest` the sha256 of its canonical file, `size` the side of the
     pictures that the statistics were taken of, `counts` how many channels were normalised, tied, dead and

@@ -26,9 +26,9 @@ Pixels = UInt8[Tensor, "n 3 h w"]
 
 T = TypeVar("T")
 
-# Threads that read and hash: of one archive, more are slower.
+# Threads that read and hash: with more, reading one archive is slower.
 READERS = 4
-# Threads that decode: TorchCodec leaves the interpreter's lock alone.
+# Threads that decode: TorchCodec releases the interpreter's lock.
 DECODERS = min(16, os.cpu_count() or 1)
 # Batches on the GPU that wait for the network.
 WAITING = 2
@@ -42,7 +42,7 @@ def batches(index: Index, preprocessing: Preprocessing, batch_size: int) -> Gene
 def pixel_batches(
     index: Index, preprocessing: Preprocessing, batch_size: int, *, device: str = "cpu", decoder: str = "cpu"
 ) -> Generator[Pixels, None, None]:
-    """The same as bytes, on a device; `decoder` is "cpu" or, where the device is a GPU, "gpu"."""
+    """The images as bytes, on a device; `decoder` is "cpu" or, where the device is a GPU, "gpu"."""
     if batch_size < 1:
         raise ConfigError(f"collect.batch_size must be at least 1; found {batch_size!r}: set it, e.g. to 8")
     if device == "cpu":
@@ -84,7 +84,7 @@ def _on_cpu(index: Index, preprocessing: Preprocessing, size: int) -> Generator[
 def _on_gpu(
     source: Generator[T, None, None], make: Callable[[T], Pixels], device: str
 ) -> Generator[Pixels, None, None]:
-    """What `make` makes of each item of `source`, in a stream of its own and ahead of the network."""
+    """`make(item)` for each item of `source`, in a CUDA stream of its own and ahead of the network."""
     stream = torch.cuda.Stream(device)
 
     def work(item: T) -> tuple[Pixels, torch.cuda.Event]:
@@ -106,7 +106,10 @@ def _decoded(preprocessing: Preprocessing, device: str, encoded: list[tuple[byte
 
 
 def _moved(device: str, images: list[UInt8[Tensor, "3 h w"]]) -> Pixels:
-    """By pinned memory, which the GPU reads by itself. NumPy copies without torch's pool of threads."""
+    """The images as a batch on the GPU, copied through pinned memory, which it reads by itself.
+
+    NumPy stacks them, as torch would occupy its pool of threads.
+    """
     batch = torch.empty(len(images), *images[0].shape, dtype=torch.uint8, pin_memory=True)
     np.stack([image.numpy() for image in images], out=batch.numpy())
     return batch.to(device, non_blocking=True)

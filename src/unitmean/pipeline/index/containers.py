@@ -136,7 +136,7 @@ def _list_folder(folder: Path) -> tuple[list[Entry], LeftOut]:
 
 
 def _starts_as_image(path: Path) -> bool:
-    """False too where it is no regular file, or can't be read: nothing says then that it is an image."""
+    """Whether its first bytes are an image's; False for what can't be read or is no regular file."""
     try:
         if not path.is_file():
             return False
@@ -149,7 +149,7 @@ def _starts_as_image(path: Path) -> bool:
 def _walk(folder: Path, above: tuple[Path, ...]) -> Iterator[Path]:
     """All files below `folder`, those of linked folders too: data sets are often put together so.
 
-    Of a folder whose name starts with a dot, the folder itself.
+    A folder whose name starts with a dot is yielded itself, without its files.
     """
     real = folder.resolve()
     if real in above:

@@ -9,9 +9,10 @@ from unitmean.pipeline.disk.remote import Remote
 
 @dataclass(frozen=True)
 class Entry:
-    """One image in a container: its name there and its bytes.
+    """One image in a container: its name there, and where its `size` bytes lie.
 
-    `offset` is None for a file in a folder and for a packed member of a zip, the row's number in Parquet.
+    `offset` is their place in a tar or zip, or the row's number in Parquet; None for a file in a folder and
+    for a compressed member of a zip.
     """
 
     name: str

@@ -54,7 +54,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Skipped:
-    """An image that doesn't decode, or the first of some files that are none, and why."""
+    """An image that doesn't decode, or the first of some files that are no images, and why."""
 
     name: str
     reason: str
@@ -155,7 +155,7 @@ def load_index(path: Path, root: Path | None = None) -> Index:
         pq.ParquetFile(path) as file,
     ):
         table = file.read()
-        table.validate(full=True)  # or damaged text would come out as it is asked for
+        table.validate(full=True)  # else damaged text would go unnoticed until it is used
         expected, found = (_columns(schema) for schema in (SCHEMA, table.schema))
         rows = table.to_pylist() if found == expected else []
     if found != expected:
@@ -167,7 +167,7 @@ def load_index(path: Path, root: Path | None = None) -> Index:
 
 
 def _columns(schema: pa.Schema) -> list[str]:
-    """Names, types and whether a value may lack."""
+    """Name and type of each column, with "?" where values may be missing."""
     return [f"{field.name} {field.type}{'?' if field.nullable else ''}" for field in schema]
 
 
@@ -200,7 +200,7 @@ def _examine(skip: bool, source: tuple[Container, str, Entry]) -> Row | Skipped:
 
 
 def _rank(seed: int, row: Row) -> tuple[bytes, str, str]:
-    """By a hash, since prefixes by name are biased, one class after another; equal images by name."""
+    """The key of hash order. In the order of names the first images would be of few classes."""
     return hashlib.sha256(f"{seed}{row.sha256}".encode()).digest(), row.name, row.container
 
 

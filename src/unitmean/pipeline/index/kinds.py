@@ -1,4 +1,4 @@
-"""What is an image: by its name's suffix, or by its first bytes; and a count of all that is none."""
+"""Tells images from other files, by a name's suffix or the first bytes, and counts the other files."""
 
 import re
 import struct
@@ -37,7 +37,7 @@ def hidden(name: str) -> bool:
 
 
 def by_suffix(name: str) -> bool:
-    """Whether a name says that it is an image's."""
+    """Whether a name has the suffix of an image."""
     return PurePosixPath(name).suffix.lower() in SUFFIXES
 
 

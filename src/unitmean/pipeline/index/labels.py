@@ -1,4 +1,4 @@
-"""What an image shows: from a list of labels to an index, and from an index to a network's classes."""
+"""Labels of images: from a list of labels to an index, and from an index to a network's classes."""
 
 import csv
 import posixpath
@@ -20,8 +20,8 @@ class Labels:
     """A list of labels: a line an image, its name and then a synset or a class's number.
 
     Cells are parted by tabs, commas or semicolons, or names and labels by spaces. What follows a label (boxes
-    in Kaggle's LOC_val_solution.csv) is passed over, and so is a header. Raises DataError for a line that is
-    none, an image with two labels, synsets beside numbers.
+    in Kaggle's LOC_val_solution.csv) is passed over, and so is a header. Raises DataError for a line that
+    isn't of this form, an image with two labels, or synsets beside numbers.
     """
 
     def __init__(self, path: Path) -> None:
@@ -44,7 +44,7 @@ class Labels:
         if len({label.isdecimal() for label in self._labels.values()}) > 1:
             raise self._refused("synsets beside numbers")
         stems: dict[str, str | None] = {}
-        for name, label in self._labels.items():  # images of one stem may have labels of their own
+        for name, label in self._labels.items():  # None where images of one stem differ in their labels
             stems[_stem(name)] = label if stems.get(_stem(name), label) == label else None
         self._by = ((_path, self._labels, _ends(self._labels)), (_stem, stems, _ends(stems)))
 
@@ -57,9 +57,9 @@ class Labels:
             )
 
     def get(self, name: str) -> str | None:
-        """The label of an image by its name, where the list has more or fewer of its folders.
+        """The label of an image by its name, even where the list gives more or fewer of its folders.
 
-        None too where the list has several such images that differ in their labels.
+        None where the list lacks it, or has several such images that differ in their labels.
         """
         for spelt, labels, ends in self._by:  # with its suffix, else without
             known = spelt(name)
@@ -87,9 +87,9 @@ class Labels:
 def classes(index: Index, count: int) -> dict[str, int] | None:
     """The class of every label: its number, or a synset's rank if there are as many as classes.
 
-    By rank is how ImageNet numbers its classes and torchvision's ImageFolder any folder's; with fewer synsets
-    in the index their numbers can't be told. Then, with a number too large, with synsets beside numbers and
-    without labels: None.
+    ImageNet numbers its classes by the rank of their synsets, as torchvision's ImageFolder does with folders'
+    names. None where the index holds another number of synsets than of classes, as ranks then aren't known, a
+    number that is too large, synsets beside numbers, or an image without a label.
     """
     found = {row.label for row in index.rows}
     known = sorted(label for label in found if label is not None)
@@ -104,7 +104,7 @@ def classes(index: Index, count: int) -> dict[str, int] | None:
 
 
 def _delimiter(lines: Sequence[str]) -> str | None:
-    """What parts the cells, by the first two lines; None for spaces."""
+    """The delimiter of cells, found in the first two lines; None for spaces."""
     return next((delimiter for delimiter in DELIMITERS if any(delimiter in line for line in lines[:2])), None)
 
 
@@ -133,12 +133,12 @@ def _is_header(cells: list[str]) -> bool:
 
 
 def _path(name: str) -> str:
-    """Without a leading ./, with slashes as in an index."""
+    """The name without a leading ./, with slashes as in an index."""
     return posixpath.normpath(name.replace("\\", "/"))
 
 
 def _stem(name: str) -> str:
-    """The same without an image's suffix."""
+    """The name as by `_path`, without the suffix of an image."""
     stem, suffix = posixpath.splitext(_path(name))
     return stem if suffix.lower() in SUFFIXES else stem + suffix
 

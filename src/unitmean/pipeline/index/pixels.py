@@ -1,6 +1,6 @@
 """From the bytes of images to pixels in a tensor: JPEGs by TorchCodec, all else by Pillow.
 
-On a CPU TorchCodec gives Pillow's pixels bit for bit, and leaves the interpreter's lock alone meanwhile.
+On a CPU TorchCodec gives Pillow's pixels bit for bit, and releases the interpreter's lock meanwhile.
 On a GPU it decodes by nvJPEG, whose pixels differ by a tenth of a grey level on average.
 """
 
@@ -10,7 +10,7 @@ from typing import cast
 import torch
 from jaxtyping import UInt8
 from torch import Tensor
-from torchcodec.decoders import decode_jpeg  # type: ignore[attr-defined]
+from torchcodec.decoders import decode_jpeg
 from torchvision.transforms.v2.functional import pil_to_tensor
 
 from unitmean.decode import decode
@@ -27,7 +27,7 @@ SCAN, APP1, APP15, RESTARTS_TO_END = 0xDA, 0xE1, 0xEF, range(0xD0, 0xDA)
 
 
 def choose_decoder(name: str, device: str) -> str:
-    """ "gpu" or "cpu"; "auto" is the first where there is a GPU. ConfigError for "gpu" without one."""
+    """The decoder "gpu" or "cpu"; "auto" is "gpu" where there is a GPU. ConfigError for "gpu" without one."""
     if name == "gpu" and device != "cuda":
         raise ConfigError(
             f"collect.decoder=gpu needs a GPU; found runtime.device={device}: use collect.decoder=cpu"
@@ -42,7 +42,7 @@ def pixels(data: bytes, name: str) -> Pixels:
         try:
             return cast(Tensor, decode_jpeg(jpeg, mode="RGB"))
         except RuntimeError:
-            pass  # Pillow takes a little more, and what it says of the rest is known
+            pass  # Pillow decodes some more files, and raises UndecodableError for the others
     return cast(Tensor, pil_to_tensor(decode(data, name)))
 
 
@@ -84,7 +84,7 @@ def as_stored(data: bytes) -> UInt8[Tensor, " _"] | None:
 
 
 def _by_nvjpeg(encoded: list[UInt8[Tensor, " _"]], device: str) -> list[Pixels | None]:
-    """None for what nvJPEG refuses: then each is tried alone, so that no image depends on its neighbours."""
+    """The images, None for those that nvJPEG refuses; if it refuses any, each is decoded by itself."""
     if not encoded:
         return []
     try:

@@ -36,7 +36,7 @@ def list_table(path: Path | Remote) -> list[tuple[str, int, int]]:
 
 
 def read_row(path: Path | Remote, row: int) -> bytes:
-    """The bytes of one row's image. The row group it lies in is read whole: Parquet knows no less."""
+    """The bytes of one row's image. Parquet reads no less than the row group that it lies in."""
     ends, column = _layout(path)
     group = next((i for i, end in enumerate(ends) if row < end), None)
     if group is None:
@@ -58,7 +58,7 @@ def _layout(path: Path | Remote) -> tuple[tuple[int, ...], str]:
         return tuple(ends), _column(file, path)
 
 
-@lru_cache(maxsize=8)  # in an index's making rows come one after another
+@lru_cache(maxsize=8)  # rows are read one after another while an index is made
 def _group(path: Path | Remote, group: int, column: str) -> pa.ChunkedArray:
     with _opened(path) as file:
         cells = file.read_row_group(group, columns=[column]).column(0)

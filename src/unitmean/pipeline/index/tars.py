@@ -72,7 +72,7 @@ def _require_plain(path: Path | Remote) -> None:
 
 
 def _damaged(path: Path | Remote, found: str) -> DataError:
-    # Only now: a tar begins with a member's name, which may be like anything.
+    # Checked only now: a tar begins with a member's name, which may look like another format's start.
     with path.open("rb") as file:
         start = file.read(START)
     others = [words for magic, words in OTHERS.items() if start.startswith(magic)]

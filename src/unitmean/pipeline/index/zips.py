@@ -50,7 +50,10 @@ def read_member(path: Path | Remote, name: str) -> bytes:
 
 @lru_cache(maxsize=8)
 def _opened(path: Path | Remote, changed: int) -> zipfile.ZipFile:
-    """Kept open, since opening it reads its list of members. Threads may read one archive together."""
+    """An archive, kept open as opening reads its list of members; `changed` tells its versions apart.
+
+    Threads may read one archive together.
+    """
     return zipfile.ZipFile(path if isinstance(path, Path) else path.open("rb"))
 
 

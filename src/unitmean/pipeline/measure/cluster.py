@@ -17,7 +17,7 @@ RETRIES = 5
 
 
 class Worker:
-    """A measurement on one device. Threads are as many as the driver's: sums are split among them."""
+    """A measurement on one device, with the driver's number of threads, on which sums' last bits depend."""
 
     def __init__(self, measurement: Measurement, threads: int) -> None:
         torch.set_num_threads(threads)
@@ -36,7 +36,7 @@ def by_ray(
 ) -> Generator[Sums, None, None]:
     """The moments of shards, in order; joins the cluster of RAY_ADDRESS, or starts Ray on this machine.
 
-    A shard whose worker dies is measured again. Containers must lie where all nodes find them.
+    A shard whose worker dies is measured again. Every node must find the images under the same paths.
     """
     ray = _ray()
     started = not ray.is_initialized()
@@ -45,8 +45,8 @@ def by_ray(
         ray.init(include_dashboard=False, log_to_driver=False, logging_level="error")
     workers: list[Any] = []
     try:
-        # Held for as long as the actors: one that is started again reads it again.
-        shared = ray.put(replace(measurement))  # without what is computed on demand
+        # Kept for as long as the actors: one that is restarted reads it again.
+        shared = ray.put(replace(measurement))  # a copy without cached properties
         workers = _workers(ray, measurement.device, shared)
         pending: deque[tuple[int, Any]] = deque()
         for number, shard in enumerate(shards):

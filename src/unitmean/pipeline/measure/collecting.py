@@ -1,4 +1,4 @@
-"""Statistics of an index as far as they are needed, and the error that a fast precision makes."""
+"""Collects statistics until they are accurate enough, and measures the error of a fast precision."""
 
 from collections.abc import Callable, Mapping
 from contextlib import closing
@@ -20,7 +20,7 @@ from unitmean.statistics.control import Control, trust
 
 @dataclass(frozen=True)
 class Collection:
-    """The sums of the first images of an index, how many images each shard held, and how they converged."""
+    """The first images of an index, their sums, and the accuracy of the means after each shard."""
 
     index: Index
     sums: Sums
@@ -40,7 +40,7 @@ def collect(
     engine: Engine = local,
     keep: Callable[[Sums], object] = lambda _: None,
 ) -> Collection:
-    """Measure shard after shard until the target is reached or the index ends; `keep` is given each's sums.
+    """Measure shards until the target is reached or the index ends; `keep` is called with each one's sums.
 
     Where it stops depends on the shards' sums alone, not on which of them were kept from earlier runs.
     """
@@ -57,7 +57,7 @@ def collect(
 def control(
     precise: Measurement, fast: Measurement, images: Index, partial: Path, engine: Engine = local
 ) -> list[dict[str, Control]]:
-    """Each half of the images measured precisely and fast, by site."""
+    """For each half of the images, by site, its moments measured precisely and fast."""
     halves = shards(images, -(-len(images) // 2))
     found = [
         [shard.sums for shard in measure(one, halves, partial, engine, what="measuring control images")]
@@ -68,8 +68,11 @@ def control(
 
 @dataclass(frozen=True)
 class Checked:
-    """What the control images say: in words for the provenance and, by site, what means are multiplied by
-    (None: nothing) and the relative errors that a fast precision made (None: float32)."""
+    """What the control images show of a fast precision.
+
+    report: figures for the provenance. correction: by site, what means are multiplied by; None for nothing.
+    errors: by site, the relative errors of each channel's mean; None where the precision is float32.
+    """
 
     report: Mapping[str, Any] | None = None
     correction: Mapping[str, Float64[Tensor, " _"]] | None = None
@@ -97,7 +100,7 @@ def check(
 
 
 def ratios(halves: list[dict[str, Control]]) -> dict[str, Float64[Tensor, " _"]]:
-    """What a fast mean is to be multiplied by, by site: less than was found, by as much as may be chance."""
+    """By site, what fast means are multiplied by: the measured ratios, less the part that may be chance."""
     return {site: _whole(halves, site).ratio ** _trust(halves, site) for site in halves[0]}
 
 
@@ -113,9 +116,9 @@ def errors(halves: list[dict[str, Control]]) -> dict[str, Float64[Tensor, " _"]]
 
 
 def error_report(halves: list[dict[str, Control]]) -> Mapping[str, Any]:
-    """What the control says of the fast means' relative errors.
+    """Figures of the fast means' relative errors, as measured and as corrected.
 
-    The corrected means' are those of each half's images under the ratios of the other half.
+    For the latter each half of the images is corrected by the ratios of the other half.
     """
     plain, corrected = [], []
     worst, where = -1.0, ""

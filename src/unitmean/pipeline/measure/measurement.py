@@ -32,8 +32,8 @@ from unitmean.statistics.moments import Moments, per_image, per_image_at_once, w
 
 # What decodes, resizes or computes: another version may give other numbers.
 LIBRARIES = (numpy, PIL, torch, torchcodec, torchvision)
-# What the sums depend on of unitmean is all that these import: how a network is read, which sites it has,
-# and how images are decoded, resized and measured.
+# The sums depend on these modules and all that they import of unitmean: how a network is read, which sites it
+# has, and how images are decoded, resized and measured.
 MODULES = (
     "unitmean.layouts.networks",
     "unitmean.graph.analysis",
@@ -44,7 +44,7 @@ Advance = Callable[[int], None]
 """Told how many more images have been measured."""
 
 Sums = dict[str, Moments]
-"""By paper name of the site."""
+"""The moments of each site, by its paper name."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Measurement:
     def each(self, shards: Iterable[Index], advance: Advance = lambda _: None) -> Generator[Sums, None, None]:
         """The moments of one shard after another; images are decoded ahead, across the shards' ends.
 
-        A GPU begins with the next shard before the last one's sums are handed out.
+        A GPU begins with the next shard before the sums of the one before are yielded.
         """
         shards = list(shards)
         under_way: deque[Callable[[], Moments]] = deque()
@@ -98,7 +98,7 @@ class Measurement:
         return self._named(self._sum(iter(batches), sum(map(len, batches)), lambda _: None).to("cpu"))
 
     def seen(self, pixels: UInt8[Tensor, "n 3 h w"]) -> tuple[Sums, Tensor | None]:
-        """A batch's moments and, of a network that isn't cut short, its output."""
+        """A batch's moments, and the network's output; None for a truncated network."""
         with arithmetic(self.precision):
             found = self._observing_output(self._shown(pixels))
             output = found.pop(OUTPUT, None)
@@ -106,11 +106,11 @@ class Measurement:
         return sums, None if output is None else output[: len(pixels)].float().cpu()
 
     def with_precision(self, precision: str) -> "Measurement":
-        """The same in another precision."""
+        """A copy with another precision."""
         return replace(self, precision=precision)
 
     def _batches(self, shards: Sequence[Index]) -> Generator[UInt8[Tensor, "n 3 h w"], None, None]:
-        """No batch holds images of two shards."""
+        """The batches of all shards, none with images of two of them."""
         whole = all(len(shard) % self.batch_size == 0 for shard in shards[:-1])
         if whole and len({shard.root for shard in shards}) == 1:
             rows = tuple(chain.from_iterable(shard.rows for shard in shards))
@@ -123,7 +123,7 @@ class Measurement:
                 yield from batches
 
     def _sum(self, batches: Iterator[Tensor], images: int, advance: Advance) -> Moments:
-        """The moments of the next so many images. They stay on the device until all of them are added."""
+        """The moments of the next `images` images, added up on the device."""
         running: Moments | None = None
         while images:
             pixels = next(batches)
@@ -153,7 +153,7 @@ class Measurement:
         }
 
     def _shown(self, pixels: Tensor) -> Tensor:
-        """What the network eats, in the fastest layout for convolutions on every device tried."""
+        """The network's input, in the layout in which convolutions are fastest on every device tried."""
         if self.compile and len(pixels) < self.batch_size:
             # Filled up: another size would be compiled anew, and perhaps to other bits.
             filling = pixels[-1:].expand(self.batch_size - len(pixels), -1, -1, -1)
@@ -208,7 +208,7 @@ class Measurement:
 
 
 def _sent(moments: Moments) -> Callable[[], Moments]:
-    """Moments on their way to the host, behind which a GPU may go on; calling it waits for them alone."""
+    """Begin to copy moments to the host while the GPU goes on; the returned function waits for them."""
     if not moments.mean.is_cuda:
         return lambda: moments
     host = moments.on(

@@ -15,15 +15,16 @@ from unitmean.statistics.factors import choose
 # float16 ends at 65,504, and below it one of a million before numbers lose bits.
 PEAK = 64.0
 # A channel that is seldom above zero peaks low, while what its rectifier cuts off may be as large as in its
-# neighbours. So no channel is raised by more than this factor over the one with the largest peak of its layer.
+# neighbours. So none is raised by more than this factor over the channel with the largest peak of its layer.
 RAISED = 256.0
 
 
 def in_range(measurement: Measurement, images: Index) -> Measurement:
-    """The same in float16: each channel is divided by the power of two that its largest activation asks for.
+    """The measurement in float16, of a network whose channels were divided by powers of two to fit its range.
 
-    A channel that no image of the first batch reaches, or hardly, is divided by what suits its layer (`RAISED`). The activations of the images, one batch of them, are those of float32. Factors are chosen as for the
-    network's own rescaling (`rounding=pow2`), and `Measurement.undo` multiplies the sums back.
+    Float32 measures one batch of the images. Each channel's largest activation in it becomes about `PEAK`, or
+    less where the channel is hardly ever active (`RAISED`). Channels that must have one factor share it.
+    `Measurement.undo` multiplies the sums back, without another rounding.
     """
     first = images.head(min(len(images), measurement.batch_size))
     precise = replace(measurement, precision="float32", compile=False, histograms=False)

@@ -1,4 +1,4 @@
-"""The moments of an index, shard by shard: what is measured stays measured when a run is killed."""
+"""The moments of an index, shard by shard, kept on disk so that a killed run resumes from them."""
 
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
@@ -33,7 +33,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Shard:
-    """One shard's images and sums, the sums of it and all before it, and how well these know the means."""
+    """One shard's images and sums, the sums up to and with it, and how accurate the means then are."""
 
     images: Index
     sums: Sums
@@ -47,7 +47,7 @@ def local(measurement: Measurement, shards: Iterable[Index], advance: Advance) -
 
 
 def shards(index: Index, size: int) -> list[Index]:
-    """Consecutive runs of `size` images; a larger subset shares all but the last."""
+    """Consecutive runs of `size` images; in a larger subset of the data set all but the last are the same."""
     if size < 1:
         raise ConfigError(f"collect.shard_size must be at least 1; found {size!r}: set it, e.g. to 64")
     return [replace(index, rows=index.rows[i : i + size]) for i in range(0, len(index), size)]
@@ -61,9 +61,10 @@ def measure(
     target: Target | None = None,
     what: str = "measuring",
 ) -> Generator[Shard, None, None]:
-    """Measure one shard after another, until the target is reached; kept under `partial` and found there.
+    """Measure one shard after another, until the target is reached.
 
-    Measures no more than the engine runs ahead of the consumer.
+    Sums are kept under `partial`, and read from there if an earlier run kept them. No more shards are
+    measured than the consumer asks for, and those that the engine measures ahead.
     """
     target = target or Target()
     paths = [(partial / f"{measurement.key(part)}.parquet", part) for part in parts]

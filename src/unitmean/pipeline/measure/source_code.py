@@ -1,4 +1,4 @@
-"""Which files of unitmean a module's work depends on, found by reading its imports, and a hash of them."""
+"""The files of unitmean that a module depends on, found by following imports, and a hash of them."""
 
 import ast
 import hashlib
@@ -15,14 +15,14 @@ SRC = Path(unitmean.__file__).resolve().parents[1]
 def imported_by(*modules: str) -> list[str]:
     """Paths (`unitmean/graph/plan.py`) of the modules, of what they import in unitmean, and of its packages.
 
-    Imports inside functions count too, and of a registry all that may register; those for type checkers alone
-    don't, and a module imported by its name in a text isn't seen.
+    Imports inside functions count, and for a registry all modules of its package. Imports for type checkers
+    alone don't, nor do modules that are imported by a name in a string.
     """
     return sorted(_file(name).relative_to(SRC).as_posix() for name in _closure(modules))
 
 
 def libraries_of(*modules: str) -> set[str]:
-    """The packages outside unitmean, the standard library's included, that all those files import."""
+    """The packages outside unitmean, the standard library's included, that these modules' files import."""
     named = {name.partition(".")[0] for module in _closure(modules) for name in _named(_read(module))}
     return named - {PACKAGE}
 
@@ -52,7 +52,7 @@ def _closure(modules: Iterable[str]) -> set[str]:
 
 @lru_cache(maxsize=1024)
 def _registers(source: bytes) -> bool:
-    """Whether it asks all modules of its package, by `registered(__name__, …)`."""
+    """Whether a module imports all modules of its package, by `registered(__name__, …)`."""
     return any(
         isinstance(node, ast.Call)
         and isinstance(node.func, ast.Name)

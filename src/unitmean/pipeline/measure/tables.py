@@ -11,7 +11,7 @@ from torch import Tensor
 
 from unitmean.statistics.moments import Moments
 
-# The columns of sums over images, each with what holds it in `Moments`; the maximum is none, but lies beside.
+# The columns of sums over images, and of the maximum, each with the field of `Moments` that holds it.
 SUMS = {
     "sum_mean": "mean",
     "sum_mean_square": "mean_square",
@@ -22,7 +22,7 @@ SUMS = {
 
 
 def to_frame(moments: Mapping[str, Moments]) -> pd.DataFrame:
-    """Columns site, channel, images and `SUMS`; histogram where they have one."""
+    """Columns site, channel, images and `SUMS`; histogram where activations were counted."""
     return pd.concat(
         [
             pd.DataFrame(

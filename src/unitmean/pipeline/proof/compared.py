@@ -41,9 +41,9 @@ class Pair:
         self._networks: dict[int, Networks] = {}
 
     def compare(self, inputs: Inputs, size: int) -> Comparison:
-        """On inputs of height and width `size`."""
-        if size not in self._networks:  # seconds, and the same for all kinds of input
-            self._networks.clear()  # before the next take their room
+        """Compare the networks on inputs of height and width `size`."""
+        if size not in self._networks:  # building them takes seconds; all kinds of input share them
+            self._networks.clear()  # frees their memory first
             traced: dict[torch.dtype, Traced] = {}
             self._networks[size] = observed(
                 lambda state, dtype: self._observer(state, dtype, size, traced), *self._states
@@ -54,7 +54,7 @@ class Pair:
     def _observer(
         self, state: State, dtype: torch.dtype, size: int, traced: dict[torch.dtype, Traced]
     ) -> Observer:
-        """In the layout that means are measured in, since other layouts go by other algorithms."""
+        """The observer in the memory layout that means are measured in, as others use other algorithms."""
         state = {name: _last(tensor.to(self._device)) for name, tensor in state.items()}
         if dtype not in traced:
             example = torch.zeros(1, 3, size, size, dtype=dtype, device=self._device)
@@ -67,7 +67,7 @@ def _last(tensor: Tensor) -> Tensor:
 
 
 def layer_table(comparisons: Mapping[str, Comparison], network: Network) -> pd.DataFrame:
-    """A row a kind of input and a place: kind, site and the three relative differences."""
+    """A row for each kind of input and place: input, site and the three relative differences."""
     return pd.DataFrame(
         {
             "input": kind,
@@ -96,7 +96,7 @@ def failures(
     tolerances: Tolerances,
     rounding: str,
 ) -> Iterator[str]:
-    """What does not hold, each with what was found and where."""
+    """A sentence for each property that doesn't hold, with what was found and where."""
     for found in wrong:
         path, _, _ = found.tensor.rpartition(".")
         layer = f" ({network.layer(path)})" if network.layer(path) != path else ""

@@ -20,8 +20,9 @@ from unitmean.statistics.factors import choose
 
 # Float64's rounding, of sums of many shards and of logarithms, with room.
 SAME = 1e-9
-# How far off a fast precision may be, in units of what nine channels in ten of the layer stay below: on
-# an H100 the worst of VGG-19's channels in float16 was 3 times as far off in convolutions, 12 times in relu7.
+# A fast precision's error in a channel may be BEYOND times the error that the share MOST of its layer's
+# channels stay below. On an H100 the worst of VGG-19's channels in float16 had 3 times that error in
+# convolutions, 12 times in relu7.
 BEYOND, MOST = 30.0, 0.9
 STEADY = 0.5
 
@@ -36,7 +37,7 @@ class Tables:
 
 
 def first_shards(path: Path, images: int) -> Sums:
-    """The sums of as many whole shards as hold so many images, or of all."""
+    """The sums of the first shards that together hold at least `images` images, or of all shards."""
     sums: Sums = {}
     for frame in row_groups(path, ("site", "channel", "images", *SUMS)):
         found = from_frame(frame)
@@ -57,7 +58,7 @@ def means_of_all(path: Path) -> np.ndarray[Any, np.dtype[np.float64]]:
 
 
 def unfounded(network: Network, plan: Plan, tables: Tables, rescale: Mapping[str, Any]) -> Iterator[str]:
-    """What of the chain from the sums to the factors does not hold, with the first channel of each kind."""
+    """A sentence for each step from the sums to the factors that doesn't hold, with its first channel."""
     factors, statistics = tables.factors, tables.statistics
     rows = factors[factors["status"] != "output"].reset_index(drop=True)
     if list(zip(rows["site"], rows["channel"], strict=True)) != list(
@@ -102,10 +103,11 @@ def unfounded(network: Network, plan: Plan, tables: Tables, rescale: Mapping[str
 
 
 def beyond_precision(collected: Sums, single: Sums) -> Iterator[str]:
-    """Each sum that differs from float32's, over the same images, by more than its precision explains.
+    """A sentence for each site whose sums differ from float32's by more than their precision explains.
 
-    A precision makes errors of much the same size in nearly all channels of a layer. So a sum is wrong where
-    its error is several times that of nearly all others, or where it is zero and float32's is not.
+    Both are over the same images. A precision's errors have similar sizes in nearly all channels of a layer.
+    So a sum is wrong where its error is many times that of nearly all others, or where it is zero and
+    float32's is not.
     """
     for site, exact in single.items():
         found = collected[site]

@@ -1,4 +1,4 @@
-"""Small differences as DVC's tables keep them, which would round the numbers themselves to zero."""
+"""Small differences as logarithms, since DVC's tables would round the numbers themselves to zero."""
 
 import math
 
@@ -6,10 +6,10 @@ NOTHING = -17.0  # of a difference of zero: below what float64 resolves
 
 
 def logarithm(difference: float) -> float:
-    """To the base of ten, with two digits behind the point."""
+    """A difference's logarithm to the base of ten, with two decimals."""
     return round(math.log10(difference), 2) if difference > 0 else NOTHING
 
 
 def in_words(log10: float) -> str:
-    """The difference itself again."""
+    """The difference as text, from its logarithm."""
     return "0" if log10 == NOTHING else f"{10**log10:.1e}"

@@ -1,4 +1,4 @@
-"""The four ways of a proof, one after the other."""
+"""A proof in four parts: algebra, numerics, statistics, behaviour."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,12 +26,12 @@ from unitmean.proof.probes import other_size, probes
 
 @dataclass(frozen=True)
 class Shown:
-    """What both networks are shown, and what was measured of it.
+    """The inputs that both networks are shown, and the sums measured over them.
 
-    images: RGB in [0, 1], one by one. random: so many random inputs. collected: the sums over the first
-    images behind the factors, as they lie in shards.parquet. first, again: those of the original and the
-    rescaled network over the same images in float32. held_out: other images, as bytes, with their labels.
-    numbering: the classes of so many labels (or None).
+    images: RGB in [0, 1], one by one. random: the number of random inputs. collected: the sums over the first
+    images that the factors rest on, as shards.parquet has them. first, again: the sums of the original and
+    the rescaled network over the same images in float32. held_out: batches of other images, as bytes, with
+    labels. numbering: for a number of classes the class of each label, or None; as `labels.classes`.
     """
 
     images: Sequence[Float[Tensor, "1 3 h w"]]
@@ -45,7 +45,11 @@ class Shown:
 
 @dataclass(frozen=True)
 class Proof:
-    """What was found: by tensor, by kind of input and place, on held-out images, by channel; what fails."""
+    """What a proof found; it holds if there are no failures.
+
+    wrong: by tensor. comparisons: by kind of input. held: on held-out images. behaviour: over compared and
+    held-out images. means: a row a channel. images: how many were measured again. failures: in sentences.
+    """
 
     wrong: list[Discrepancy]
     comparisons: Mapping[str, Comparison]
@@ -66,7 +70,7 @@ def prove(
     seed: int,
     tolerances: Tolerances,
 ) -> Proof:
-    """Algebra, numerics, statistics, behaviour; `measurement` is the one that `again` was made by."""
+    """Prove all four parts; `measurement` is the rescaled network's, by which `shown.again` was measured."""
     factors = from_frame(original.network, plan, tables.factors)
     rounding = rescaled.metadata["rescale"]["rounding"]
     wrong = discrepancies(plan, factors, original.state, rescaled.state)
@@ -74,7 +78,7 @@ def prove(
     with arithmetic():
         pair = Pair(original, rescaled, plan, factors, measurement.device)
         comparisons = _compare(pair, original, shown, size, seed)
-    noise = 2 * comparisons["image"].deviations[OUTPUT].float32_error  # either network's
+    noise = 2 * comparisons["image"].deviations[OUTPUT].float32_error  # of each of the two networks
     before = replace(measurement, network=original.network)
     held = held_out(before, measurement, shown.held_out, shown.numbering, noise)
     behaviour = comparisons["image"].behaviour
@@ -92,7 +96,7 @@ def prove(
 
 
 def _compare(pair: Pair, original: Stored, shown: Shown, size: int, seed: int) -> dict[str, Comparison]:
-    """By kind of input: images and noise at the size of the statistics, the others where it is cheaper."""
+    """By kind of input: images and noise at the size of the statistics, the others at `other_size`."""
     apply = original.network.input.apply
     generator = torch.Generator().manual_seed(seed)
     found = {"image": pair.compare((apply(x) for x in shown.images), size)}

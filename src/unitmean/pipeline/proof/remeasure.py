@@ -23,7 +23,7 @@ LIVE = ("normalised", "tied")
 
 @dataclass(frozen=True)
 class HeldOut:
-    """On images behind no factor: the sums by layer, and how both networks choose, if they classify."""
+    """On images that no factor rests on: sums by layer, and both networks' choices if they classify."""
 
     sums: Sums
     behaviour: Behaviour | None
@@ -36,9 +36,9 @@ def held_out(
     numbering: Callable[[int], Mapping[str, int] | None],
     noise: float,
 ) -> HeldOut:
-    """Both networks on batches with the images' labels; `noise` as in `Behaviour`.
+    """Run both networks on batches of images with labels; `noise` as in `Behaviour.of`.
 
-    `numbering` maps labels to so many classes as the networks have, or returns None.
+    `numbering`, given the number of classes, returns the class of each label, or None.
     """
     chooser = replace(original, sites=())
     sums: Sums = {}
@@ -58,13 +58,14 @@ def held_out(
 def mean_table(
     factors: pd.DataFrame, statistics: pd.DataFrame, first: Sums, again: Sums, held: Sums
 ) -> pd.DataFrame:
-    """factors.parquet with what its images' means are now, and what they must be.
+    """The channels of factors.parquet with their new means, and the means that they should have.
 
-    first, again: the sums of the first images under the original network, as collected, and under the
-    rescaled one. Columns: site, channel, status, mean_before, factor; target, the old mean over the factor;
-    mean_after, the old mean times what `again` is of `first`; error_after, its standard error; mean_heldout,
-    error_heldout, and z, the distance of mean_heldout from mean_after in standard errors of their difference.
-    The last three are empty where nothing was held out.
+    first, again: the sums over the first images of the original and of the rescaled network, in float32.
+    held: the rescaled network's sums over held-out images. Columns: site, channel, status, mean_before,
+    factor; target, the old mean over the factor; mean_after, the old mean times the ratio of `again` to
+    `first`; error_after, its standard error; mean_heldout, error_heldout, and z, the distance of mean_heldout
+    from mean_after in standard errors of their difference. The last three are empty where nothing was held
+    out.
     """
     rows = factors[factors["site"] != OUTPUT].drop(columns="reason").rename(columns={"mean": "mean_before"})
     before, after = _column(rows, first, Moments.expectation), _column(rows, again, Moments.expectation)
@@ -91,8 +92,9 @@ def tolerated(
 ) -> pd.Series:
     """The relative error allowed to each channel's new mean.
 
-    It is `max_mean_ratio` times what float32 may do to the rectifier's input, at as many positions as are
-    active, and one more; and `max_mean_error`, since a mean is itself rounded.
+    It is `max_mean_ratio` times the error that float32 may make in the mean, plus `max_mean_error`, since a
+    mean is itself rounded. Float32's error is that of the rectifier's input, times the share of positions
+    that are active, one more included.
     """
     of_layer = {network.layer(site.name): rounding[site.name] for site in plan.sites}
     parts = []
@@ -115,7 +117,7 @@ def _column(rows: pd.DataFrame, sums: Sums, of: Callable[[Moments], Tensor]) -> 
 
 
 def live(means: pd.DataFrame) -> pd.DataFrame:
-    """The rows of channels that were given a factor for their mean's sake."""
+    """The rows of channels whose factor follows from their statistic: those normalised or tied."""
     return means[means["status"].isin(LIVE)]
 
 
@@ -126,13 +128,13 @@ def off(means: pd.DataFrame) -> pd.Series:
 
 
 def largest_error(means: pd.DataFrame) -> float:
-    """The largest of them."""
+    """The largest relative error of a live channel's mean; 0 without live channels."""
     errors = off(means)
     return float(errors.max(skipna=False)) if len(errors) else 0.0
 
 
 def largest_ratio(means: pd.DataFrame) -> float:
-    """The largest of them in units of what is allowed: above 1 a mean is wrong."""
+    """The largest error of a live channel's mean in units of the allowed one: above 1 a mean is wrong."""
     ratios = off(means) / live(means)["allowed"]
     return float(ratios.max(skipna=False)) if len(ratios) else 0.0
 

@@ -1,4 +1,4 @@
-"""What a proof found, in full for the report and in a few figures for tables."""
+"""A proof's results as JSON: in full for the report, and a few figures for tables."""
 
 import math
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from unitmean.pipeline.proof.prove import Proof
 from unitmean.pipeline.proof.remeasure import largest_error, largest_ratio, within
 from unitmean.pipeline.proof.tolerances import Tolerances
 
-SHOWN = 4  # failures that an error message lists of the numbers, and as many of what they do
+SHOWN = 4  # failures that an error message lists: so many of the algebra, and so many others
 
 
 def details(proof: Proof, allowed: Tolerances) -> dict[str, Any]:

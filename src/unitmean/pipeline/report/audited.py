@@ -1,4 +1,4 @@
-"""What an audit says of the weights as fetched, boiled down to what is shown."""
+"""The tables that the report shows of an audit of the fetched weights."""
 
 from collections.abc import Hashable
 from typing import Any
@@ -11,7 +11,7 @@ SHOWN = 12  # channels listed
 
 
 def layers(audit: Audit) -> list[dict[Hashable, Any]]:
-    """A row a layer by the best candidate: channels, median, 5% and 95% of their means, those unexplained."""
+    """A row a layer: number of channels, median, 5% and 95% quantile of their means, number unexplained."""
     by = audit.means.groupby("site", sort=False)
     table = pd.DataFrame(
         {

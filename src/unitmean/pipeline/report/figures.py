@@ -97,7 +97,7 @@ def invariance(layers: pd.DataFrame) -> bytes:
 
 
 def convergence(table: pd.DataFrame) -> bytes:
-    """How well the means are known by so many images; `table` is convergence.csv."""
+    """The means' relative standard errors by the number of images; `table` is convergence.csv."""
     with mpl.rc_context(STYLE | {"axes.spines.left": True}):
         figure, axes = _canvas(2.5)
         images = table["images"]
@@ -140,7 +140,7 @@ def descent(losses: pd.DataFrame) -> bytes:
         axes.set_yscale("log")
         _plain_decades(axes)
         axes.grid(axis="y", color=PALE, lw=0.6)
-        axes.set_xlabel("L-BFGS step")
+        axes.set_xlabel("step")
         axes.set_ylabel("loss / first loss")
         return _drawn(figure, axes)
 
@@ -159,7 +159,7 @@ def _rows(names: Sequence[str]) -> Iterator[tuple[Figure, Axes]]:
 
 
 def _plain_decades(axes: Axes) -> None:
-    """Labels as 0.05 on a logarithmic vertical axis, which a decade or two may not otherwise have."""
+    """Label a logarithmic vertical axis by plain numbers, as 0.05, even where it spans less than a decade."""
     low, high = axes.get_ylim()
     steps = (1, 2, 5) if high / low < 100 else (1,)
     axes.yaxis.set_major_locator(LogLocator(subs=steps, numticks=12))

@@ -127,7 +127,7 @@ def exceptions(evidence: Evidence) -> list[Group]:
 
 
 def stand_ins(evidence: Evidence) -> list[str]:
-    """What in this run is not the real thing, in words."""
+    """Which inputs of this run are stand-ins, in words."""
     found = []
     if evidence.weights["source"]["kind"] == "seeded":
         found.append("the weights are random numbers, badly scaled on purpose")
@@ -145,7 +145,7 @@ class Verdict:
 
 
 def verdict(evidence: Evidence) -> Verdict:
-    """What a stranger should know after ten seconds."""
+    """The report's verdict, for readers who don't know the run."""
     if not evidence.invariance["passed"]:
         failed = evidence.invariance["failures"]
         return Verdict(
@@ -170,7 +170,7 @@ def verdict(evidence: Evidence) -> Verdict:
 
 
 def all_at_one(evidence: Evidence) -> bool:
-    """Whether every channel was divided by its own mean, and by nothing near it."""
+    """Whether every channel was divided by its own statistic, neither shared nor rounded."""
     rounded = evidence.provenance["rescale"]["rounding"] == "pow2"
     return not rounded and bool(evidence.rescale["normalised"] == evidence.rescale["channels"])
 
@@ -182,7 +182,7 @@ def spread(transfer: Transfer) -> dict[str, float]:
 
 
 def origin(evidence: Evidence) -> list[tuple[str, str]]:
-    """What was measured on what, in words."""
+    """The network, its weights and the images, in words."""
     source, model, preprocess = evidence.weights["source"], evidence.model, evidence.preprocess
     measured = evidence.provenance["statistics"]["images"]
     return [
@@ -196,7 +196,7 @@ def origin(evidence: Evidence) -> list[tuple[str, str]]:
 
 
 def hashes(evidence: Evidence) -> list[tuple[str, str]]:
-    """What pins the run down."""
+    """Hashes and versions that identify the run."""
     statistics = evidence.provenance["statistics"]
     return [
         ("weights, sha256", statistics["weights"]),

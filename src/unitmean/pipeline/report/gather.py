@@ -64,5 +64,5 @@ def read_pictures(folder: Path) -> dict[str, bytes]:
 
 
 def data_uri(content: bytes, kind: str) -> str:
-    """The bytes as an address that needs no request."""
+    """The bytes as a data URI."""
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"

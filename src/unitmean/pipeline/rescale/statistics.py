@@ -1,4 +1,4 @@
-"""What statistics.parquet says of a plan's sites."""
+"""The statistics of a plan's sites, read from the table statistics.parquet."""
 
 from collections.abc import Mapping
 
@@ -21,7 +21,7 @@ COLUMNS = ("mean", "standard_error", "std", "maximum", "active_fraction")
 
 
 def column(network: Network, plan: Plan, table: pd.DataFrame, name: str) -> dict[str, Float64[Tensor, " _"]]:
-    """One column by the plan's site; DataError where the table has other sites or channels."""
+    """A column of the table, by site; DataError where its sites or channels aren't the plan's."""
     by_site = {str(site): rows[name].to_numpy(copy=True) for site, rows in table.groupby("site", sort=False)}
     columns = {}
     for site in plan.sites:
@@ -38,9 +38,10 @@ def column(network: Network, plan: Plan, table: pd.DataFrame, name: str) -> dict
 def measured(
     network: Network, plan: Plan, table: pd.DataFrame, statistic: str, share: float
 ) -> dict[str, Float64[Tensor, " _"]]:
-    """The statistic that is to be one, of every channel, by its name in the registry of statistics.
+    """The named statistic of every channel, by site; `share` says which quantile.
 
-    share: which quantile. Raises DataError where the table has no histograms for it, or what isn't finite.
+    Raises DataError for an unknown statistic, where the table lacks the histograms that it needs, or where a
+    value isn't finite.
     """
     mean, deviation, maximum = (column(network, plan, table, name) for name in ("mean", "std", "maximum"))
     counts = {str(site): histogram(rows) for site, rows in table.groupby("site", sort=False)}

@@ -13,7 +13,7 @@ from unitmean.disk.atomic import writing
 from unitmean.errors import DataError
 from unitmean.pipeline.disk.download import download
 
-# By the bytes with which such files begin.
+# What opens a compressed file, by the bytes with which it begins.
 OPENERS: dict[bytes, Callable[..., Any]] = {
     b"\x1f\x8b": gzip.open,
     b"BZh": bz2.open,

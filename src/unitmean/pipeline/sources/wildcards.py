@@ -25,7 +25,7 @@ def containers(path: str, root: Path, suffix: str) -> list[Container]:
 
 
 def expand(name: str) -> list[str]:
-    """Braces as shells and web-datasets write them: {a,b} and {000..146}, whose zeros count."""
+    """Braces as shells and web-datasets write them: {a,b} and {000..146}, whose leading zeros are kept."""
     match = BRACES.search(name)
     if match is None:
         return [name]

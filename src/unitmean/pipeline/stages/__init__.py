@@ -1,4 +1,4 @@
-"""The stages of dvc.yaml, each a thin program: read nouns, call a verb, write nouns."""
+"""The stages of dvc.yaml, each a thin program that reads files, calls one function, writes files."""
 
 import os
 import sys
@@ -12,12 +12,12 @@ def _briefly(kind: type[BaseException], error: BaseException, trace: TracebackTy
     if not interrupted(error):
         return sys.__excepthook__(kind, error, trace)
     print("interrupted: nothing had begun", file=sys.stderr, flush=True)
-    if not isinstance(error, KeyboardInterrupt):  # for which Python's own status is right
+    if not isinstance(error, KeyboardInterrupt):  # Python itself sets the right status for that
         os._exit(INTERRUPTED)
 
 
-# Imports take seconds, in which Ctrl-C ends in a traceback. `-m` stands in for the program's name only while
-# `python -m` looks for it: nobody who imports a stage gets this hook.
+# Imports take seconds, during which Ctrl-C would end in a traceback. sys.argv[0] is "-m" only while
+# `python -m` looks for the module, so that code which imports a stage doesn't get this hook.
 if sys.argv[:1] == ["-m"]:
     note_interruptions()
     sys.excepthook = _briefly

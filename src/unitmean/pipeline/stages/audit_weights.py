@@ -16,7 +16,7 @@ def audit_weights(run: Run) -> str:
         write_text(run.out("audit_means.csv"), MEANS + "\n")
         write_json(run.out("audit.json"), {})
         return "not asked for; audit.enabled=true tries how the weights may have been normalised"
-    # torch takes seconds to import, which a run without an audit shouldn't.
+    # Imported here, since torch takes seconds, for which a run without an audit shouldn't wait.
     from unitmean.device import choose_device
     from unitmean.pipeline.audit.candidates import Trials
     from unitmean.pipeline.audit.measured import candidate_table, figures

@@ -65,7 +65,7 @@ def collect_statistics(run: Run) -> str:
 
 
 def _measurements(run: Run, index: Index) -> tuple[Measurement, Measurement]:
-    """In float32, and in the precision that is asked for."""
+    """The measurement in float32, and the one in the precision that is asked for."""
     model, settings = run.params.model, run.params.collect
     weights = run.dep("weights.safetensors")
     network = read_network(weights, **model).network
@@ -73,13 +73,13 @@ def _measurements(run: Run, index: Index) -> tuple[Measurement, Measurement]:
     size = preprocessing.output_size
     plan = analyse(network.module, torch.zeros(1, 3, size, size))
     require_rectifier(plan)
-    if run.params.rescale.strict:  # here, because refusing after hours of measuring would be unkind
+    if run.params.rescale.strict:  # before hours of measuring
         require_whole(plan, "rescale.strict=false", network.layers)
         if not network.truncated and (words := only_outputs(plan)):
             raise NetworkError(f"some rectifier's channels must be free; {words}")
     identity = {"weights": sha256(weights), "model": dict(model)}
     device = choose_device(run.params.runtime.device)
-    # Histograms can't be multiplied back from float16's range.
+    # Histograms of a network that was scaled into float16's range can't be scaled back.
     asked = "tf32" if settings.precision == "auto" and settings.histograms else settings.precision
     precision = choose_precision(asked if device == "cuda" else settings.precision, device)
     batch = batch_size(settings.batch_size, device)

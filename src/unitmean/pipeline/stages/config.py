@@ -11,7 +11,7 @@ from unitmean.pipeline.stages.entry import Run, stage
 
 
 def require_in_step(values: object, conf: Path) -> Values:
-    """`values` of params.yaml, checked against the schema and against the files of `conf`."""
+    """The `values` of params.yaml, checked; ConfigError unless their conf_sha is that of `conf`."""
     checked = check(values, "params.yaml")
     found, must = checked["meta"]["conf_sha"], conf_sha(conf)
     if found != must:

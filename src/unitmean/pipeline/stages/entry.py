@@ -1,4 +1,4 @@
-"""How a stage starts: what dvc.yaml declares for it goes in, one line and an exit status come out."""
+"""Runs a stage: gives it what dvc.yaml declares for it, prints a line, sets the exit status."""
 
 import os
 import shutil
@@ -42,7 +42,7 @@ class Run:
         return self._one(self.outs, name, "outs")
 
     def withdraw(self, name: str) -> None:
-        """Remove the folder of that name, which a later stage made of what an earlier run left."""
+        """Remove the folder of that name, which a later stage made from an earlier run's files."""
         shutil.rmtree(self._one(self.later, name, "outs of stages behind it"), ignore_errors=True)
 
     def _one(self, paths: tuple[Path, ...], name: str, kind: str) -> Path:
@@ -56,7 +56,7 @@ class Run:
 
 
 def prepare(name: str, overrides: Sequence[str] = ()) -> Run:
-    """The run of stage `name`: of params.yaml, or of conf/ composed with `overrides`, if there are any."""
+    """The run of stage `name`, with params.yaml or, given `overrides`, with conf/ composed with them."""
     root = find_root()
     require_own_code(root)
     if overrides:
@@ -80,7 +80,7 @@ def prepare(name: str, overrides: Sequence[str] = ()) -> Run:
 
 
 def stage(function: Callable[[Run], str | None]) -> Callable[[], None]:
-    """Make a program of a stage's function: its name is the stage's, the text it returns is its summary."""
+    """Make a program of a function: its name is the stage's, the text that it returns is printed."""
 
     name = function.__name__
 

@@ -36,7 +36,7 @@ def index_images(run: Run) -> str:
 
 
 def _lasting(part: Found, out: Path) -> Container:
-    """Where a container lies at the end: what is made here has its place once the folder has its name."""
+    """Where a container lies in the end: one made here moves to its place with the temporary folder."""
     return out / part.container.name if part.made else part.container
 
 

@@ -40,7 +40,7 @@ def rescale_weights(run: Run) -> str:
     state = plan.rescale(factors, stored.state)
     frame = tables.to_frame(network, plan, mean, factors, status(plan, live))
     counts = frame["status"].value_counts()
-    # Read by no path to the output: auxiliary heads, at a size they don't take.
+    # Modules that the traced graph doesn't read, such as auxiliary heads at a size that they don't take.
     unreached = sorted({name.partition(".")[0] for name in plan.unreached})
     rescaling = {
         "outputs": outputs,

@@ -1,4 +1,4 @@
-"""Style transfer with both networks under the same loss weights: do the losses behave, and how?"""
+"""Style transfer with both networks, and how its losses fall."""
 
 import shutil
 from collections.abc import Callable
@@ -45,7 +45,7 @@ def transfer_style(run: Run) -> str:
     )
     stylised, measured = {}, {}
     for name, file in (("plain", "weights.safetensors"), ("normalised", "normalised.safetensors")):
-        # With the pooling of the statistics, which max pooling makes another network than the one below.
+        # The losses at the start, with the pooling of the statistics (model.pooling).
         network = read_network(run.dep(file), **model).network.to(device)
         seen = features(network, content, layers)
         measured[name] = losses_at_start(seen, content, style, alike)
@@ -53,7 +53,8 @@ def transfer_style(run: Run) -> str:
         if name == "plain":
             measured["plain_authors"] = losses_at_start(seen, content, style, corrected)
             weights = corrected if settings.layer_weights == "authors" else alike
-        # Gatys et al. synthesise with average pooling; random weights hardly transfer without.
+        # The transfer, with transfer.pooling: Gatys et al. use average pooling, and with max pooling random
+        # weights hardly transfer style.
         network = read_network(run.dep(file), **model | {"pooling": settings.pooling}).network.to(device)
         preview = partial(_preview, run.out("transfer"), name, settings.preview)
         with Bar(f"stylising, {name} network", settings.steps * settings.scales, "steps") as bar:
@@ -74,7 +75,7 @@ def transfer_style(run: Run) -> str:
     write_text(run.out("style.csv"), layer_table(measured).to_csv(index=False, float_format="%.6g"))
     failed = too_little(stylised, settings.min_decrease)
     write_json(run.out("transfer.json"), {"passed": not failed} | figures(stylised, measured))
-    if failed:  # with all of it on disk, for the report
+    if failed:  # last, so that the report finds everything on disk
         raise InvarianceError(failed)
     falls = ", ".join(f"{name} {r.decrease:.1%}" for name, r in stylised.items())
     warnings = differing({"pooling": model["pooling"]}, {"pooling": settings.pooling})

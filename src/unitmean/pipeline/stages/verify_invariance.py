@@ -88,7 +88,7 @@ def _tables(run: Run) -> Tables:
 
 
 def _measurement(run: Run, rescaled: Stored, plan: Plan) -> Measurement:
-    """In float32, whatever the statistics were collected in: the network has other weights now."""
+    """The rescaled network's measurement, in float32 whatever the statistics were collected in."""
     device = choose_device(run.params.runtime.device)
     return Measurement(
         rescaled.network,
@@ -102,7 +102,7 @@ def _measurement(run: Run, rescaled: Stored, plan: Plan) -> Measurement:
 
 
 def _shown(run: Run, statistics: dict[str, Any], before: Measurement, measurement: Measurement) -> Shown:
-    """The images of the index: some compared one by one, the first ones again, those behind held out."""
+    """Images to compare one by one, the first shards measured again, and held-out images."""
     settings, preprocessing = run.params.verify, measurement.preprocessing
     every = load_index(run.dep("images") / "index.parquet")
     # Fewer than dataset.subset where collect.target_standard_error was reached before.
@@ -113,7 +113,7 @@ def _shown(run: Run, statistics: dict[str, Any], before: Measurement, measuremen
     partial = find_root() / ".partial" / "shards"
     again = whole(measurement, parts, partial, what="measuring again")
     first = collected
-    if statistics["precision"] != "float32":  # whose errors would hide those of the weights
+    if statistics["precision"] != "float32":  # a lesser precision's errors would hide those of the weights
         first = whole(before, parts, partial, what="measuring the original in float32")
     compared = index.head(min(settings.images, len(index)))
     shown = watched(batches(compared, preprocessing, 1), len(compared), "decoding", "images")

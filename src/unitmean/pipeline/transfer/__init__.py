@@ -1,1 +1,1 @@
-"""What style transfer says of a network."""
+"""Tables and figures of style transfer with the original and the rescaled network."""

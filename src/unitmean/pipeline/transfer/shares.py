@@ -1,4 +1,4 @@
-"""What a style transfer leaves behind: a table of losses and its figures."""
+"""The tables of a style transfer's losses, and its figures."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ def loss_table(histories: Mapping[str, Sequence[Losses]], content_layer: str) ->
 def layer_table(measured: Mapping[str, Losses]) -> pd.DataFrame:
     """A row a style layer: its loss under each name, `<name>_share` and `<name>_retuning`.
 
-    Retuning is what the layer's weight would have to be multiplied by to be as loud as the loudest.
+    Retuning is what the layer's weight would have to be multiplied by for its loss to equal the largest.
     """
     columns: dict[str, Mapping[str, float]] = {}
     for name, losses in measured.items():
@@ -62,7 +62,7 @@ def require_finite(stylised: Mapping[str, Stylised]) -> None:
 
 
 def too_little(stylised: Mapping[str, Stylised], least: float) -> str:
-    """Which network's loss didn't fall by the fraction `least`, in words; nothing where both did."""
+    """Which network's loss didn't fall by the fraction `least`, in words; "" where all did."""
     for name, result in stylised.items():
         if not result.decrease >= least:
             return (

@@ -1,4 +1,4 @@
-"""What of each channel can be made one: each file of this folder that has a STATISTIC is a choice."""
+"""The statistics of a channel that can be made one: a file of this folder with a STATISTIC for each."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -21,10 +21,10 @@ def statistics() -> dict[str, Statistic]:
 def values(
     name: str, summaries: Mapping[str, Summary], share: float
 ) -> "dict[str, Float64[Tensor, ' channels']]":
-    """The statistic of that name of every channel, by site; `share` says which quantile.
+    """The named statistic of every channel, by site; `share` says which quantile.
 
-    Raises ValueError for an unknown name and, of a statistic that needs histograms, for a share that isn't
-    above 0 and at most 1, or where there are no histograms.
+    Raises ValueError for an unknown name and, where the statistic needs histograms, for a share that isn't
+    above 0 and at most 1, or for summaries without histograms.
     """
     if name not in statistics():
         raise ValueError(f"statistic must be one of {', '.join(statistics())}; found {name!r}")

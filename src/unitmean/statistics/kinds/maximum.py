@@ -1,4 +1,4 @@
-"""The largest activation, which activations in few bits must hold."""
+"""The largest activation, for activations that are stored in few bits."""
 
 from unitmean.statistics.statistic import Statistic
 

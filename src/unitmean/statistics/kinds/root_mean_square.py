@@ -1,4 +1,4 @@
-"""The root mean square, of which Gram matrices are made."""
+"""The root mean square: its square is the diagonal of a Gram matrix."""
 
 from unitmean.statistics.statistic import Statistic
 

@@ -30,7 +30,7 @@ class Request:
 class Found:
     """One container, the images in it, and what else it holds.
 
-    `made` where the source put the container into its folder.
+    `made`: the source itself made the container, in the folder for such files.
     """
 
     container: "Container"
@@ -48,7 +48,7 @@ def look_into(container: "Container", *, made: bool = False) -> Found:
 
 
 def nothing_known(names: Iterable[str], expected: int) -> str:
-    """No words about which images are missing."""
+    """The default of `ImageSource.missing`: it isn't known which images are missing."""
     return ""
 
 

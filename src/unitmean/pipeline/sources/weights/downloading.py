@@ -1,4 +1,4 @@
-"""A weights file from an address, by its digest."""
+"""Downloads a weights file and checks its digest."""
 
 import hashlib
 import re
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def downloaded(
     url: str, expected: str, partial: Path, licence: str, spdx: str, input: "Input | None"
 ) -> Origin:
-    """The file of this sha256, or of one that begins so, in the folder `partial`."""
+    """Download a file into the folder `partial`, unless it is there; `expected` begins its sha256."""
     from unitmean.disk.digest import sha256
     from unitmean.pipeline.disk.download import check_digest, download
 

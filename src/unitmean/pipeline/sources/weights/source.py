@@ -33,10 +33,10 @@ class Request:
 
 
 class Origin(NamedTuple):
-    """Where weights come from: a file, or tensors that were `made`; what is known of them for that reason.
+    """Weights from a source, as a file at `path` or as tensors that were `made`, and what it knows of them.
 
-    facts: what JSON keeps of the source. spdx: the licence's identifier, as the hub writes it. input: None
-    where it must be told. downloaded: the file may be removed once it has been read.
+    facts: the source's details, as JSON keeps them. spdx: the licence's identifier, as the hub writes it.
+    input: None where the source doesn't know it. downloaded: the file may be removed once it has been read.
     """
 
     facts: dict[str, Any]
