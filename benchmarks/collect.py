@@ -22,6 +22,7 @@ import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
+from contenders import BFLOAT16
 from safetensors.torch import save_file
 
 from unitmean.networks.seeded import seeded
@@ -38,7 +39,6 @@ CONTENDERS = {
     "h": "unitmean, bfloat16, compiled",
     "i": "unitmean, bfloat16, compiled, corrected",
 }
-BFLOAT16 = "efhi"
 PASSED = ("images", "size", "model", "batch_size", "usual_batch_size", "control_images")
 HERE = Path(__file__).resolve().parent
 
