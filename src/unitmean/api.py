@@ -21,7 +21,7 @@ import unitmean
 from unitmean.batches import Batches
 from unitmean.errors import InvarianceError, NetworkError
 from unitmean.graph.analysis import analyse
-from unitmean.graph.inputs import Inputs, converted, of_batch
+from unitmean.graph.inputs import Inputs, converted, of_batch, tensors
 from unitmean.graph.loaded import as_loaded
 from unitmean.graph.observe import observe_outputs
 from unitmean.graph.plan import Plan
@@ -32,7 +32,7 @@ from unitmean.graph.unwrapped import inside, unwrapped
 from unitmean.measuring import Statistics, device_of, floating_type, measure, measured
 from unitmean.networks.named import class_name, known_name
 from unitmean.proof.invariance import compare, observed
-from unitmean.proof.judged import Proof, judged
+from unitmean.proof.judged import EPSILON, Proof, judged, resolution
 from unitmean.results import Normalised
 from unitmean.statistics import kinds
 from unitmean.statistics.alive import alive
@@ -87,7 +87,7 @@ def normalise(
     The model, in eval mode, is left alone. outputs: "normalise" divides a rectified output too, by
     `result.factors[ids]`, where `result.plan.outputs` has the ids. See `factors` and `measure` for the other
     arguments. Before it returns, the new weights, as `load_state_dict` puts them into the model, are compared
-    with the old ones on the first images, as by `verify`.
+    with the old ones on the first images of each of the first four shapes of input, as by `verify`.
 
     Raises NetworkError for a model in training mode, one that torch.export can't trace and, unless
     `strict=False`, one that can be normalised only in part; DataError where there is no batch, or one holds
@@ -129,7 +129,7 @@ def normalise(
             "torch": torch.__version__,
         },
     )
-    _require_same(model, result, given.first)
+    _require_same(model, result, given.kinds.values())
     return result
 
 
@@ -183,7 +183,7 @@ def _proved(
         undo |= {site.name: site.along(scales[site.variables]) for site in plan.sites}
         undo |= {name: scales[ids] for name, ids in zip(plan.output_names, plan.outputs, strict=True)}
     undo = {place: scale.to(device) for place, scale in undo.items()}
-    comparison = compare(networks, undo, given)
+    comparison = compare(networks, undo, given, resolution=max(EPSILON, resolution(original, right)))
     return judged(comparison, original, state, plan, scales)
 
 
@@ -196,22 +196,35 @@ def _comparing(model: nn.Module, plan: Plan | None) -> Running:
     )
 
 
-def _require_same(model: nn.Module, result: Normalised, first: Inputs) -> None:
+def _require_same(model: nn.Module, result: Normalised, kinds: Iterable[Inputs]) -> None:
+    """Compare both networks on a batch of each shape, or on its first images where that is enough."""
     running = _comparing(model, result.plan)
 
     def on(x: Inputs) -> Proof:
         return _proved(model, result.state, Batches([(x, None)], "comparing"), result, running)
 
-    try:
-        proof = on(of_batch(first, CHECKED) if running.any_batch(first) else first)
-    except NetworkError:  # operators that refer to images by number may need all of them
-        proof = on(first)
-    if not proof:
-        raise InvarianceError(
-            "the new weights must compute what the old ones do; found otherwise on the first images:\n  "
-            + "\n  ".join(proof.failures[:4])
-            + "\nnothing is returned; please report this network"
-        )
+    for x in kinds:
+        try:
+            proof = on(of_batch(x, CHECKED) if running.any_batch(x) else x)
+        except NetworkError:  # operators that refer to images by number may need all of them
+            proof = on(x)
+        if not proof:
+            raise InvarianceError(
+                "the new weights must compute what the old ones do; found otherwise on a batch of "
+                f"{', '.join(' x '.join(map(str, t.shape)) for t in tensors(x))}:\n  "
+                + "\n  ".join(proof.failures[:4])
+                + f"\nnothing is returned; {_advice(model)}"
+            )
+
+
+def _advice(model: nn.Module) -> str:
+    floating = floating_type(model)
+    if floating.itemsize < 4:
+        return f"{str(floating).removeprefix('torch.')} may not hold the new weights: normalise model.float()"
+    return (
+        "where the forward method computes something else for another shape or argument, normalise what it "
+        "computes for one; otherwise please report this network"
+    )
 
 
 def _listed(channels: Mapping[str, Bool[Tensor, " _"]]) -> dict[str, list[int]]:

@@ -1,6 +1,6 @@
 """The batches that a library call is given, from any loader."""
 
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Hashable, Iterable, Iterator, Sized
 from itertools import chain
 from typing import Any
 
@@ -8,7 +8,9 @@ from torch import Tensor
 
 from unitmean.disk.progress import Bar
 from unitmean.errors import DataError
-from unitmean.graph.inputs import Inputs, tensors
+from unitmean.graph.inputs import Inputs, shape, tensors
+
+KINDS = 4
 
 
 class Batches:
@@ -27,17 +29,23 @@ class Batches:
                 "there must be at least one batch; found none: a generator that was used before is empty"
             )
         self.first: Inputs = first
+        self.kinds: dict[Hashable, Inputs] = {}  # the first batch of each of the first few shapes
         self._all = chain([first], found)
         self._bar: Bar | None = None
 
     def __iter__(self) -> Iterator[Inputs]:
         if not self.shown:
-            yield from self._all
+            yield from map(self._kept, self._all)
             return
         with Bar(self._what, self._total, "batches") as self._bar:
-            for batch in self._all:
+            for batch in map(self._kept, self._all):
                 yield batch
                 self._bar.advance()
+
+    def _kept(self, batch: Inputs) -> Inputs:
+        if len(self.kinds) < KINDS:
+            self.kinds.setdefault(shape(batch, batch=True), batch)
+        return batch
 
     def note(self, words: str) -> None:
         """Show these words at the bar's end, if there is a bar."""

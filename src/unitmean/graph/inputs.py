@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils._pytree import tree_flatten, tree_leaves, tree_map
 
 Inputs = Any
 """A tensor, or a tuple of a forward method's arguments."""
@@ -52,9 +52,15 @@ def converted(
 
 
 def shape(x: Inputs, *, batch: bool) -> Hashable:
-    """The shapes of all tensors, with or without the number of images."""
+    """What a trace depends on: the shapes of tensors, with or without the number of images, and all else."""
     whole = count(x)
-    return tuple(tuple(t.shape if batch or not _batched(t, whole) else t.shape[1:]) for t in tensors(x))
+    leaves, structure = tree_flatten(x)
+    return str(structure), *(
+        (type(leaf), repr(leaf))
+        if not isinstance(leaf, Tensor)
+        else tuple(leaf.shape if batch or not _batched(leaf, whole) else leaf.shape[1:])
+        for leaf in leaves
+    )
 
 
 def _batched(value: Any, images: int) -> bool:

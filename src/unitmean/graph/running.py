@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from unitmean.errors import NetworkError
-from unitmean.graph.inputs import Inputs, converted, shape, tensors
+from unitmean.graph.inputs import Inputs, converted, count, shape, tensors
 from unitmean.graph.observe import Observer, Traced
 from unitmean.graph.untraceable import advice
 
@@ -60,6 +60,10 @@ class Running:
 
     def _of(self, x: Inputs) -> tuple[tuple[str, Hashable], Traced]:
         free, fixed = (_ANY, shape(x, batch=False)), ("this batch", shape(x, batch=True))
+        if count(x) == 1:  # a graph for any batch is one for two images and more
+            if fixed not in self._traced:
+                self._traced[fixed] = self._trace(x, False)
+            return fixed, self._traced[fixed]
         for key in (free, fixed):
             if key in self._traced:
                 return key, self._traced[key]

@@ -27,6 +27,9 @@ _LOGS = (
     "torch._export.non_strict_utils",
 )
 
+# Numbers of images for which a condition must hold to count as always true.
+COUNTS = (*range(2, 66), 100, 127, 128, 129, 250, 255, 256, 257, 500, 512, 1000, 1024, 4096)
+
 # These return their argument itself in eval mode, though their schema does not say so.
 _SILENT_ALIASES = {"dropout", "feature_dropout", "alpha_dropout"}
 
@@ -106,8 +109,20 @@ def _batch_sizes(traced: fx.GraphModule, example: Inputs) -> list[Any]:
 
 
 def _is_free(size: Any) -> bool:
-    """Whether a size is open; after the forward method asks for it, as len(x) does, it is a fixed number."""
-    return isinstance(size, torch.SymInt) and size.node.maybe_as_int() is None
+    """Whether the graph holds for any number of images from two on.
+
+    After the forward method asks for the number, as len(x) does, it is fixed; a branch that depends on it
+    leaves a condition on it in the graph's shape environment.
+    """
+    if not isinstance(size, torch.SymInt) or size.node.maybe_as_int() is not None:
+        return False
+    shapes = size.node.shape_env
+    return shapes is not None and all(_always(guard.expr) for guard in shapes.guards)
+
+
+def _always(condition: Any) -> bool:
+    """Whether a condition on sizes holds for each of many numbers of images."""
+    return all(bool(condition.subs(dict.fromkeys(condition.free_symbols, n))) for n in COUNTS)
 
 
 def _output_names(program: ExportedProgram) -> list[str]:

@@ -17,6 +17,11 @@ from unitmean.proof.behaviour import Behaviour, together
 from unitmean.proof.rounding import Rounding
 
 State = Mapping[str, Tensor]
+# Float32's error in the rightly rescaled network counts only up to so many times its error in the original:
+# more means that these weights don't suit float32, or the type in which they are stored, whoever chose them.
+WORSE = 100.0
+# Never less than so many units of the stored type: its rounding of the weights moves what they compute.
+RESOLVED = 16
 
 
 @dataclass(frozen=True)
@@ -58,8 +63,9 @@ class Deviation:
 
     float64: exact rescaled against original, both in float64. float32: the same in float32, with the file's
     weights. float32_error: float32 against float64 of one and the same network, the original or the rightly
-    rescaled one, whichever float32 serves worse. By the triangle inequality a right file's float32 is at most
-    twice this, plus float64, at any place and for any input; it doesn't depend on the file's weights.
+    rescaled one, whichever float32 serves worse, the latter's up to `WORSE` times the original's. By the
+    triangle inequality a right file's float32 is at most twice this, plus float64, at any place and for any
+    input; it doesn't depend on the file's weights where the factors are known.
     """
 
     float64: float
@@ -94,11 +100,13 @@ def compare(
     scales: Mapping[str, Float[Tensor, "..."]],
     inputs: Iterable[Inputs],
     sites: Sequence[Site] = (),
+    resolution: float = torch.finfo(torch.float32).eps,
 ) -> Comparison:
     """Run all networks on all inputs; `scales` undo the rescaling at each place by broadcasting.
 
-    Places are rectifiers, and what the network returns, under names that begin with "output". sites: those
-    whose rounding is wanted; at them the networks must observe what rectifiers are given.
+    Places are rectifiers, and what the network returns, under names that begin with "output"; tensors without
+    numbers are none. sites: those whose rounding is wanted; at them the networks must observe what rectifiers
+    are given. resolution: the epsilon of the type in which the weights are stored.
     """
     peaks: dict[str, Tensor] = {}
     rounding: dict[str, Rounding] = {}
@@ -112,13 +120,19 @@ def compare(
             c, d = networks.original32(single), networks.rescaled32(single)
             e = d if networks.right32 is networks.rescaled32 else networks.right32(single)
             for place, scale in scales.items():
-                exact = b[place] * scale
-                error = torch.maximum(_apart(c[place], a[place]), _apart(e[place] * scale, exact))
+                if not a[place].numel():
+                    continue
+                before, exact = a[place], b[place] * scale
+                overflowing = c[place].isinf() & before.isfinite()
+                largest, own = _largest(before), _apart(before, c[place], overflowing)
+                rights = _apart(exact, e[place] * scale, (e[place].isinf() & exact.isfinite()))
+                most = torch.maximum(WORSE * own, RESOLVED * resolution * largest)
+                error = torch.maximum(own, torch.minimum(rights, most))
                 found = torch.stack(
                     [
-                        _largest(a[place]),
-                        _apart(a[place], exact),
-                        _apart(c[place], d[place] * scale),
+                        largest,
+                        _apart(before, exact),
+                        _apart(c[place], d[place] * scale, overflowing),
                         error,
                     ]
                 )
@@ -131,7 +145,7 @@ def compare(
             for place in (place for place in scales if place.startswith(OUTPUT)):
                 outputs[place].append((c[place], d[place] * scales[place].to(c[place].dtype)))
     deviations = {place: _deviation(found) for place, found in peaks.items()}
-    logits = [(x, y) for x, y in outputs[OUTPUT] if x.ndim == 2]
+    logits = [(x, y) for x, y in outputs[OUTPUT] if x.ndim == 2 and x.numel() and not x.is_complex()]
     noise = 2 * deviations[OUTPUT].float32_error if logits else 0.0  # of each of the two networks
     return Comparison(
         deviations,
@@ -144,26 +158,30 @@ def compare(
 
 def _largest(x: Tensor) -> Tensor:
     """The largest absolute value, infinities left out."""
-    x = x.double().abs()
-    found = x.amax() if x.numel() else x.new_zeros(())
+    x = _real(x).abs()
+    found = x.amax()
     return torch.where(x.isinf(), 0.0, x).amax() if found.isinf() else found
 
 
-def _apart(x: Tensor, y: Tensor) -> Tensor:
-    """The largest absolute difference of y from x; infinite where y overflows and x does not.
+def _apart(x: Tensor, y: Tensor, left_out: Tensor | None = None) -> Tensor:
+    """The largest absolute difference; the same infinity in both is none, another one is infinite.
 
-    The same infinity in both is no difference. Places where x alone is infinite are left out: there is
-    nothing to compare with.
+    left_out: places where one of them overflows in float32, so that there is nothing to compare.
     """
-    if not x.numel():
-        return x.new_zeros((), dtype=torch.float64)
-    x = x.double()
+    x, y = _real(x), _real(y)
     apart = (x - y).abs()
     found = apart.amax()
     if found.isfinite():
         return found
-    left_out = (x == y) | (x.isinf() & y.isfinite())
-    return torch.where(left_out, 0.0, apart).amax()
+    same = x == y
+    if left_out is not None and left_out.shape == same.shape:
+        same |= left_out
+    return torch.where(same, 0.0, apart).amax()
+
+
+def _real(x: Tensor) -> Tensor:
+    """The numbers in float64; those of a complex tensor lie side by side."""
+    return (torch.view_as_real(x.resolve_conj()) if x.is_complex() else x).double()
 
 
 def _deviation(found: Tensor) -> Deviation:

@@ -10,7 +10,7 @@ from torch import Tensor
 from unitmean.graph.observe import OUTPUT
 from unitmean.graph.plan import Plan
 from unitmean.proof.algebra import discrepancies
-from unitmean.proof.invariance import Comparison, Deviation
+from unitmean.proof.invariance import RESOLVED, Comparison, Deviation
 
 # Two right networks differ by at most twice float32's own error; the rest is a margin.
 MAX_RATIO = 3.0
@@ -19,7 +19,8 @@ MAX_EXACT = 1e-12
 # Where the factors aren't known: the relative change allowed for the rounding of the file's weights. In
 # float32 it comes on top of float32's own error: ROUNDED, or so many times the epsilon of a coarser type.
 # In float64 it is MAX_ROUNDED, or the same if that is more.
-ROUNDED, RESOLVED = 1e-5, 16
+ROUNDED = 1e-5
+EPSILON = torch.finfo(torch.float32).eps
 MAX_ROUNDED = 1e-3
 
 
@@ -63,9 +64,11 @@ def judged(
             f"found {d.ulps:.3g} units in the last place off"
             for d in discrepancies(plan, factors, old, new)
         ]
+    if not comparison.deviations:
+        failures.append("something must be compared; the network returned no numbers")
     for place, d in comparison.deviations.items():
         if plan is None:
-            rounded = max(ROUNDED, RESOLVED * _resolution(new))
+            rounded = max(ROUNDED, RESOLVED * resolution(old, new))
             for precision, found, allowed in (
                 ("float32", d.float32, MAX_RATIO * d.float32_error + rounded),
                 ("float64", d.float64, max(MAX_ROUNDED, rounded)),
@@ -80,9 +83,11 @@ def judged(
     return Proof(comparison, tuple(failures))
 
 
-def _resolution(state: Mapping[str, Tensor]) -> float:
-    """The epsilon of the coarsest floating type among the weights."""
-    return max((torch.finfo(t.dtype).eps for t in state.values() if t.is_floating_point()), default=0.0)
+def resolution(old: Mapping[str, Tensor], new: Mapping[str, Tensor]) -> float:
+    """The epsilon of the coarsest floating type among the weights that differ; of float32 where none does."""
+    pairs = ((old[name], t) for name, t in new.items() if name in old and t.is_floating_point())
+    changed = (after.dtype for before, after in pairs if not torch.equal(after.to(before.device), before))
+    return max((torch.finfo(dtype).eps for dtype in changed), default=EPSILON)
 
 
 def _words(place: str, precision: str, allowed: float, found: float) -> str:

@@ -128,7 +128,7 @@ def test_infinities_where_there_were_none_or_others() -> None:
     inf, nan = torch.inf, torch.nan
     cases = [
         ([1.0, inf, -inf], [1.5, inf, -inf], 0.5),
-        ([1.0, inf], [1.5, 2.0], 0.5),
+        ([1.0, inf], [1.5, 2.0], inf),
         ([1.0, 2.0], [1.5, inf], inf),
         ([1.0, inf], [1.0, -inf], inf),
         ([1.0, inf], [1.0, nan], nan),
@@ -137,3 +137,6 @@ def test_infinities_where_there_were_none_or_others() -> None:
     for x, y, expected in cases:
         found = float(_apart(torch.tensor(x), torch.tensor(y)))
         assert found == expected or (found != found and expected != expected), (x, y)
+    overflowing = torch.tensor([False, True])
+    assert float(_apart(torch.tensor([1.0, inf]), torch.tensor([1.5, 2.0]), overflowing)) == 0.5
+    assert float(_apart(torch.tensor([1 + 1j]), torch.tensor([1 + 3j]))) == 2.0

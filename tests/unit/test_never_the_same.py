@@ -1,0 +1,95 @@
+"""Weights and networks of which nobody may be told that they compute the same: each was once called so."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import unitmean
+from unitmean.errors import InvarianceError
+
+X = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+Forward = Callable[["Net", Tensor], Any]
+
+
+class Net(nn.Module):
+    """A convolution, a rectifier, and two heads that `forward` makes something of."""
+
+    def __init__(self, head: Forward) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first = nn.Conv2d(3, 8, 3)
+        self.a, self.b = nn.Linear(8, 4), nn.Linear(8, 4)
+        self.register_buffer("mask", torch.tensor([0.0, 0.0, -torch.inf, -torch.inf]))
+        self.register_buffer("stamp", torch.ones(1, dtype=torch.bfloat16))
+        self.head = head
+        self.eval()
+
+    def forward(self, x: Tensor, *arguments: Any) -> Any:
+        return self.head(self, self.first(x).relu().mean((2, 3)), *arguments)
+
+
+def changed(model: nn.Module, **changes: Tensor) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in model.state_dict().items()} | {
+        name.replace("__", "."): tensor for name, tensor in changes.items()
+    }
+
+
+@pytest.mark.parametrize(("head", "changes"), [
+    (lambda net, h: net.a(h) + net.mask, {"mask": torch.zeros(4)}),
+    (lambda net, h: {"spectrum": torch.complex(net.a(h), net.b(h))}, {"b__weight": torch.zeros(4, 8)}),
+    (lambda net, h: net.a(h), {"a__weight": torch.ones(4, 8), "stamp": torch.zeros(1, dtype=torch.bfloat16)}),
+    (lambda net, h: {"boxes": net.a(h)[:0]}, {"a__weight": torch.zeros(4, 8)}),
+    (lambda net, h, number: (net.b if number else net.a)(h), {"b__weight": torch.zeros(4, 8)}),
+    (lambda net, h: (net.b if len(h) > 4 else net.a)(h), {"b__weight": torch.zeros(4, 8)}),
+    (lambda net, h: (net.b if len(h) == 1 else net.a)(h), {"b__weight": torch.zeros(4, 8)}),
+    (lambda net, h: (net.b if len(h) % 2 else net.a)(h), {"b__weight": torch.zeros(4, 8)}),
+], ids=["infinite mask", "imaginary part", "unread coarse type", "no numbers", "argument", "many images",
+        "one image", "odd number"])  # fmt: skip
+def test_other_weights(head: Forward, changes: dict[str, Tensor], request: pytest.FixtureRequest) -> None:
+    model = Net(head)
+    batches = [X, X.repeat(2, 1, 1, 1), X[:1], X[:3]]
+    shown: list[Any] = (
+        [((x, flag),) for x in batches for flag in (0, 1)] if "argument" in request.node.name else batches
+    )
+    assert not unitmean.verify(model, changed(model, **changes), shown)
+    if "no numbers" not in request.node.name:
+        assert unitmean.verify(model, model.state_dict(), shown)
+
+
+@pytest.mark.parametrize("head", [
+    lambda net, h: (net.b if len(h) > 4 else net.a)(h),
+    lambda net, h: (net.b if len(h) == 1 else net.a)(h),
+])  # fmt: skip
+def test_a_branch_on_the_number_of_images_is_no_surprise_after_normalising(head: Forward) -> None:
+    with pytest.raises(
+        InvarianceError, match=r"on a batch of [18] x 3 x 8 x 8(?s:.*)for another shape or argument"
+    ):
+        unitmean.normalise(Net(head), [X, X.repeat(2, 1, 1, 1), X[:1]], strict=False)
+
+
+def test_float32_that_underflows_where_the_model_does_not() -> None:
+    convolutions = (nn.Conv2d(3, 8, 3, bias=False), nn.ReLU(), nn.Conv2d(8, 8, 3, bias=False), nn.ReLU())
+    model = nn.Sequential(*convolutions, nn.Flatten(), nn.Linear(8 * 16, 4)).eval()
+    state = changed(model)
+    state["0.weight"] *= 2.0**-100
+    state["2.weight"] *= 2.0**-60
+    state["5.weight"] *= 2.0**80
+    state["5.weight"] *= 2.0**80
+    assert not unitmean.verify(model, state, [X])
+
+
+def test_float16_that_cannot_hold_the_new_weights() -> None:
+    channels = 256
+    model = nn.Sequential(nn.Conv2d(3, channels, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+                          nn.Linear(channels, 10)).eval()  # fmt: skip
+    with torch.no_grad():
+        for name, size in (("0.weight", 2e-4), ("0.bias", 0.0), ("4.weight", 3e-3), ("4.bias", 0.0)):
+            model.get_parameter(name).mul_(size)
+    with pytest.raises(
+        InvarianceError, match=r"float16 may not hold the new weights: normalise model.float\(\)"
+    ):
+        unitmean.normalise(model.half(), [X.half()])
+    assert unitmean.verify(model, (result := unitmean.normalise(model.float(), [X])).state, [X], result)
