@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 import unitmean
-from unitmean.errors import InvarianceError
+from unitmean.errors import InvarianceError, NetworkError
 
 X = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 Forward = Callable[["Net", Tensor], Any]
@@ -16,6 +16,9 @@ Forward = Callable[["Net", Tensor], Any]
 
 class Net(nn.Module):
     """A convolution, a rectifier, and two heads that `forward` makes something of."""
+
+    mask: Tensor
+    stamp: Tensor
 
     def __init__(self, head: Forward) -> None:
         super().__init__()
@@ -93,3 +96,80 @@ def test_float16_that_cannot_hold_the_new_weights() -> None:
     ):
         unitmean.normalise(model.half(), [X.half()])
     assert unitmean.verify(model, (result := unitmean.normalise(model.float(), [X])).state, [X], result)
+
+
+def test_whole_numbers_are_equal_or_not() -> None:
+    model = Net(lambda net, h: torch.stack([net.a(h).argmax(1), torch.full((len(h),), 2**31)], 1))
+    other = changed(model, a__bias=torch.tensor([0.0, 0.0, 0.0, 9.0]))
+    assert not unitmean.verify(model, other, [X])
+    assert unitmean.verify(model, model.state_dict(), [X])
+
+
+def test_a_number_that_is_no_tensor_is_refused() -> None:
+    model = Net(lambda net, h: (net.a(h), net.b(h).sum().item()))
+    with pytest.raises(NetworkError, match=r"must return tensors; found a number at output\[1\]"):
+        unitmean.verify(model, changed(model, b__weight=torch.zeros(4, 8)), [X])
+
+
+def test_one_batch_of_large_numbers_hides_nothing() -> None:
+    model = Net(lambda net, h: net.a(h))
+    other = changed(model, a__bias=torch.tensor([3.0, -3.0, 2.0, 0.0]))
+    assert not unitmean.verify(model, other, [X, X, X * 1e8])
+
+
+class Around(nn.DataParallel[nn.Module]):
+    """More than what is inside it."""
+
+    def __init__(self) -> None:
+        super().__init__(Net(lambda net, h: net.a(h)))
+        self.scale = nn.Parameter(torch.ones(4))
+
+    def forward(self, x: Tensor) -> Any:
+        return super().forward(x) * self.scale
+
+
+class Named(nn.Module):
+    """A part has the name that torch.compile gives to what it compiles."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._orig_mod, self.scale = Net(lambda net, h: net.a(h)), nn.Parameter(torch.ones(4))
+
+    def forward(self, x: Tensor) -> Any:
+        return self._orig_mod(x) * self.scale
+
+
+@pytest.mark.parametrize("kind", [Around, Named])
+def test_what_lies_around_a_network_counts(kind: type[nn.Module]) -> None:
+    model = kind().eval()
+    assert not unitmean.verify(model, changed(model, scale=torch.zeros(4)), [X])
+
+
+def test_a_state_dict_that_loading_changes_is_refused() -> None:
+    model = Net(lambda net, h: net.a(h))
+    state = changed(model)
+    model.register_load_state_dict_pre_hook(
+        lambda _, found, *__: found.update({"a.bias": found["a.bias"] + 1})
+    )
+    with pytest.raises(NetworkError, match=r"loading it makes others of 'a.bias'"):
+        unitmean.verify(model, state, [X])
+
+
+def test_the_model_keeps_its_buffers() -> None:
+    def counting(net: Net, h: Tensor) -> Tensor:
+        net.stamp += 1
+        found: Tensor = net.a(h) + net.stamp.float() * 0
+        return found
+
+    model = Net(counting)
+    before = changed(model)
+    result = unitmean.normalise(model, [X, X], strict=False)
+    unitmean.verify(model, result.state, [X], result)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+def test_a_part_in_training_mode_is_refused_by_name() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU()).eval()
+    model[1].train()
+    with pytest.raises(NetworkError, match=r"found in training mode: '1': call .eval\(\)"):
+        unitmean.normalise(model, [X])

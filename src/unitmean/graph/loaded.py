@@ -2,11 +2,12 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
 
-from unitmean.errors import WeightsError
+from unitmean.errors import NetworkError, WeightsError
 
 
 def as_loaded(module: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -41,7 +42,38 @@ def as_loaded(module: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tenso
         view = torch.empty(0, dtype=tensor.dtype, device=tensor.device)
         view.set_(memory, tensor.storage_offset(), tensor.size(), tensor.stride())
         loaded[name] = view.copy_(state[name])
+    if any(map(_hooked, module.modules())):
+        _require_same(module, state, loaded)
     return loaded
+
+
+def _hooked(part: nn.Module) -> bool:
+    """Whether a part has code of its own for what its state dict says or for how one is loaded."""
+    hooks = (
+        "_state_dict_hooks",
+        "_state_dict_pre_hooks",
+        "_load_state_dict_pre_hooks",
+        "_load_state_dict_post_hooks",
+    )
+    methods = ("_load_from_state_dict", "_save_to_state_dict", "load_state_dict", "state_dict")
+    own = (getattr(type(part), method) is not getattr(nn.Module, method) for method in methods)
+    foreign = not type(part).__module__.startswith("torch.")
+    return any(getattr(part, hook) for hook in hooks) or (foreign and any(own))
+
+
+def _require_same(module: nn.Module, state: Mapping[str, Tensor], loaded: Mapping[str, Tensor]) -> None:
+    """NetworkError where loading `state` makes other numbers than those that are compared."""
+    copy = deepcopy(module)
+    copy.load_state_dict(dict(state))
+    held = dict(copy.named_parameters(remove_duplicate=False)) | dict(
+        copy.named_buffers(remove_duplicate=False)
+    )
+    for name, tensor in loaded.items():
+        if name in held and not torch.allclose(held[name], tensor, rtol=0, atol=0, equal_nan=True):
+            raise NetworkError(
+                "a state dict must hold the module's own numbers; found that loading it makes others of "
+                f"{name!r}, by a hook or a method of the module's: remove that, or load and save without it"
+            )
 
 
 def _memory(tensor: Tensor) -> tuple[str, int]:

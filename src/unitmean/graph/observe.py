@@ -52,7 +52,9 @@ class Traced:
                 kept = _attribute(self.graph, str(node.target))
                 floating = isinstance(kept, Tensor) and kept.is_floating_point()
                 kept = kept.to(dtype) if dtype is not None and floating else kept
-                tensors[str(node.target)] = state.get(str(node.target), kept)
+                tensor = state.get(str(node.target), kept)
+                written = isinstance(tensor, Tensor) and any(_writes(user, node) for user in node.users)
+                tensors[str(node.target)] = tensor.clone() if written else tensor
         return Traced(fx.GraphModule(tensors, graph), self.names)
 
 
@@ -156,7 +158,9 @@ def _returning(traced: fx.GraphModule, nodes: dict[str, fx.Node], *, in_place: b
     graph.eliminate_dead_code()
     if in_place:
         _rectify_in_place(graph)
-    return Traced(fx.GraphModule(traced, graph), tuple(nodes))
+    found = Traced(fx.GraphModule(traced, graph), tuple(nodes))
+    found.graph.meta["conditions"] = traced.meta.get("conditions", ())
+    return found
 
 
 def _rectify_in_place(graph: fx.Graph) -> None:
@@ -166,6 +170,12 @@ def _rectify_in_place(graph: fx.Graph) -> None:
         if operator(node) == "relu" and isinstance(source, fx.Node) and operator(source) in _FRESH:
             if len(source.users) == 1:
                 node.target = torch.ops.aten.relu_.default
+
+
+def _writes(user: fx.Node, node: fx.Node) -> bool:
+    """Whether a node of the graph writes into another one's tensor."""
+    schema = getattr(user.target, "_schema", None)
+    return schema is not None and schema.is_mutable and bool(user.args) and user.args[0] is node
 
 
 def _attribute(module: nn.Module, path: str) -> Any:

@@ -9,6 +9,7 @@ from torch import Tensor
 from unitmean.errors import NetworkError
 from unitmean.graph.inputs import Inputs, converted, count, shape, tensors
 from unitmean.graph.observe import Observer, Traced
+from unitmean.graph.trace import holds
 from unitmean.graph.untraceable import advice
 
 Trace = Callable[[Inputs, bool], Traced]
@@ -56,23 +57,34 @@ class Running:
         the tensor where the batch is smaller.
         """
         (kind, _), traced = self._of(x)
-        return kind == _ANY and not any(_foreign(node.target) for node in traced.graph.graph.nodes)
+        graph = traced.graph
+        return (
+            kind == _ANY
+            and not graph.meta.get("conditions")
+            and not any(_foreign(node.target) for node in graph.graph.nodes)
+        )
 
     def _of(self, x: Inputs) -> tuple[tuple[str, Hashable], Traced]:
         free, fixed = (_ANY, shape(x, batch=False)), ("this batch", shape(x, batch=True))
-        if count(x) == 1:  # a graph for any batch is one for two images and more
-            if fixed not in self._traced:
-                self._traced[fixed] = self._trace(x, False)
-            return fixed, self._traced[fixed]
-        for key in (free, fixed):
-            if key in self._traced:
+        for key in (fixed, free):
+            if key in self._traced and (key is fixed or _suits(self._traced[key], x)):
                 return key, self._traced[key]
+        if count(x) == 1 or free in self._traced:  # a graph for any batch is one for two images and more
+            self._traced[fixed] = self._trace(x, False)
+            return fixed, self._traced[fixed]
         try:
             self._traced[free] = self._trace(x, True)
             return free, self._traced[free]
         except NetworkError:
             self._traced[fixed] = self._trace(x, False)
             return fixed, self._traced[fixed]
+
+
+def _suits(traced: Traced, x: Inputs) -> bool:
+    """Whether a graph for any batch was traced under conditions that hold for this one."""
+    return count(x) > 1 and all(
+        holds(condition, count(x)) for condition in traced.graph.meta.get("conditions", ())
+    )
 
 
 def _foreign(target: object) -> bool:

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 from torch.export import Dim, ExportedProgram, export
+from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.modules.dropout import _DropoutNd
 from torch.utils._pytree import keystr, tree_flatten_with_path, tree_map, tree_unflatten
 
 from unitmean.errors import NetworkError
@@ -27,7 +29,7 @@ _LOGS = (
     "torch._export.non_strict_utils",
 )
 
-# Numbers of images for which a condition must hold to count as always true.
+# Numbers of images for which a condition must hold in a graph for any number.
 COUNTS = (*range(2, 66), 100, 127, 128, 129, 250, 255, 256, 257, 500, 512, 1000, 1024, 4096)
 
 # These return their argument itself in eval mode, though their schema does not say so.
@@ -47,8 +49,12 @@ def trace(
         NetworkError: the module is in training mode, or torch.export can't trace it (for any batch size).
         OSError: torch.export can't write its temporary files.
     """
-    if module.training:
-        raise NetworkError("a network is analysed in eval mode, this one is in training mode: call .eval()")
+    parts = module.named_modules()
+    if training := [name for name, part in parts if part.training and (part is module or _behaves(part))]:
+        raise NetworkError(
+            "a network is analysed in eval mode; found in training mode: "
+            f"{', '.join(repr(name) if name else 'the network' for name in training[:4])}: call .eval()"
+        )
     given = arguments(example)
     try:
         with undisturbed(module), torch.no_grad(), _unlogged():
@@ -79,9 +85,19 @@ def trace(
     traced.graph.eliminate_dead_code()
     traced.recompile()
     traced.meta["outputs"] = names
-    if dynamic and not all(_is_free(size) for size in _batch_sizes(traced, example)):
-        raise NetworkError("the network must take batches of any size; found that it fixes the batch's size")
+    if dynamic:
+        sizes = _batch_sizes(traced, example)
+        if not all(map(_is_free, sizes)):
+            raise NetworkError(
+                "the network must take batches of any size; found that it fixes the batch's size"
+            )
+        traced.meta["conditions"] = [condition for size in sizes for condition in _conditions(size)]
     return traced
+
+
+def _behaves(part: nn.Module) -> bool:
+    """Whether a part's training mode makes it compute something else."""
+    return isinstance(part, _NormBase | _DropoutNd | nn.RReLU)
 
 
 def _any_batch(module: nn.Module, given: tuple[Any, ...]) -> dict[str, Any]:
@@ -116,13 +132,17 @@ def _is_free(size: Any) -> bool:
     """
     if not isinstance(size, torch.SymInt) or size.node.maybe_as_int() is not None:
         return False
+    return all(holds(condition, n) for condition in _conditions(size) for n in COUNTS)
+
+
+def _conditions(size: torch.SymInt) -> list[Any]:
     shapes = size.node.shape_env
-    return shapes is not None and all(_always(guard.expr) for guard in shapes.guards)
+    return [guard.expr for guard in shapes.guards] if shapes is not None else []
 
 
-def _always(condition: Any) -> bool:
-    """Whether a condition on sizes holds for each of many numbers of images."""
-    return all(bool(condition.subs(dict.fromkeys(condition.free_symbols, n))) for n in COUNTS)
+def holds(condition: Any, images: int) -> bool:
+    """Whether a condition under which a graph was traced holds for so many images."""
+    return bool(condition.subs(dict.fromkeys(condition.free_symbols, images)))
 
 
 def _output_names(program: ExportedProgram) -> list[str]:
@@ -166,6 +186,10 @@ def results(traced: fx.GraphModule) -> dict[str, fx.Node]:
     (returned,) = traced.graph.output_node().args
     found: dict[str, fx.Node] = {}
     for name, node in zip(traced.meta["outputs"], returned, strict=True):  # type: ignore[arg-type]
+        if isinstance(node, fx.Node) and isinstance(node.meta.get("val"), torch.SymFloat):
+            raise NetworkError(
+                f"the network must return tensors; found a number at {name}: return it without .item()"
+            )
         if isinstance(node, fx.Node) and isinstance(node.meta.get("val"), Tensor):
             if node not in found.values():
                 found[name] = node

@@ -22,6 +22,9 @@ State = Mapping[str, Tensor]
 WORSE = 100.0
 # Never less than so many units of the stored type: its rounding of the weights moves what they compute.
 RESOLVED = 16
+# A batch's differences are seen against its own largest value, but for one whose values are all smaller than
+# this part of the usual: those are what rounding leaves of larger ones.
+LEAST = 1e-3
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ def observed(
 
 @dataclass(frozen=True)
 class Deviation:
-    """Largest absolute differences at one place, relative to the largest value of the float64 original there.
+    """Largest differences at one place, relative to the float64 original's largest value of the same batch.
 
     float64: exact rescaled against original, both in float64. float32: the same in float32, with the file's
     weights. float32_error: float32 against float64 of one and the same network, the original or the rightly
@@ -108,7 +111,7 @@ def compare(
     numbers are none. sites: those whose rounding is wanted; at them the networks must observe what rectifiers
     are given. resolution: the epsilon of the type in which the weights are stored.
     """
-    peaks: dict[str, Tensor] = {}
+    peaks: dict[str, list[Tensor]] = defaultdict(list)
     rounding: dict[str, Rounding] = {}
     outputs: dict[str, list[tuple[Tensor, Tensor]]] = defaultdict(list)
     seen = 0
@@ -122,30 +125,27 @@ def compare(
             for place, scale in scales.items():
                 if not a[place].numel():
                     continue
-                before, exact = a[place], b[place] * scale
-                overflowing = c[place].isinf() & before.isfinite()
-                largest, own = _largest(before), _apart(before, c[place], overflowing)
-                rights = _apart(exact, e[place] * scale, (e[place].isinf() & exact.isfinite()))
+                before, exact = a[place], _scaled(b[place], scale)
+                largest, own = _largest(before), _apart(before, c[place], c[place].isinf() ^ before.isinf())
+                rights = _scaled(e[place], scale)
+                rights = _apart(exact, rights, rights.isinf() ^ exact.isinf())
                 most = torch.maximum(WORSE * own, RESOLVED * resolution * largest)
-                error = torch.maximum(own, torch.minimum(rights, most))
-                found = torch.stack(
-                    [
-                        largest,
-                        _apart(before, exact),
-                        _apart(c[place], d[place] * scale, overflowing),
-                        error,
-                    ]
-                )
-                # maximum propagates NaN, so that a NaN can't hide behind a small difference
-                peaks[place] = torch.maximum(peaks.get(place, found), found)
+                overflowing = c[place].isinf() & before.isfinite()
+                found = [
+                    largest,
+                    _apart(before, exact),
+                    _apart(c[place], _scaled(d[place], scale), overflowing),
+                    torch.maximum(own, torch.minimum(rights, most)),
+                ]
+                peaks[place].append(torch.stack(found))
             for site in sites:
                 name = site.name
                 of_input = Rounding.of(a[name], (c[name].double(), e[name] * scales[name]), site)
                 rounding[name] = rounding[name] | of_input if name in rounding else of_input
             for place in (place for place in scales if place.startswith(OUTPUT)):
                 outputs[place].append((c[place], d[place] * scales[place].to(c[place].dtype)))
-    deviations = {place: _deviation(found) for place, found in peaks.items()}
-    logits = [(x, y) for x, y in outputs[OUTPUT] if x.ndim == 2 and x.numel() and not x.is_complex()]
+    deviations = {place: _deviation(torch.stack(found)) for place, found in peaks.items()}
+    logits = [(x, y) for x, y in outputs[OUTPUT] if x.ndim == 2 and x.numel() and x.is_floating_point()]
     noise = 2 * deviations[OUTPUT].float32_error if logits else 0.0  # of each of the two networks
     return Comparison(
         deviations,
@@ -157,7 +157,9 @@ def compare(
 
 
 def _largest(x: Tensor) -> Tensor:
-    """The largest absolute value, infinities left out."""
+    """The largest absolute value, infinities left out; one for whole numbers, which are equal or not."""
+    if _whole(x):
+        return x.new_ones((), dtype=torch.float64)
     x = _real(x).abs()
     found = x.amax()
     return torch.where(x.isinf(), 0.0, x).amax() if found.isinf() else found
@@ -166,10 +168,13 @@ def _largest(x: Tensor) -> Tensor:
 def _apart(x: Tensor, y: Tensor, left_out: Tensor | None = None) -> Tensor:
     """The largest absolute difference; the same infinity in both is none, another one is infinite.
 
+    Of whole numbers, which name or count something, it is one where any differ.
+
     left_out: places where one of them overflows in float32, so that there is nothing to compare.
     """
+    whole = _whole(x)
     x, y = _real(x), _real(y)
-    apart = (x - y).abs()
+    apart = (x != y).double() if whole else (x - y).abs()
     found = apart.amax()
     if found.isfinite():
         return found
@@ -179,11 +184,24 @@ def _apart(x: Tensor, y: Tensor, left_out: Tensor | None = None) -> Tensor:
     return torch.where(same, 0.0, apart).amax()
 
 
+def _scaled(x: Tensor, scale: Tensor) -> Tensor:
+    return x if _whole(x) else x * scale
+
+
+def _whole(x: Tensor) -> bool:
+    return not x.is_floating_point() and not x.is_complex()
+
+
 def _real(x: Tensor) -> Tensor:
     """The numbers in float64; those of a complex tensor lie side by side."""
     return (torch.view_as_real(x.resolve_conj()) if x.is_complex() else x).double()
 
 
 def _deviation(found: Tensor) -> Deviation:
-    reference, *differences = found.tolist()
-    return Deviation(*(d / reference if reference else d for d in differences))
+    """From a row for each input: the largest value and the three differences."""
+    largest, differences = found[:, :1], found[:, 1:]
+    # A batch counts by itself, so that none hides behind another's large numbers, unless it has next to none.
+    reference = torch.maximum(largest, LEAST * largest.median())
+    relative = torch.where(reference > 0, differences / reference, differences)
+    # amax propagates NaN, so that a NaN can't hide behind a small difference
+    return Deviation(*relative.amax(0).tolist())

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isinf
 
 import torch
 from jaxtyping import Float64
@@ -73,7 +74,7 @@ def judged(
                 ("float32", d.float32, MAX_RATIO * d.float32_error + rounded),
                 ("float64", d.float64, max(MAX_ROUNDED, rounded)),
             ):
-                if not found <= allowed:  # NaN fails
+                if not found <= allowed or isinf(found):  # NaN fails
                     failures.append(_words(place, precision, allowed, found))
             continue
         if not d.float32_ratio <= MAX_RATIO:

@@ -107,7 +107,7 @@ class Case:
             held_out=[(self.held, [None] * len(self.held))],
             numbering=lambda count: None,
         )
-        tables = Tables(self.table, self.statistics, self.statistics["mean"].to_numpy())
+        tables = Tables(self.table, self.statistics, summary(self.first))
         return prove(self.original, self.rescaled, self.plan, tables, shown, again, 0, TOLERANCES)
 
 

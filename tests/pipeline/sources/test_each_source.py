@@ -53,7 +53,7 @@ def written(text: str) -> str:
 def test_every_source_is_a_choice_and_a_row_of_the_page(section: str) -> None:
     sources, _, choices = SOURCES[section]
     assert [choice.name for choice in choices] == list(sources)
-    assert table(section) in PAGE.read_text(encoding="utf-8"), f"run `python {__file__}`"
+    assert table(section) in PAGE.read_text(encoding="utf-8"), "run `make docs`"
 
 
 @pytest.mark.parametrize(("section", "name"), [(s, name) for s in SOURCES for name in SOURCES[s][0]])

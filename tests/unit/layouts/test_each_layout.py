@@ -31,7 +31,7 @@ def table() -> str:
 
 def test_every_layout_is_a_choice_and_a_row_of_the_page() -> None:
     assert [choice.value for choice in Export] == [*layouts(), "all"]
-    assert table() in PAGE.read_text(encoding="utf-8"), f"run `python {__file__}`"
+    assert table() in PAGE.read_text(encoding="utf-8"), "run `make docs`"
 
 
 @pytest.mark.parametrize("name", names())

@@ -2,14 +2,16 @@
 
 import argparse
 import hashlib
+import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from unitmean.disk.atomic import require_writable, writing, written_over
+from unitmean.disk.digest import stamp
 from unitmean.errors import ConfigError, DataError
 from unitmean.pipeline.commands.configure import configure
 from unitmean.pipeline.commands.init import definition, write_project
@@ -84,12 +86,14 @@ def run(options: argparse.Namespace) -> int:
     configure(project, overrides)
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     environment = {**os.environ, "PATH": path}
-    dvc = [sys.executable, "-m", "dvc"]
-    subprocess.run(
-        [*dvc, "config", "--local", "core.no_scm", "true"], cwd=project, env=environment, check=True
-    )
+
+    def dvc(*arguments: str) -> int:
+        command = [sys.executable, "-m", "dvc", *arguments]
+        return subprocess.run(command, cwd=project, env=environment).returncode
+
     targets = HUB_TARGETS if HUB in options.export else TARGETS
-    status = subprocess.run([*dvc, "repro", "--quiet", *targets], cwd=project, env=environment).returncode
+    status = dvc("config", "--local", "core.no_scm", "true") or _read_anew(project, options, dvc)
+    status = status or dvc("repro", "--quiet", *targets)
     if status:
         print(f"nothing was written to {str(options.out)!r}: see above", file=sys.stderr)
         return 1
@@ -157,6 +161,23 @@ def _project(options: argparse.Namespace) -> Path:
     weights = options.weights if named else str(Path(options.weights).expanduser().resolve())
     identity = "\n".join([options.model, weights, str(Path(options.photographs).expanduser().absolute())])
     return cache / "unitmean" / hashlib.sha256(identity.encode()).hexdigest()[:16]
+
+
+def _read_anew(project: Path, options: argparse.Namespace, dvc: Callable[..., int]) -> int:
+    """Run the stages again whose files changed since last time: outside the project DVC doesn't see it."""
+    seen = project / "seen.json"
+    before = json.loads(seen.read_text()) if seen.exists() else {}
+    now = {"fetch_weights": stamp(Path(options.weights)), "index_images": stamp(Path(options.photographs))}
+    changed = [stage for stage, found in now.items() if before.get(stage, found) != found]
+    status = 0
+    if changed:
+        status = dvc("repro", "--quiet", "config") or dvc(
+            "repro", "--quiet", "--force", "--single-item", *changed
+        )
+    if not status:
+        with writing(seen) as temporary:
+            temporary.write_text(json.dumps(now))
+    return status
 
 
 def _hub_folder(out: Path) -> Path:

@@ -25,7 +25,7 @@ from unitmean.pipeline.measure.automatic import batch_size
 from unitmean.pipeline.measure.measurement import Measurement
 from unitmean.pipeline.measure.shards import shards, whole
 from unitmean.pipeline.proof.compared import layer_table, worst_by_layer
-from unitmean.pipeline.proof.founded import Tables, first_shards, means_of_all
+from unitmean.pipeline.proof.founded import Tables, first_shards, of_all
 from unitmean.pipeline.proof.prove import Shown, prove
 from unitmean.pipeline.proof.tolerances import Tolerances
 from unitmean.pipeline.proof.verdict import details, metrics, refusal
@@ -84,7 +84,7 @@ def verify_invariance(run: Run) -> str:
 def _tables(run: Run) -> Tables:
     factors, _ = read_parquet(run.dep("factors.parquet"), ("mean", "factor"), ("site", "status"))
     statistics, _ = read_parquet(run.dep("statistics.parquet"), (*COLUMNS, "correction", "precision_error"))
-    return Tables(factors, statistics, means_of_all(run.dep("shards.parquet")))
+    return Tables(factors, statistics, of_all(run.dep("shards.parquet")))
 
 
 def _measurement(run: Run, rescaled: Stored, plan: Plan) -> Measurement:
