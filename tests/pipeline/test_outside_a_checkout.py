@@ -1,5 +1,6 @@
 """The pipeline as a project of one's own, and as one command, by the installed package alone."""
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -63,7 +64,8 @@ def test_a_file_and_photographs_become_a_proved_file(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     out = tmp_path / "out" / "normalised.safetensors"
-    command = [*UNITMEAN, "normalise", str(weights), str(photographs), "-o", str(out), "--model", "vgg11"]
+    own = shutil.copy(weights, tmp_path / "own.pth")
+    command = [*UNITMEAN, "normalise", str(own), str(photographs), "-o", str(out), "--model", "vgg11"]
     command += ["--images", "6", "--input", "torchvision", "--set", *SMALL]
     first = run(tmp_path, *command).stdout
     assert "channels normalised" in first and f"written: {out}" in first
@@ -72,6 +74,13 @@ def test_a_file_and_photographs_become_a_proved_file(
     assert (out.parent / "normalised.md").read_text().startswith("# vgg11, normalised")
     again = run(tmp_path, *command).stdout
     assert "collect_statistics" in first and "collect_statistics" not in again
+    # Other weights under the same name are read, though DVC doesn't see the file.
+    old["features.0.weight"] = -old["features.0.weight"]
+    torch.save(old, own)
+    assert "collect_statistics" in run(tmp_path, *command).stdout
+    ratio = (load_file(out)["features.0.weight"] / old["features.0.weight"]).flatten(1)
+    torch.testing.assert_close(ratio, ratio[:, :1].expand_as(ratio))
+    assert (ratio > 0).all()
 
 
 @pytest.mark.parametrize(

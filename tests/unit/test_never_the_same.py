@@ -148,9 +148,8 @@ def test_what_lies_around_a_network_counts(kind: type[nn.Module]) -> None:
 def test_a_state_dict_that_loading_changes_is_refused() -> None:
     model = Net(lambda net, h: net.a(h))
     state = changed(model)
-    model.register_load_state_dict_pre_hook(
-        lambda _, found, *__: found.update({"a.bias": found["a.bias"] + 1})
-    )
+    hook = lambda _, found, *__: found.update({"a.bias": found["a.bias"] + 1})  # noqa: E731
+    model.register_load_state_dict_pre_hook(hook)  # type: ignore[no-untyped-call]
     with pytest.raises(NetworkError, match=r"loading it makes others of 'a.bias'"):
         unitmean.verify(model, state, [X])
 

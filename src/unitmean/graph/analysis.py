@@ -136,14 +136,25 @@ def _known(call: Call) -> Any:
     result = found.of(call) if found else None
     if found is None or result is None or call.overlooked(found.harmless):
         return None
+    pairs = list(zip(_tensors(result), tree_leaves(call.node.meta["val"]), strict=True))
+    if not all(_fits(ids, value) for ids, value in pairs):
+        return None
     for name in found.harmless:
         for node in tree_nodes(call.value(name)):
             for ids in _tensors(call.ids_of(node)):
                 call.pin(ids, f"reads {name} as it is")
-    for ids, value in zip(_tensors(result), tree_leaves(call.node.meta["val"]), strict=True):
+    for ids, value in pairs:
         if isinstance(value, Tensor) and not value.is_floating_point():
             call.pin(ids, "makes other than floating numbers of it")
     return result
+
+
+def _fits(ids: Tensor, value: Any) -> bool:
+    """Whether ids can be a value's: an argument may give a result a shape that a relation doesn't expect."""
+    if not isinstance(value, Tensor):
+        return True
+    sizes = zip(reversed(ids.shape), reversed(value.shape), strict=False)
+    return ids.ndim <= value.ndim and all(size in (1, wanted) for size, wanted in sizes)
 
 
 def _unknown(call: Call) -> Any:

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 from torch.nn import functional as F
+from torch.utils._pytree import tree_leaves
 
 from unitmean.graph.call import Call
 from unitmean.graph.ids import compact, reduced
@@ -15,7 +16,7 @@ from unitmean.graph.stored import is_zero
 Ids = Int64[Tensor, "..."]
 
 
-def pooled(call: Call) -> Ids | tuple[Ids, ...]:
+def pooled(call: Call) -> Ids | tuple[Ids, ...] | None:
     """Positions are mixed, channels aren't; the operator's name has the number of pooled dimensions."""
     spatial = next(int(digit) for digit in call.name if digit.isdigit())
     return _over(call, list(range(-spatial, 0)))
@@ -36,6 +37,8 @@ def along(call: Call) -> Ids | tuple[Ids, ...] | None:
         list(range(ndim)) if dims is None or dims == [] else [dims] if isinstance(dims, int) else list(dims)
     )
     result = _over(call, dims)
+    if result is None:
+        return None
     found = call.node.meta["val"]
     if call.value("keepdim") or (found if isinstance(found, Tensor) else found[0]).ndim == ndim:
         return result
@@ -61,7 +64,10 @@ def ordered(call: Call) -> Ids:
     return call.ones()
 
 
-def _over(call: Call, dims: list[int]) -> Ids | tuple[Ids, ...]:
+def _over(call: Call, dims: list[int]) -> Ids | tuple[Ids, ...] | None:
+    """The ids of a reduction and, with factor one, of the indices that it returns too."""
+    if any(further.is_floating_point() for further in tree_leaves(call.node.meta["val"])[1:]):
+        return None  # nothing is known of a second result of numbers
     ids = call.narrow(call.first)
     ids = reduced(call.variables, ids, dims, call.said("mixes positions"))
     found = call.node.meta["val"]
