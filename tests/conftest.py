@@ -30,5 +30,7 @@ def gpu() -> Iterator[None]:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     import torch
 
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "a pretended GPU, for there is none"
-    terminalreporter.write_line(f"tests of devices ran on the CPU and on {gpu}")
+    gpu = (
+        torch.cuda.get_device_name() if torch.cuda.is_available() else "none here; tests use a pretended one"
+    )
+    terminalreporter.write_line(f"GPU: {gpu}")

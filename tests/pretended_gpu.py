@@ -24,6 +24,9 @@ MIXED = {"copy_", "index", "index_put", "index_put_", "_index_put_impl_"}
 # Sums of products, which a GPU adds up in float32 whatever the type of the numbers.
 PRODUCTS = {"addmm", "baddbmm", "bmm", "conv2d", "convolution", "linear", "matmul", "mm"}
 HALVES = (torch.float16, torch.bfloat16)
+Types = Sequence[type]
+Args = Sequence[Any]
+Kwargs = Mapping[str, Any] | None
 
 
 class OnGpu(Tensor):
@@ -41,11 +44,7 @@ class OnGpu(Tensor):
 
     @classmethod
     def __torch_dispatch__(  # type: ignore[override]
-        cls,
-        func: Any,
-        types: Sequence[type],
-        args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
+        cls, func: Any, types: Types, args: Args = (), kwargs: Kwargs = None
     ) -> Any:
         return computed(func, args, kwargs or {})
 
@@ -66,13 +65,7 @@ class OnGpu(Tensor):
 class Operators(TorchDispatchMode):
     """Sees the operators that make a tensor from nothing, too."""
 
-    def __torch_dispatch__(
-        self,
-        func: Any,
-        types: Sequence[type],
-        args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
+    def __torch_dispatch__(self, func: Any, types: Types, args: Args = (), kwargs: Kwargs = None) -> Any:
         faked = torch._C._get_dispatch_mode(torch._C._TorchDispatchModeKey.FAKE)
         if faked and func is not torch.ops.prim.device.default:
             return func(*args, **kwargs or {})  # torch.export has tensors without values of its own
@@ -82,13 +75,7 @@ class Operators(TorchDispatchMode):
 class Methods(TorchFunctionMode):
     """What torch does to a tensor before it comes to operators, and would ask the driver for."""
 
-    def __torch_function__(
-        self,
-        func: Any,
-        types: Sequence[type],
-        args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
+    def __torch_function__(self, func: Any, types: Types, args: Args = (), kwargs: Kwargs = None) -> Any:
         kwargs = kwargs or {}
         if func is Tensor.to:
             args, kwargs = tree_map(_numbered, (tuple(args), dict(kwargs)))

@@ -1,7 +1,5 @@
 """A GPU's sums are the CPU's, in every precision."""
 
-from pathlib import Path
-
 import pytest
 import torch
 from pipeline.measure.collecting_project import images, measurement
@@ -42,7 +40,7 @@ def test_histograms(index: Index) -> None:
         assert (counted - wanted.histogram).abs().sum() <= 1e-3 * wanted.histogram.sum()
 
 
-def test_networks_outputs(index: Index, tmp_path: Path) -> None:
+def test_a_batch_that_is_seen(index: Index) -> None:
     pixels = next(measurement()._batches([index]))
     sums, _ = measurement(device="cuda").seen(pixels)
     exact, _ = measurement().seen(pixels)

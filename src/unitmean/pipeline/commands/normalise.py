@@ -164,11 +164,11 @@ def _project(options: argparse.Namespace) -> Path:
 
 
 def _read_anew(project: Path, options: argparse.Namespace, dvc: Callable[..., int]) -> int:
-    """Run the stages again whose files changed since last time: outside the project DVC doesn't see it."""
+    """Read WEIGHTS and PHOTOGRAPHS again if they changed since the last run: DVC doesn't watch them."""
     seen = project / "seen.json"
     before = json.loads(seen.read_text()) if seen.exists() else {}
     now = {"fetch_weights": stamp(Path(options.weights)), "index_images": stamp(Path(options.photographs))}
-    changed = [stage for stage, found in now.items() if before.get(stage, found) != found]
+    changed = [stage for stage, found in now.items() if before.get(stage) != found]
     status = 0
     if changed:
         status = dvc("repro", "--quiet", "config") or dvc(
