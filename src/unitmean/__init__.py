@@ -22,7 +22,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from unitmean.api import factors, normalise, verify
+    from unitmean.api import factors, normalise
     from unitmean.errors import UnitmeanError
     from unitmean.graph.analysis import analyse
     from unitmean.graph.plan import Plan
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from unitmean.proof.judged import Proof
     from unitmean.results import Normalised
     from unitmean.stylising import stylise
+    from unitmean.verifying import verify
 
 __version__ = "0.1.0"
 
@@ -46,7 +47,7 @@ _PUBLIC = {
     "measure": "unitmean.measuring",
     "normalise": "unitmean.api",
     "stylise": "unitmean.stylising",
-    "verify": "unitmean.api",
+    "verify": "unitmean.verifying",
 }
 __all__ = [
     "Normalised",

@@ -19,28 +19,20 @@ from torch import Tensor, nn
 
 import unitmean
 from unitmean.batches import Batches
-from unitmean.errors import InvarianceError, NetworkError
 from unitmean.graph.analysis import analyse
-from unitmean.graph.inputs import Inputs, converted, of_batch, tensors
-from unitmean.graph.loaded import as_loaded
-from unitmean.graph.observe import observe_outputs
+from unitmean.graph.inputs import converted
 from unitmean.graph.plan import Plan
-from unitmean.graph.reload import double
-from unitmean.graph.running import Running
 from unitmean.graph.strict import only_outputs, require_rectifier, require_whole
-from unitmean.graph.unwrapped import inside, unwrapped
+from unitmean.graph.unwrapped import unwrapped
 from unitmean.measuring import Statistics, device_of, floating_type, measure, measured
 from unitmean.networks.named import class_name, known_name
-from unitmean.proof.invariance import compare, observed
-from unitmean.proof.judged import EPSILON, Proof, judged, resolution
 from unitmean.results import Normalised
 from unitmean.statistics import kinds
 from unitmean.statistics.alive import alive
 from unitmean.statistics.factors import choose
+from unitmean.verifying import require_same
 
-__all__ = ["Normalised", "factors", "measure", "normalise", "verify"]
-
-CHECKED = 2  # images of the first batch on which `normalise` compares old and new weights
+__all__ = ["Normalised", "factors", "measure", "normalise"]
 
 
 def factors(
@@ -129,102 +121,8 @@ def normalise(
             "torch": torch.__version__,
         },
     )
-    _require_same(model, result, given.kinds.values())
+    require_same(model, result, given.kinds.values())
     return result
-
-
-def verify(
-    model: nn.Module,
-    state: Mapping[str, Tensor],
-    batches: Iterable[Any],
-    result: Normalised | None = None,
-    *,
-    progress: bool = False,
-) -> Proof:
-    """Whether the model computes with the weights `state` what it computes with its own; true where it does.
-
-    Weights are compared as the model would hold them after `load_state_dict`. Every tensor that the model
-    returns is compared, integers too. With `result`, what `normalise` returned, every number of `state` is
-    compared with the original's times its factors, and the activations of every rectifier are compared, once
-    the factors are undone; the deviations' float64 is then of weights that were never rounded. progress: a
-    bar on the terminal.
-
-    Raises DataError where there is no batch, NetworkError for a model that can't be traced, WeightsError for
-    a state dict of another class.
-    """
-    given = Batches(batches, "comparing", progress)
-    running = _comparing(model, result.plan if result else None)
-    return _proved(model, state, given, result, running)
-
-
-def _proved(
-    model: nn.Module,
-    state: Mapping[str, Tensor],
-    given: Batches,
-    result: Normalised | None,
-    running: Running,
-) -> Proof:
-    plan = result.plan if result else None
-    scales = result.factors if result else torch.ones(1, dtype=torch.float64)
-    device = device_of(model)
-    _, prefix = unwrapped(model)
-    original = model.state_dict()
-    exact = plan.rescale(scales, original, dtype=torch.float64) if plan else double(state)
-    right = plan.rescale(scales, original) if plan else state
-    networks = observed(
-        lambda weights, dtype: running.carrying(inside(weights, prefix), dtype, device),
-        original,
-        exact,
-        as_loaded(model, right),
-        as_loaded(model, state),
-    )
-    undo = dict.fromkeys(running.names(given.first), torch.ones((), dtype=torch.float64))
-    if plan:
-        undo |= {site.name: site.along(scales[site.variables]) for site in plan.sites}
-        undo |= {name: scales[ids] for name, ids in zip(plan.output_names, plan.outputs, strict=True)}
-    undo = {place: scale.to(device) for place, scale in undo.items()}
-    comparison = compare(networks, undo, given, resolution=max(EPSILON, resolution(original, right)))
-    return judged(comparison, original, state, plan, scales)
-
-
-def _comparing(model: nn.Module, plan: Plan | None) -> Running:
-    inner, _ = unwrapped(model)
-    sites = plan.sites if plan else ()
-    floating, device = floating_type(model), device_of(model)
-    return Running(
-        lambda x, dynamic: observe_outputs(inner, converted(x, floating, device), sites, dynamic=dynamic)
-    )
-
-
-def _require_same(model: nn.Module, result: Normalised, kinds: Iterable[Inputs]) -> None:
-    """Compare both networks on a batch of each shape, or on its first images where that is enough."""
-    running = _comparing(model, result.plan)
-
-    def on(x: Inputs) -> Proof:
-        return _proved(model, result.state, Batches([(x, None)], "comparing"), result, running)
-
-    for x in kinds:
-        try:
-            proof = on(of_batch(x, CHECKED) if running.any_batch(x) else x)
-        except NetworkError:  # operators that refer to images by number may need all of them
-            proof = on(x)
-        if not proof:
-            raise InvarianceError(
-                "the new weights must compute what the old ones do; found otherwise on a batch of "
-                f"{', '.join(' x '.join(map(str, t.shape)) for t in tensors(x))}:\n  "
-                + "\n  ".join(proof.failures[:4])
-                + f"\nnothing is returned; {_advice(model)}"
-            )
-
-
-def _advice(model: nn.Module) -> str:
-    floating = floating_type(model)
-    if floating.itemsize < 4:
-        return f"{str(floating).removeprefix('torch.')} may not hold the new weights: normalise model.float()"
-    return (
-        "where the forward method computes something else for another shape or argument, normalise what it "
-        "computes for one; otherwise please report this network"
-    )
 
 
 def _listed(channels: Mapping[str, Bool[Tensor, " _"]]) -> dict[str, list[int]]:

@@ -167,8 +167,29 @@ def test_the_model_keeps_its_buffers() -> None:
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
 
 
-def test_a_part_in_training_mode_is_refused_by_name() -> None:
-    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU()).eval()
+class Dropped(nn.Module):
+    """Somebody's own dropout."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * torch.rand_like(x) if self.training else x
+
+
+@pytest.mark.parametrize("part", [nn.BatchNorm2d(8), nn.Dropout(), nn.InstanceNorm2d(8), Dropped()])
+def test_a_part_in_training_mode_is_refused_by_name(part: nn.Module) -> None:
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), part, nn.ReLU(), nn.Conv2d(8, 2, 1)).eval()
+    unitmean.normalise(model, [X], strict=False)
     model[1].train()
     with pytest.raises(NetworkError, match=r"found in training mode: '1': call .eval\(\)"):
         unitmean.normalise(model, [X])
+
+
+def test_a_part_that_training_does_not_change_may_be_in_that_mode() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 4, 1)).eval()
+    model[2].train()
+    assert unitmean.normalise(model, [X])
+
+
+def test_complex_numbers_that_overflow() -> None:
+    model = Net(lambda net, h: torch.complex(net.a(h), net.b(h)) * 1e30)
+    other = changed(model, b__weight=torch.full((4, 8), 1e30))
+    assert unitmean.verify(model, model.state_dict(), [X]) and not unitmean.verify(model, other, [X])

@@ -16,7 +16,8 @@ def as_loaded(module: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tenso
     Numbers are rounded to the module's own type, and where several of its tensors lie in one memory, the last
     one that is loaded is what all of them show.
 
-    Raises WeightsError where a tensor is missing, unknown or of another shape.
+    Raises WeightsError where a tensor is missing, unknown or of another shape, NetworkError where code of the
+    module's own makes other numbers of a state dict.
     """
     own = module.state_dict(keep_vars=True)
     if wrong := sorted(own.keys() ^ state.keys()):
@@ -69,7 +70,7 @@ def _require_same(module: nn.Module, state: Mapping[str, Tensor], loaded: Mappin
         copy.named_buffers(remove_duplicate=False)
     )
     for name, tensor in loaded.items():
-        if name in held and not torch.allclose(held[name], tensor, rtol=0, atol=0, equal_nan=True):
+        if name in held and not bool(((held[name] == tensor) | (tensor != tensor)).all()):
             raise NetworkError(
                 "a state dict must hold the module's own numbers; found that loading it makes others of "
                 f"{name!r}, by a hook or a method of the module's: remove that, or load and save without it"

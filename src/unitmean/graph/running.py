@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from unitmean.errors import NetworkError
+from unitmean.graph.any_batch import holds
 from unitmean.graph.inputs import Inputs, converted, count, shape, tensors
 from unitmean.graph.observe import Observer, Traced
-from unitmean.graph.trace import holds
 from unitmean.graph.untraceable import advice
 
 Trace = Callable[[Inputs, bool], Traced]

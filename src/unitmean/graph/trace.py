@@ -1,22 +1,20 @@
 """A module as a graph of ATen operators without side effects."""
 
-import inspect
 import io
 import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
-from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
-from torch.export import Dim, ExportedProgram, export
+from torch.export import ExportedProgram, export
 from torch.nn.modules.batchnorm import _NormBase
-from torch.nn.modules.dropout import _DropoutNd
-from torch.utils._pytree import keystr, tree_flatten_with_path, tree_map, tree_unflatten
+from torch.utils._pytree import keystr, tree_flatten_with_path, tree_unflatten
 
 from unitmean.errors import NetworkError
-from unitmean.graph.inputs import Inputs, arguments, count, tensors
+from unitmean.graph.any_batch import conditions, dynamic_shapes
+from unitmean.graph.inputs import Inputs, arguments, tensors
 from unitmean.graph.regions import inline
 from unitmean.graph.undisturbed import undisturbed
 from unitmean.graph.untraceable import advice, scripted, vectorised
@@ -28,9 +26,6 @@ _LOGS = (
     "torch.export",
     "torch._export.non_strict_utils",
 )
-
-# Numbers of images for which a condition must hold in a graph for any number.
-COUNTS = (*range(2, 66), 100, 127, 128, 129, 250, 255, 256, 257, 500, 512, 1000, 1024, 4096)
 
 # These return their argument itself in eval mode, though their schema does not say so.
 _SILENT_ALIASES = {"dropout", "feature_dropout", "alpha_dropout"}
@@ -59,7 +54,7 @@ def trace(
     try:
         with undisturbed(module), torch.no_grad(), _unlogged():
             module.training = heads
-            shapes = _any_batch(module, given) if dynamic else None
+            shapes = dynamic_shapes(module, given) if dynamic else None
             program = export(module, given, dynamic_shapes=shapes, strict=False)
     except OSError:  # not the network's fault
         raise
@@ -86,63 +81,14 @@ def trace(
     traced.recompile()
     traced.meta["outputs"] = names
     if dynamic:
-        sizes = _batch_sizes(traced, example)
-        if not all(map(_is_free, sizes)):
-            raise NetworkError(
-                "the network must take batches of any size; found that it fixes the batch's size"
-            )
-        traced.meta["conditions"] = [condition for size in sizes for condition in _conditions(size)]
+        traced.meta["conditions"] = conditions(traced, example)
     return traced
 
 
 def _behaves(part: nn.Module) -> bool:
-    """Whether a part's training mode makes it compute something else."""
-    return isinstance(part, _NormBase | _DropoutNd | nn.RReLU)
-
-
-def _any_batch(module: nn.Module, given: tuple[Any, ...]) -> dict[str, Any]:
-    """For torch.export: the first dimension of every tensor that holds the batch is free."""
-    images = count(given)
-    bound = inspect.signature(module.forward).bind(*given).arguments
-    return {
-        name: tree_map(
-            lambda t: {0: Dim.AUTO} if isinstance(t, Tensor) and t.ndim and len(t) == images else None, value
-        )
-        for name, value in bound.items()
-    }
-
-
-def _batch_sizes(traced: fx.GraphModule, example: Inputs) -> list[Any]:
-    """The first dimension, as the graph has it, of every input tensor that holds the batch."""
-    found = [node.meta.get("val") for node in traced.graph.find_nodes(op="placeholder")]
-    seen = [value for value in found if isinstance(value, Tensor)]
-    images = count(example)
-    return [
-        value.shape[0]
-        for value, shown in zip(seen, tensors(example), strict=True)
-        if shown.ndim and len(shown) == images
-    ]
-
-
-def _is_free(size: Any) -> bool:
-    """Whether the graph holds for any number of images from two on.
-
-    After the forward method asks for the number, as len(x) does, it is fixed; a branch that depends on it
-    leaves a condition on it in the graph's shape environment.
-    """
-    if not isinstance(size, torch.SymInt) or size.node.maybe_as_int() is not None:
-        return False
-    return all(holds(condition, n) for condition in _conditions(size) for n in COUNTS)
-
-
-def _conditions(size: torch.SymInt) -> list[Any]:
-    shapes = size.node.shape_env
-    return [guard.expr for guard in shapes.guards] if shapes is not None else []
-
-
-def holds(condition: Any, images: int) -> bool:
-    """Whether a condition under which a graph was traced holds for so many images."""
-    return bool(condition.subs(dict.fromkeys(condition.free_symbols, images)))
+    """Whether a part's training mode makes it compute something else: its forward method asks for it."""
+    code = getattr(type(part).forward, "__code__", None)
+    return isinstance(part, _NormBase) or (code is not None and "training" in code.co_names)
 
 
 def _output_names(program: ExportedProgram) -> list[str]:

@@ -125,16 +125,13 @@ def compare(
             for place, scale in scales.items():
                 if not a[place].numel():
                     continue
-                before, exact = a[place], _scaled(b[place], scale)
-                largest, own = _largest(before), _apart(before, c[place], c[place].isinf() ^ before.isinf())
-                rights = _scaled(e[place], scale)
-                rights = _apart(exact, rights, rights.isinf() ^ exact.isinf())
+                largest, own = _largest(a[place]), _error(a[place], c[place])
+                rights = _error(_scaled(b[place], scale), _scaled(e[place], scale))
                 most = torch.maximum(WORSE * own, RESOLVED * resolution * largest)
-                overflowing = c[place].isinf() & before.isfinite()
                 found = [
                     largest,
-                    _apart(before, exact),
-                    _apart(c[place], _scaled(d[place], scale), overflowing),
+                    _apart(a[place], _scaled(b[place], scale)),
+                    _apart(c[place], _scaled(d[place], scale), a[place]),
                     torch.maximum(own, torch.minimum(rights, most)),
                 ]
                 peaks[place].append(torch.stack(found))
@@ -165,12 +162,11 @@ def _largest(x: Tensor) -> Tensor:
     return torch.where(x.isinf(), 0.0, x).amax() if found.isinf() else found
 
 
-def _apart(x: Tensor, y: Tensor, left_out: Tensor | None = None) -> Tensor:
+def _apart(x: Tensor, y: Tensor, exact: Tensor | None = None) -> Tensor:
     """The largest absolute difference; the same infinity in both is none, another one is infinite.
 
-    Of whole numbers, which name or count something, it is one where any differ.
-
-    left_out: places where one of them overflows in float32, so that there is nothing to compare.
+    Of whole numbers, which name or count something, it is one where any differ. exact: x in float64; where it
+    is finite and x is not, x overflows, and there is nothing to compare.
     """
     whole = _whole(x)
     x, y = _real(x), _real(y)
@@ -178,10 +174,19 @@ def _apart(x: Tensor, y: Tensor, left_out: Tensor | None = None) -> Tensor:
     found = apart.amax()
     if found.isfinite():
         return found
-    same = x == y
-    if left_out is not None and left_out.shape == same.shape:
-        same |= left_out
-    return torch.where(same, 0.0, apart).amax()
+    left_out = x == y
+    if exact is not None:
+        left_out |= x.isinf() & _real(exact).isfinite()
+    return torch.where(left_out, 0.0, apart).amax()
+
+
+def _error(exact: Tensor, single: Tensor) -> Tensor:
+    """The largest error of float32; places where either of them is infinite say nothing of it."""
+    found = _apart(exact, single)
+    if not found.isinf():
+        return found
+    exact, single = _real(exact), _real(single)
+    return torch.where(exact.isinf() | single.isinf(), 0.0, exact - single).abs().amax()
 
 
 def _scaled(x: Tensor, scale: Tensor) -> Tensor:

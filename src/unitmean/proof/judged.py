@@ -67,9 +67,9 @@ def judged(
         ]
     if not comparison.deviations:
         failures.append("something must be compared; the network returned no numbers")
+    rounded = max(ROUNDED, RESOLVED * resolution(old, new))
     for place, d in comparison.deviations.items():
         if plan is None:
-            rounded = max(ROUNDED, RESOLVED * resolution(old, new))
             for precision, found, allowed in (
                 ("float32", d.float32, MAX_RATIO * d.float32_error + rounded),
                 ("float64", d.float64, max(MAX_ROUNDED, rounded)),
@@ -85,10 +85,10 @@ def judged(
 
 
 def resolution(old: Mapping[str, Tensor], new: Mapping[str, Tensor]) -> float:
-    """The epsilon of the coarsest floating type among the weights that differ; of float32 where none does."""
+    """The epsilon of the coarsest floating type among the weights that differ, at least float32's."""
     pairs = ((old[name], t) for name, t in new.items() if name in old and t.is_floating_point())
     changed = (after.dtype for before, after in pairs if not torch.equal(after.to(before.device), before))
-    return max((torch.finfo(dtype).eps for dtype in changed), default=EPSILON)
+    return max([EPSILON, *(torch.finfo(dtype).eps for dtype in changed)])
 
 
 def _words(place: str, precision: str, allowed: float, found: float) -> str:

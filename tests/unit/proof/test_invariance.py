@@ -11,7 +11,7 @@ import unitmean
 from unitmean.api import measure
 from unitmean.graph.analysis import analyse
 from unitmean.graph.observe import OUTPUT, Observer, observe
-from unitmean.proof.invariance import Comparison, _apart, compare, observed
+from unitmean.proof.invariance import Comparison, _apart, _error, compare, observed
 from unitmean.statistics.factors import choose
 
 MODULE = chain()
@@ -137,6 +137,12 @@ def test_infinities_where_there_were_none_or_others() -> None:
     for x, y, expected in cases:
         found = float(_apart(torch.tensor(x), torch.tensor(y)))
         assert found == expected or (found != found and expected != expected), (x, y)
-    overflowing = torch.tensor([False, True])
-    assert float(_apart(torch.tensor([1.0, inf]), torch.tensor([1.5, 2.0]), overflowing)) == 0.5
+    assert float(_apart(torch.tensor([1.0, inf]), torch.tensor([1.5, 2.0]), torch.tensor([1.0, 9.0]))) == 0.5
+    assert float(_apart(torch.tensor([1.0, inf]), torch.tensor([1.5, 2.0]), torch.tensor([1.0, inf]))) == inf
+    assert (
+        float(_apart(torch.tensor([1.0, complex(0, inf)]), torch.tensor([1.5, 2j]), torch.tensor([1.0, 9j])))
+        == 0.5
+    )
+    assert float(_error(torch.tensor([1.0, inf, 3.0]), torch.tensor([1.5, 2.0, -inf]))) == 0.5
+    assert float(_error(torch.tensor([1.0, inf]), torch.tensor([nan, inf]))) != 0
     assert float(_apart(torch.tensor([1 + 1j]), torch.tensor([1 + 3j]))) == 2.0

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ class Tables:
     of_shards: pd.DataFrame
 
 
-def first_shards(path: Path, images: int) -> Sums:
+def first_shards(path: Path, images: float) -> Sums:
     """The sums of the first shards that together hold at least `images` images, or of all shards."""
     sums: Sums = {}
     for frame in row_groups(path, ("site", "channel", "images", *SUMS)):
@@ -57,11 +58,7 @@ def first_shards(path: Path, images: int) -> Sums:
 
 def of_all(path: Path) -> pd.DataFrame:
     """What the sums of all shards say of each channel; one shard is in memory at a time."""
-    total: Sums = {}
-    for frame in row_groups(path, ("site", "channel", "images", *SUMS)):
-        found = from_frame(frame)
-        total = {site: total[site] + found[site] for site in total} if total else found
-    return summary(total)
+    return summary(first_shards(path, inf))
 
 
 def unfounded(network: Network, plan: Plan, tables: Tables, rescale: Mapping[str, Any]) -> Iterator[str]:
