@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -45,20 +44,20 @@ class Tables:
     of_shards: pd.DataFrame
 
 
-def first_shards(path: Path, images: float) -> Sums:
-    """The sums of the first shards that together hold at least `images` images, or of all shards."""
+def first_shards(path: Path, images: int | None = None) -> Sums:
+    """The sums of the first shards that together hold at least `images` images; of all shards when None."""
     sums: Sums = {}
     for frame in row_groups(path, ("site", "channel", "images", *SUMS)):
         found = from_frame(frame)
         sums = {site: sums[site] + found[site] for site in sums} if sums else found
-        if next(iter(sums.values())).images >= images:
+        if images is not None and next(iter(sums.values())).images >= images:
             break
     return sums
 
 
 def of_all(path: Path) -> pd.DataFrame:
     """What the sums of all shards say of each channel; one shard is in memory at a time."""
-    return summary(first_shards(path, inf))
+    return summary(first_shards(path))
 
 
 def unfounded(network: Network, plan: Plan, tables: Tables, rescale: Mapping[str, Any]) -> Iterator[str]:
