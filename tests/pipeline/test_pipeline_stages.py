@@ -167,6 +167,41 @@ def test_a_wrong_file_fails_the_stage(
     assert "float32 must differ by at most" in words
 
 
+def test_a_file_that_says_wrongly_what_it_was_made_from_fails_the_stage(
+    data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = data / "normalised.safetensors"
+    before = {file: file.read_bytes() for file in data.iterdir() if file.is_file()}
+    state, metadata = load_weights(path)
+    statistics = metadata["statistics"]
+    preprocess = statistics["preprocess"] | {"pixels": 224}
+    wrong = metadata | {
+        "statistics": statistics | {"images": 50_000, "weights": "0" * 64, "preprocess": preprocess},
+        "rescale": metadata["rescale"] | {"statistic": "std"},
+        "source": {"kind": "torchvision"},
+    }
+    try:
+        save_weights(path, state, wrong)
+        status, words = verdict(monkeypatch, capsys)
+        failures = json.loads((data / "proof.json").read_text())["failures"]
+    finally:
+        for file, content in before.items():
+            file.write_bytes(content)
+        run(monkeypatch, export_weights, "model=alexnet", *SMALL)
+        run(monkeypatch, export_hub, "model=alexnet", *SMALL)
+    assert status == 1 and "record: source.kind in the metadata of normalised.safetensors" in words
+    for key in (
+        "statistics.images",
+        "statistics.weights",
+        "statistics.preprocess.pixels",
+        "rescale.statistic",
+        "source.kind",
+    ):
+        assert any(f.startswith(f"record: {key} in the metadata of normalised") for f in failures), key
+    of_shards = [f for f in failures if f.startswith("record: images in the metadata of shards.parquet")]
+    assert of_shards and "must be 50000; found 4" in of_shards[0]  # whichever of them is right
+
+
 def test_powers_of_two_leave_every_bit_of_the_output(
     data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

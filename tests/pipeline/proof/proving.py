@@ -22,9 +22,9 @@ from unitmean.pipeline.proof.compared import failures
 from unitmean.pipeline.proof.founded import Tables
 from unitmean.pipeline.proof.prove import Proof, Shown, prove
 from unitmean.pipeline.proof.tolerances import Tolerances
-from unitmean.pipeline.rescale.factors import from_frame, to_frame
+from unitmean.pipeline.rescale.choosing import Rules, choose_factors
+from unitmean.pipeline.rescale.factors import from_frame
 from unitmean.proof.algebra import discrepancies
-from unitmean.statistics.factors import choose, status
 
 SIZE = 16  # of which there is no smaller one to try: exporting a network takes a second
 TOLERANCES = Tolerances(1e-12, 3.0, 8.0, 1e-6, 1.0)
@@ -74,6 +74,7 @@ class Case:
     original: Stored
     rescaled: Stored
     plan: Plan
+    rules: Rules
     table: pd.DataFrame
     statistics: pd.DataFrame
     first: Sums
@@ -107,7 +108,7 @@ class Case:
             held_out=[(self.held, [None] * len(self.held))],
             numbering=lambda count: None,
         )
-        tables = Tables(self.table, self.statistics, summary(self.first))
+        tables = Tables(self.table, self.statistics, summary(self.first), self.rules)
         return prove(self.original, self.rescaled, self.plan, tables, shown, again, 0, TOLERANCES)
 
 
@@ -133,13 +134,10 @@ def normalised(network: Network, state: State, size: int, seed: int = 0, roundin
     images = torch.randint(0, 256, (24, 3, size, size), generator=generator, dtype=torch.uint8)
     plan = analyse(network.module, torch.zeros(1, 3, size, size), outputs=outputs)
     first = measurement(network, plan, size).over(images[:16].split(8))
-    found = {site.name: first[network.layer(site.name)] for site in plan.sites}
-    mean = {site: moments.expectation() for site, moments in found.items()}
-    # As `rescale.max_relative_error` has it: the mean of a channel active in one image is not known.
-    alive = {site: (m.mean > 0) & (m.standard_error() <= 0.9 * m.expectation()) for site, m in found.items()}
-    factors = choose(plan, mean, alive, rounding=rounding)
-    table = to_frame(network, plan, mean, factors, status(plan, alive))
+    rules = Rules(rounding, "mean", 0.5, 0.0, 0.9)
+    statistics = summary(first)
+    chosen = choose_factors(network, plan, statistics, rules)
     original = Stored(network, state, {})
-    file = Stored(network, state, {"rescale": {"outputs": outputs, "rounding": rounding}})
-    made = Case(original, file, plan, table, summary(first), first, images[:16], images[16:])
-    return made.with_state({k: t.clone() for k, t in plan.rescale(factors, state).items()})
+    file = Stored(network, state, {"rescale": rules.record(outputs)})
+    made = Case(original, file, plan, rules, chosen.table, statistics, first, images[:16], images[16:])
+    return made.with_state({k: t.clone() for k, t in plan.rescale(chosen.factors, state).items()})

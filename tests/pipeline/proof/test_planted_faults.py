@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable
 from functools import cache
 
+import pandas as pd
 import pytest
 import torch
 from pipeline.proof.proving import NETWORKS, Case, State, case
@@ -11,7 +12,9 @@ from torch import Tensor
 
 from unitmean.graph.plan import Plan
 from unitmean.networks.inputs import CAFFE
+from unitmean.pipeline.proof.founded import SCALED
 from unitmean.pipeline.proof.prove import Proof
+from unitmean.pipeline.proof.remeasure import LIVE
 from unitmean.pipeline.rescale.factors import from_frame
 
 Fault = Callable[[Case], Case]
@@ -105,8 +108,13 @@ def everywhere(right: Case, by: float, *, sums: bool) -> Case:
         change[channel] = by
         first = right.first | {site: right.first[site].scaled(change)}
         right = dataclasses.replace(right, statistics=statistics, first=first)
-    right = dataclasses.replace(right, table=table)
+    return rescaled_by(right, table)
+
+
+def rescaled_by(right: Case, table: pd.DataFrame) -> Case:
+    """Another factors.parquet, and the file that follows from it."""
     factors = from_frame(right.original.network, right.plan, table)
+    right = dataclasses.replace(right, table=table)
     return right.with_state(dict(right.plan.rescale(factors, right.original.state)))
 
 
@@ -120,8 +128,25 @@ def input_recorded_wrongly(right: Case) -> Case:
 
 
 def not_powers_of_two(right: Case) -> Case:
-    metadata = {"rescale": right.rescaled.metadata["rescale"] | {"rounding": "pow2"}}
-    return dataclasses.replace(right, rescaled=dataclasses.replace(right.rescaled, metadata=metadata))
+    return dataclasses.replace(right, rules=dataclasses.replace(right.rules, rounding="pow2"))
+
+
+def said_to_be_dead(right: Case) -> Case:
+    """A live channel whose factor is one, in the table and the file alike."""
+    table = right.table.copy()
+    table.loc[7, ["factor", "status"]] = 1.0, "dead"
+    return rescaled_by(right, table)
+
+
+def corrected_by_seven(right: Case) -> Case:
+    """Means of float32, to which no correction belongs, and all that follows from them."""
+    seven = {name: right.statistics[name] * 7 for name in (*SCALED, "correction")}
+    statistics = right.statistics.assign(**seven)
+    table = right.table.copy()
+    live = table["status"].isin(LIVE)
+    table["mean"] *= 7
+    table.loc[live, "factor"] *= 7
+    return rescaled_by(dataclasses.replace(right, statistics=statistics), table)
 
 
 # Name: network, fault, what the message must name. Layers of "chain": convolutions 0 and 3, linear 8 and 11;
@@ -217,6 +242,8 @@ FAULTS: dict[str, tuple[str, Fault, str]] = {
     "a mean falsified": ("chain", table_cell("mean", 7, 1.01), "channel 2 of 4"),
     "means of other images": ("chain", other_images, "the mean of channel"),
     "another input recorded": ("chain", input_recorded_wrongly, "the mean of channel"),
+    "a live channel said to be dead": ("chain", said_to_be_dead, "the status of channel 2 of 4"),
+    "a correction of float32": ("chain", corrected_by_seven, "the correction of channel 0 of 1"),
     "said to be powers of two": ("chain", not_powers_of_two, "bit for bit"),
 }
 

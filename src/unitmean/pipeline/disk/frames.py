@@ -68,7 +68,7 @@ def read_parquet(
     with refusing(lambda error: _unusable(path, numbers, text, str(error))), pq.ParquetFile(path) as file:
         table = file.read()
         table.validate(full=True)
-        provenance = json.loads((table.schema.metadata or {}).get(METADATA, b"{}"))
+        provenance = _provenance(file)
         frame = table.to_pandas()
     types = dict(zip(table.column_names, table.schema.types, strict=True))
     fits = all(name in types and _is_number(types[name]) for name in ("channel", *numbers))
@@ -77,6 +77,20 @@ def read_parquet(
         columns = ", ".join(f"{name} {type}" for name, type in types.items())
         raise _unusable(path, numbers, text, f"{len(frame)} rows of {columns}")
     return frame, provenance
+
+
+def read_provenance(path: Path) -> dict[str, Any]:
+    """A table's provenance, without reading its rows; DataError as of `read_parquet`."""
+    with refusing(lambda error: _unusable(path, (), (), str(error))), pq.ParquetFile(path) as file:
+        provenance = _provenance(file)
+    if not isinstance(provenance, dict):
+        raise _unusable(path, (), (), f"{provenance!r} as the record of how it was made")
+    return provenance
+
+
+def _provenance(file: pq.ParquetFile) -> Any:
+    # The Arrow schema lacks what was added after the file was begun.
+    return json.loads((file.metadata.metadata or {}).get(METADATA, b"{}"))
 
 
 def _is_number(type: pa.DataType) -> bool:

@@ -72,7 +72,7 @@ def prove(
 ) -> Proof:
     """Prove all four parts; `measurement` is the rescaled network's, by which `shown.again` was measured."""
     factors = from_frame(original.network, plan, tables.factors)
-    rounding = rescaled.metadata["rescale"]["rounding"]
+    rounding = tables.rules.rounding
     wrong = discrepancies(plan, factors, original.state, rescaled.state)
     size = measurement.preprocessing.output_size
     with arithmetic():
@@ -89,8 +89,8 @@ def prove(
     allowed = tolerated(means, shown.first, errors, original.network, plan, tolerances)
     means = means.assign(allowed=allowed)
     failed = list(failures(wrong, comparisons, behaviour, means, original.network, tolerances, rounding))
-    failed += unfounded(original.network, plan, tables, rescaled.metadata["rescale"])
-    failed += beyond_precision(shown.collected, shown.first)
+    failed += unfounded(original.network, plan, tables)
+    failed += beyond_precision(shown.collected, shown.first, tables.correction)
     images = next(iter(shown.again.values())).images if shown.again else 0
     return Proof(wrong, comparisons, held, behaviour, means, images, failed)
 

@@ -63,17 +63,17 @@ def mean_table(
     first, again: the sums over the first images of the original and of the rescaled network, in float32.
     held: the rescaled network's sums over held-out images. Columns: site, channel, status, mean_before,
     factor; target, the old mean over the factor; mean_after, the old mean times the ratio of `again` to
-    `first`; error_after, its standard error; mean_heldout, error_heldout, and z, the distance of mean_heldout
-    from mean_after in standard errors of their difference. The last three are empty where nothing was held
-    out.
+    `first` or, of a channel that `first` never saw active, the target plus the mean of `again`; error_after,
+    its standard error; mean_heldout, error_heldout, and z, the distance of mean_heldout from mean_after in
+    standard errors of their difference. The last three are empty where nothing was held out.
     """
     rows = factors[factors["site"] != OUTPUT].drop(columns="reason").rename(columns={"mean": "mean_before"})
     before, after = _column(rows, first, Moments.expectation), _column(rows, again, Moments.expectation)
-    # A channel that is active on none of these images must not be so now.
-    ratio = (after / before).where(before > 0, after.where(after > 0, 1 / rows["factor"]))
+    target = rows["mean_before"] / rows["factor"]
     table = rows.assign(
-        target=rows["mean_before"] / rows["factor"],
-        mean_after=rows["mean_before"] * ratio,
+        target=target,
+        # A channel that is active on none of these images must not be so now.
+        mean_after=(rows["mean_before"] * after / before).where(before > 0, target + after),
         error_after=statistics["standard_error"].to_numpy() / rows["factor"],
         mean_heldout=_column(rows, held, Moments.expectation),
         error_heldout=_column(rows, held, Moments.standard_error),
@@ -94,7 +94,8 @@ def tolerated(
 
     It is `max_mean_ratio` times the error that float32 may make in the mean, plus `max_mean_error`, since a
     mean is itself rounded. Float32's error is that of the rectifier's input, times the share of positions
-    that are active, one more included.
+    that are active, one more included. It is relative to the mean over the `first` images or, where that is
+    zero, to the mean over all.
     """
     of_layer = {network.layer(site.name): rounding[site.name] for site in plan.sites}
     parts = []
@@ -102,7 +103,8 @@ def tolerated(
         moments, found = first[str(site)], of_layer[str(site)]
         active = moments.active_fraction() + 1 / (moments.images * found.positions)
         absolute = tolerances.max_mean_ratio * found.expected * active
-        mean = moments.expectation()
+        seen = moments.expectation()
+        mean = torch.where(seen > 0, seen, torch.from_numpy(rows["mean_before"].to_numpy(copy=True)))
         parts.append(pd.Series((absolute / mean).numpy(), index=rows.index))
     float32 = pd.concat(parts).reindex(table.index)
     return tolerances.max_mean_error + float32

@@ -11,45 +11,29 @@ from unitmean.layouts.files import save_weights
 from unitmean.layouts.networks import read_network
 from unitmean.pipeline.disk.frames import read_parquet, write_parquet
 from unitmean.pipeline.index.preprocess import Preprocessing
-from unitmean.pipeline.rescale import factors as tables
-from unitmean.pipeline.rescale.statistics import COLUMNS, column, living, measured, require_alive
+from unitmean.pipeline.rescale.choosing import Rules, choose_factors, free_outputs
+from unitmean.pipeline.rescale.statistics import COLUMNS, require_alive
 from unitmean.pipeline.stages.entry import Run, stage
-from unitmean.statistics.factors import choose, status
-from unitmean.statistics.kinds import statistics
 
 
 @stage
 def rescale_weights(run: Run) -> str:
     """Choose the factor of every free channel from the means, and rescale the weights by them."""
     settings = run.params.rescale
+    rules = Rules.of(settings)
     stored = read_network(run.dep("weights.safetensors"), **run.params.model)
     network = stored.network
-    outputs = settings.outputs
-    if outputs == "auto":
-        outputs = "normalise" if network.truncated else "preserve"
+    outputs = free_outputs(settings.outputs, network)
     size = Preprocessing(**run.params.preprocess).output_size
     plan = analyse(network.module, torch.zeros(1, 3, size, size), outputs=outputs)
     table, provenance = read_parquet(run.dep("statistics.parquet"), COLUMNS)
-    mean = column(network, plan, table, "mean")
-    live = living(network, plan, table, settings.min_active_fraction, settings.max_relative_error)
-    target = measured(network, plan, table, settings.statistic, settings.quantile)
-    # A quantile may be zero where a channel is seldom active.
-    live = {site: channels & (target[site] > 0) for site, channels in live.items()}
-    require_alive(network, live, settings.max_dead_fraction)
-    factors = choose(plan, target, live, rounding=settings.rounding)
-    state = plan.rescale(factors, stored.state)
-    frame = tables.to_frame(network, plan, mean, factors, status(plan, live))
+    chosen = choose_factors(network, plan, table, rules)
+    require_alive(network, chosen.live, settings.max_dead_fraction)
+    state, frame = plan.rescale(chosen.factors, stored.state), chosen.table
     counts = frame["status"].value_counts()
     # Modules that the traced graph doesn't read, such as auxiliary heads at a size that they don't take.
     unreached = sorted({name.partition(".")[0] for name in plan.unreached})
-    rescaling = {
-        "outputs": outputs,
-        "rounding": settings.rounding,
-        "statistic": settings.statistic,
-        "quantile": settings.quantile if statistics()[settings.statistic].counted else None,
-        "unreached": unreached,
-        "unitmean": unitmean.__version__,
-    }
+    rescaling = rules.record(outputs) | {"unreached": unreached, "unitmean": unitmean.__version__}
     metadata = stored.metadata | {"statistics": provenance, "rescale": rescaling}
     save_weights(run.out("normalised.safetensors"), state, metadata)
     write_parquet(run.out("factors.parquet"), [frame], metadata)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,9 +14,9 @@ from unitmean.graph.analysis import analyse
 from unitmean.graph.plan import Plan
 from unitmean.layouts.networks import Stored, read_network
 from unitmean.pipeline.config.project import find_root
-from unitmean.pipeline.disk.frames import read_parquet
+from unitmean.pipeline.disk.frames import read_parquet, read_provenance
 from unitmean.pipeline.index.batches import batches, pixel_batches
-from unitmean.pipeline.index.index import Index, load_index
+from unitmean.pipeline.index.index import Index, index_hash, load_index
 from unitmean.pipeline.index.labels import classes
 from unitmean.pipeline.index.pixels import choose_decoder
 from unitmean.pipeline.index.preprocess import Preprocessing
@@ -27,8 +26,10 @@ from unitmean.pipeline.measure.shards import shards, whole
 from unitmean.pipeline.proof.compared import layer_table, worst_by_layer
 from unitmean.pipeline.proof.founded import Tables, first_shards, of_all
 from unitmean.pipeline.proof.prove import Shown, prove
+from unitmean.pipeline.proof.recorded import misrecorded
 from unitmean.pipeline.proof.tolerances import Tolerances
 from unitmean.pipeline.proof.verdict import details, metrics, refusal
+from unitmean.pipeline.rescale.choosing import Rules, free_outputs
 from unitmean.pipeline.rescale.statistics import COLUMNS
 from unitmean.pipeline.stages.entry import Run, stage
 
@@ -40,7 +41,7 @@ def verify_invariance(run: Run) -> str:
     original = read_network(run.dep("weights.safetensors"), **model)
     rescaled = read_network(run.dep("normalised.safetensors"), **model)
     size = Preprocessing(**run.params.preprocess).output_size
-    outputs = rescaled.metadata["rescale"]["outputs"]
+    outputs = free_outputs(run.params.rescale.outputs, original.network)
     plan = analyse(original.network.module, torch.zeros(1, 3, size, size), outputs=outputs)
     tables = _tables(run)
     allowed = Tolerances(
@@ -56,8 +57,11 @@ def verify_invariance(run: Run) -> str:
         network=original.network,
         identity={"weights": sha256(run.dep("weights.safetensors")), "model": model},
     )
-    shown = _shown(run, rescaled.metadata["statistics"], before, measurement)
+    shown = _shown(run, tables.images, before, measurement)
     proof = prove(original, rescaled, plan, tables, shown, measurement, settings.seed, allowed)
+    proof = replace(
+        proof, failures=[*_misrecorded(run, original, rescaled, tables, outputs), *proof.failures]
+    )
 
     inputs = layer_table(proof.comparisons, original.network)
     write_text(run.out("inputs.csv"), inputs.to_csv(index=False, float_format="%.6g"))
@@ -84,7 +88,27 @@ def verify_invariance(run: Run) -> str:
 def _tables(run: Run) -> Tables:
     factors, _ = read_parquet(run.dep("factors.parquet"), ("mean", "factor"), ("site", "status"))
     statistics, _ = read_parquet(run.dep("statistics.parquet"), (*COLUMNS, "correction", "precision_error"))
-    return Tables(factors, statistics, of_all(run.dep("shards.parquet")))
+    return Tables(factors, statistics, of_all(run.dep("shards.parquet")), Rules.of(run.params.rescale))
+
+
+def _misrecorded(run: Run, original: Stored, rescaled: Stored, tables: Tables, outputs: str) -> Iterator[str]:
+    """What the rescaled file and the tables say wrongly of what they were made from, and how."""
+    index = load_index(run.dep("images") / "index.parquet").head(tables.images)
+    statistics = {
+        "weights": sha256(run.dep("weights.safetensors")),
+        "model": dict(run.params.model),
+        "images": tables.images,
+        "index": index_hash(index),
+        "dataset": run.params.dataset.name,
+        "preprocess": dict(run.params.preprocess),
+        "input": original.network.input.to_dict(),
+    }
+    right = original.metadata | {"statistics": statistics, "rescale": tables.rules.record(outputs)}
+    yield from misrecorded("normalised.safetensors", rescaled.metadata, right)
+    yield from misrecorded("factors.parquet", read_provenance(run.dep("factors.parquet")), rescaled.metadata)
+    for name in ("statistics.parquet", "shards.parquet"):
+        recorded = rescaled.metadata.get("statistics", {})
+        yield from misrecorded(name, read_provenance(run.dep(name)), recorded)
 
 
 def _measurement(run: Run, rescaled: Stored, plan: Plan) -> Measurement:
@@ -101,19 +125,23 @@ def _measurement(run: Run, rescaled: Stored, plan: Plan) -> Measurement:
     )
 
 
-def _shown(run: Run, statistics: dict[str, Any], before: Measurement, measurement: Measurement) -> Shown:
-    """Images to compare one by one, the first shards measured again, and held-out images."""
+def _shown(run: Run, images: int, before: Measurement, measurement: Measurement) -> Shown:
+    """Images to compare one by one, the first shards measured again, and held-out images.
+
+    `images`: how many the statistics are of.
+    """
     settings, preprocessing = run.params.verify, measurement.preprocessing
     every = load_index(run.dep("images") / "index.parquet")
     # Fewer than dataset.subset where collect.target_standard_error was reached before.
-    index = every.head(run.params.dataset.subset).head(statistics["images"])
+    index = every.head(run.params.dataset.subset).head(images)
+    recorded = read_provenance(run.dep("shards.parquet"))
     collected = first_shards(run.dep("shards.parquet"), settings.measured)
     measured = index.head(next(iter(collected.values())).images)
-    parts = shards(measured, statistics["shard_size"])
+    parts = shards(measured, recorded["shard_size"])
     partial = find_root() / ".partial" / "shards"
     again = whole(measurement, parts, partial, what="measuring again")
     first = collected
-    if statistics["precision"] != "float32":  # a lesser precision's errors would hide those of the weights
+    if recorded["precision"] != "float32":  # a lesser precision's errors would hide those of the weights
         first = whole(before, parts, partial, what="measuring the original in float32")
     compared = index.head(min(settings.images, len(index)))
     shown = watched(batches(compared, preprocessing, 1), len(compared), "decoding", "images")
