@@ -22,6 +22,8 @@ from unitmean.layouts.hdf5 import MAGIC, read_hdf5
 
 # All metadata is one JSON text under one key: safetensors writes several keys in random order.
 KEY = "unitmean"
+# Bytes of a safetensors header, by the format's own limit.
+LONGEST = 100_000_000
 # The magic number of PyTorch's files from before 1.6, which are pickles.
 OF_TORCH = b"l\xfc\x9cF\xf9 j\xa8P\x19"
 # How many times an archive's size its contents may claim: PyTorch doesn't compress, weights hardly shrink.
@@ -48,7 +50,7 @@ def read_tensors(path: Path, expected: Collection[str] = ()) -> tuple[dict[str, 
             "the link leads to a page about the file: get the file itself"
         )
     if start.startswith(MAGIC):
-        return _as_float32(read_hdf5(path))
+        return as_float32(read_hdf5(path))
     if known := foreign(path, start):
         what, remedy = known
         raise WeightsError(f"{path} must be a PyTorch, safetensors or Keras file; it is {what}; {remedy}")
@@ -68,7 +70,7 @@ def read_tensors(path: Path, expected: Collection[str] = ()) -> tuple[dict[str, 
             f"{start[:40]!r}; get it again, or convert it"
         )
     state, taken = _checked(value, path, expected)
-    tensors, notes = _as_float32(state)
+    tensors, notes = as_float32(state)
     return tensors, taken + notes
 
 
@@ -109,6 +111,19 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             f"{path} must be safetensors with unitmean's metadata; found {error!r}; run the stage that "
             "writes it, or take another program's file through the pipeline (weights=file weights.path=…)"
         ) from error
+
+
+def read_record(path: Path) -> dict[str, Any] | None:
+    """The metadata that `save_weights` wrote; None for a file that another program wrote."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if length > LONGEST or not (header := file.read(length)).startswith(b"{"):
+            return None
+    try:
+        record = json.loads(json.loads(header)["__metadata__"][KEY])
+    except (ValueError, KeyError, TypeError):
+        return None
+    return record if isinstance(record, dict) else None
 
 
 def _read_safetensors(path: Path) -> Any:
@@ -183,7 +198,8 @@ def _checked(value: Any, path: Path, expected: Collection[str]) -> tuple[dict[st
     )
 
 
-def _as_float32(state_dict: dict[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
+def as_float32(state_dict: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
+    """Dense tensors with float32 in place of other floating types, and a note on each type converted."""
     tensors: dict[str, Tensor] = {}
     counts: dict[str, int] = {}
     for key, value in state_dict.items():

@@ -33,6 +33,15 @@ class Network:
         path, mark, use = site.partition("#")
         return self.layers.get(path, path) + mark + use
 
+    def free_outputs(self, asked: str = "auto") -> str:
+        """What becomes of outputs that may have factors: as asked, "auto" for what suits the network.
+
+        A head's outputs are preserved, the last features of a network without one are normalised.
+        """
+        if asked != "auto":
+            return asked
+        return "normalise" if self.truncated else "preserve"
+
     def to(self, device: str) -> "Network":
         """The network on a device; its module is moved, not copied."""
         return replace(self, module=self.module.to(device))

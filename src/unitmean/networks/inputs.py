@@ -1,5 +1,6 @@
 """How RGB in [0, 1] becomes what weights were trained on."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -48,6 +49,11 @@ class Input:
                 f"found {value!r}; write the weights file again"
             )
         return found
+
+
+def recorded_input(record: Mapping[str, Any] | None) -> Input | None:
+    """The input that a file's metadata name, None where they name none; WeightsError as of `from_dict`."""
+    return Input.from_dict(record["input"]) if record is not None and "input" in record else None
 
 
 # https://docs.pytorch.org/vision/stable/models.html (the transforms of the ImageNet weights)

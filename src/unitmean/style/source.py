@@ -10,7 +10,7 @@ from torchvision import models
 
 from unitmean.errors import ConfigError, WeightsError
 from unitmean.hub import located
-from unitmean.layouts.files import KEY, load_weights, read_tensors
+from unitmean.layouts.files import load_weights, read_record, read_tensors
 from unitmean.layouts.reading import canonical
 from unitmean.networks.architectures import Network, Padding, Pooling, build
 from unitmean.networks.inputs import INPUTS, Input
@@ -52,7 +52,7 @@ def read(
     if not Path(weights).exists() and str(weights) in models.list_models(module=models):
         return Seen(_published(str(weights), pooling or "avg", padding or "zeros"), normalised=False)
     path = located(weights)
-    if _written_by_unitmean(path):
+    if path.is_file() and read_record(path) is not None:
         return _measured(path, pooling, padding)
     name = model or "vgg19"
     tensors, converted = read_tensors(path, skeleton(name).state_dict())
@@ -65,15 +65,6 @@ def read(
         )
     network = build(name, state, pooling=pooling or "avg", padding=padding or "zeros", input=found)
     return Seen(network, normalised=False, warnings=(*converted, *taken))
-
-
-def _written_by_unitmean(path: Path) -> bool:
-    """Whether the file's metadata have this package's key."""
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        return f'"{KEY}":'.encode() in file.read(min(length, 2**20))
 
 
 def _measured(path: Path, pooling: Pooling | None, padding: Padding | None) -> Seen:

@@ -2,24 +2,35 @@
 
 import pytest
 import torch
+from torch import Tensor
 
+from unitmean.graph.variables import ONE
 from unitmean.pipeline.audit.candidates import Candidate
-from unitmean.pipeline.audit.measured import Measured
+from unitmean.pipeline.audit.measured import Measured, figures
 from unitmean.statistics.moments import Moments, per_image
 
 CHANNELS = 200
+CANDIDATE = Candidate("warp 224", "caffe", "zeros", "max")
 
 
-def measured(images: int, level: float, scatter: float = 0.05) -> Measured:
+def layer(images: int, level: float, scatter: float = 0.05, seed: int = 0) -> Moments:
     """Channels that rise and fall together from image to image, by 30%, around `level`."""
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(seed)
     bright = torch.randn(images, 1, generator=generator)
     bright = 0.3 * (bright - bright.mean()) / bright.std()
     own = (scatter * torch.randn(CHANNELS, generator=generator)).exp()
-    return Measured(
-        Candidate("warp 224", "caffe", "zeros", "max"),
-        {"relu1_1": Moments.of(per_image(level * (1 + bright) * own, 1))},
-    )
+    return Moments.of(per_image(level * (1 + bright) * own, 1))
+
+
+def free(number: int) -> Tensor:
+    """The variables of the layer of that number, each of its own."""
+    return torch.arange(CHANNELS) + number * CHANNELS + ONE + 1
+
+
+def measured(*layers: Moments) -> Measured:
+    names = [f"relu{i}" for i in range(len(layers))]
+    variables = {name: free(i) for i, name in enumerate(names)}
+    return Measured(CANDIDATE, dict(zip(names, layers, strict=True)), variables)
 
 
 @pytest.mark.parametrize(
@@ -36,4 +47,36 @@ def measured(images: int, level: float, scatter: float = 0.05) -> Measured:
 def test_near_one_but_for_what_sampling_explains(
     images: int, level: float, scatter: float, normalised: bool
 ) -> None:
-    assert measured(images, level, scatter).normalised is normalised
+    assert measured(layer(images, level, scatter)).normalised is normalised
+
+
+@pytest.mark.parametrize("level", [4.0, 0.25])
+def test_one_layer_that_is_off_is_not_hidden_by_the_others(level: float) -> None:
+    good = [layer(100, 1.0, seed=i) for i in range(5)]
+    assert measured(*good).normalised
+    found = measured(*good, layer(100, level))
+    assert not found.normalised and "NOT" in found.verdict
+    assert f"1 of 6 layers are off: relu5 (median mean {level:.3g}".rstrip("0") in found.words
+    assert figures([found], 100)["audit_layers_off"] == 1
+
+
+def test_a_layer_that_is_never_active_is_not_normalised() -> None:
+    assert not measured(layer(100, 1.0), layer(100, 0.0)).normalised
+
+
+def test_channels_that_share_a_factor_are_judged_by_what_it_can_make_one() -> None:
+    """The geometric mean of both layers' means; each by itself may be anything."""
+    tied = {"relu0": free(0), "relu1": free(0)}
+    means = {"relu0": layer(100, 5.0), "relu1": layer(100, 0.2)}
+    found = Measured(CANDIDATE, means, tied)
+    assert found.normalised and found.table["explained"].all()
+    assert found.table["shared_mean"].between(0.8, 1.25).all() and found.table["mean"].max() > 4
+    assert not Measured(CANDIDATE, means, {"relu0": free(0), "relu1": free(1)}).normalised
+    off = {"relu0": layer(100, 5.0), "relu1": layer(100, 1.0)}
+    assert not Measured(CANDIDATE, off, tied).normalised
+
+
+def test_channels_that_may_have_no_factor_are_left_out() -> None:
+    pinned = {"relu0": free(0), "relu1": torch.full((CHANNELS,), ONE)}
+    found = Measured(CANDIDATE, {"relu0": layer(100, 1.0), "relu1": layer(100, 9.0)}, pinned)
+    assert found.normalised and len(found.table) == CHANNELS

@@ -129,7 +129,7 @@ def case(name: str, seed: int = 0, rounding: str = "none") -> Case:
 
 def normalised(network: Network, state: State, size: int, seed: int = 0, rounding: str = "none") -> Case:
     """Of a network, the right file, by the means over 16 images of noise; 8 more are held out."""
-    outputs = "normalise" if network.truncated else "preserve"
+    outputs = network.free_outputs()
     generator = torch.Generator().manual_seed(seed)
     images = torch.randint(0, 256, (24, 3, size, size), generator=generator, dtype=torch.uint8)
     plan = analyse(network.module, torch.zeros(1, 3, size, size), outputs=outputs)

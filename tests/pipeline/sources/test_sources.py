@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from unitmean.errors import ConfigError, NetworkError, WeightsError
+from unitmean.layouts.files import save_weights
 from unitmean.networks.inputs import CAFFE, TORCHVISION
 from unitmean.pipeline.disk import download as downloads
 from unitmean.pipeline.sources.fetch import choose_input, fetch
-from unitmean.pipeline.sources.weights.source import Request
+from unitmean.pipeline.sources.weights.source import Origin, Request, WeightsSource
 from unitmean.pipeline.sources.weights.torchvision import torchvision_input
 
 
@@ -127,6 +128,33 @@ def test_published_addresses_and_digests(served: list[tuple[str, str]], tmp_path
 def test_caffe_has_two_models(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="vgg16, vgg19; found model.name 'vgg11'"):
         fetch(request(source="caffe"), tmp_path)
+
+
+def test_a_file_that_this_package_wrote_names_its_input(tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    save_weights(path, {"features.0.weight": torch.rand(64, 3, 3, 3), "features.0.bias": torch.rand(64)},
+                 {"input": CAFFE.to_dict()})  # fmt: skip
+    fetched = fetch(request(path=str(path)), tmp_path)
+    assert fetched.metadata["input"] == CAFFE.to_dict()
+    with pytest.raises(
+        WeightsError, match=r"weights.input=torchvision contradicts .* use weights.input=auto"
+    ):
+        fetch(request(path=str(path), input="torchvision"), tmp_path)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float64])
+def test_what_a_source_makes_may_have_any_layout_and_type(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype
+) -> None:
+    made = {key: tensor.to(dtype) for key, tensor in gatys().items()}
+    source = WeightsSource("made", "made", (), lambda *_: Origin({}, "none", "CC0-1.0", CAFFE, made=made))
+    monkeypatch.setattr("unitmean.pipeline.sources.fetch.weights_sources", lambda: {"made": source})
+    fetched = fetch(request(source="made"), tmp_path)
+    assert {key: t.dtype for key, t in fetched.state_dict.items()} == {
+        "features.0.weight": torch.float32,
+        "features.0.bias": torch.float32,
+    }
+    assert any("converted to float32" in note for note in fetched.metadata["notes"])
 
 
 def test_refused_before_any_download(served: list[tuple[str, str]], tmp_path: Path) -> None:

@@ -1,39 +1,51 @@
 """What an audit found: each candidate's means, and how far they are from one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Int64
+from torch import Tensor
 
+from unitmean.graph.variables import ONE
 from unitmean.pipeline.audit.candidates import Candidate
 from unitmean.statistics.moments import Moments
 
-# A file counts as normalised where the median distance of its channels' means from one is at most NEAR, plus
-# what sampling explains, and the standard deviation of their logarithms at most SCATTER. Networks as trained
-# have a standard deviation of one and more, and means of any size.
+# A layer counts as normalised where the median distance of its channels' means from one is at most NEAR and
+# the standard deviation of their logarithms at most SCATTER, each plus what sampling explains. Layers of
+# networks as trained have means of any size, and a standard deviation of a half to one and more.
 NEAR, SCATTER = 0.15, 0.5
-# Standard errors that are added to NEAR: a small sample may be brighter, which makes all means larger.
+# Standard errors that sampling explains of either: a small sample may be brighter, which makes all means
+# larger, and late layers' channels follow few images.
 SHIFT = 2.0
-# Standard errors that sampling explains: of normally distributed means one in 16,000 lies beyond 4.
+# Standard errors that sampling explains of one mean: of normally distributed ones one in 16,000 lies beyond.
 EXPLAINED = 4.0
+SHOWN = 4  # layers that a sentence names
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A candidate, and the moments of each layer as it measures them."""
+    """A candidate, and the moments of each layer as it measures them.
+
+    variables: of each layer's channels, as of a `Site`: channels with one variable share a factor, and those
+    with the variable ONE can't have any.
+    """
 
     candidate: Candidate
-    means: dict[str, Moments]
+    means: Mapping[str, Moments]
+    variables: Mapping[str, Int64[Tensor, " channels"]]
 
     @cached_property
     def table(self) -> pd.DataFrame:
-        """Columns site, channel, mean, standard_error, z, explained.
+        """A row a channel that may have a factor.
 
-        z is the mean's distance from one in standard errors. A channel that is never active, or off by more
-        than sampling explains, is not explained.
+        Columns: site, channel, mean, standard_error, shared_mean, z, explained.
+        shared_mean is the geometric mean over the active channels that share the channel's factor: it is what
+        a factor can make one. z is its distance from one in standard errors. A channel that is never active,
+        or off by more than sampling explains, is not explained.
         """
         frames = [
             pd.DataFrame(
@@ -42,25 +54,49 @@ class Measured:
                     "channel": range(len(found.mean)),
                     "mean": found.expectation().numpy(),
                     "standard_error": found.standard_error().numpy(),
+                    "variable": self.variables[site].numpy(),
                 }
             )
             for site, found in self.means.items()
         ]
-        table = pd.concat(frames, ignore_index=True)
-        error = table["standard_error"]
-        z = (table["mean"] - 1) / error.where(error > 0)
-        return table.assign(z=z, explained=z.abs() <= EXPLAINED)
+        every = pd.concat(frames, ignore_index=True)
+        table = every[every["variable"] != ONE].reset_index(drop=True)
+        active = table["mean"].where(table["mean"] > 0)
+        by = table["variable"]
+        shared = np.exp(np.log(active).groupby(by).transform("mean")).where(active.notna(), 0.0)
+        # The errors of channels of one image go together, so that an average of them is no smaller.
+        error = shared * (table["standard_error"] / active).groupby(by).transform("mean")
+        z = (shared - 1) / error.where(error > 0)
+        table = table.assign(shared_mean=shared, z=z, explained=z.abs() <= EXPLAINED)
+        return table.drop(columns="variable")
+
+    @cached_property
+    def layers(self) -> pd.DataFrame:
+        """By site: mean, the median of its channels' means, distance, spread and normalised.
+
+        distance and spread are as of the whole table. A layer without active channels isn't normalised.
+        """
+        rows = {}
+        for site, channels in self.table.groupby("site", sort=False):
+            active = channels[channels["shared_mean"] > 0]
+            # A mean far above one has a larger error, and one far below one a smaller: neither excuses it.
+            relative = active["standard_error"] / active["mean"]
+            error = float(relative.clip(upper=relative * active["shared_mean"]).fillna(0.0).median())
+            distance, spread = _distance(active), _spread(active)
+            normalised = distance <= NEAR + SHIFT * error and spread <= SCATTER + SHIFT * error
+            median = float(channels["shared_mean"].median())
+            rows[site] = {"mean": median, "distance": distance, "spread": spread, "normalised": normalised}
+        return pd.DataFrame.from_dict(rows, orient="index")
 
     @property
     def spread(self) -> float:
         """The standard deviation of the logarithms of the means of channels that are ever active."""
-        mean = self.table["mean"]
-        return float(np.log(mean[mean > 0]).std())
+        return _spread(self.table[self.table["shared_mean"] > 0])
 
     @property
     def distance(self) -> float:
         """The median distance of a mean from one."""
-        return float((self.table["mean"] - 1).abs().median())
+        return _distance(self.table)
 
     @property
     def within(self) -> float:
@@ -69,8 +105,8 @@ class Measured:
 
     @property
     def normalised(self) -> bool:
-        error = float(self.table["standard_error"].median())
-        return self.distance <= NEAR + SHIFT * error and self.spread <= SCATTER
+        """Whether every layer is."""
+        return bool(self.layers["normalised"].all())
 
     @property
     def verdict(self) -> str:
@@ -79,10 +115,18 @@ class Measured:
     @property
     def words(self) -> str:
         """The clause that follows the verdict and the number of images."""
-        return (
+        said = (
             f"the mean of {self.within:.1%} of {len(self.table):,} channels lies within three standard "
             f"errors of one; best by {self.candidate}"
         )
+        off = self.layers[~self.layers["normalised"]]
+        if not len(off):
+            return said
+        named = ", ".join(
+            f"{site} (median mean {row['mean']:.3g})" for site, row in off.head(SHOWN).iterrows()
+        )
+        more = f" and {len(off) - SHOWN} more" if len(off) > SHOWN else ""
+        return f"{said}; {len(off)} of {len(self.layers)} layers are off: {named}{more}"
 
     @property
     def unexplained(self) -> pd.DataFrame:
@@ -90,6 +134,14 @@ class Measured:
         table = self.table
         off = table[~table["explained"]]
         return off.assign(by=off["z"].abs().fillna(np.inf)).sort_values("by", ascending=False, kind="stable")
+
+
+def _distance(channels: pd.DataFrame) -> float:
+    return float((channels["shared_mean"] - 1).abs().median())
+
+
+def _spread(active: pd.DataFrame) -> float:
+    return float(np.log(active["shared_mean"]).std(ddof=0))
 
 
 def candidate_table(measured: Sequence[Measured]) -> pd.DataFrame:
@@ -119,6 +171,7 @@ def figures(measured: Sequence[Measured], images: int) -> dict[str, Any]:
         "audit_spread": round(best.spread, 4),
         "audit_distance": round(best.distance, 4),
         "audit_within_3": round(best.within, 4),
+        "audit_layers_off": int((~best.layers["normalised"]).sum()),
         "audit_unexplained": len(best.unexplained),
         "audit_images": images,
     }

@@ -14,10 +14,11 @@ from unitmean.errors import NetworkError, WeightsError
 from unitmean.graph.analysis import analyse
 from unitmean.graph.plan import Site
 from unitmean.graph.strict import require_rectifier
-from unitmean.layouts.files import load_weights, read_tensors
+from unitmean.graph.variables import ONE
+from unitmean.layouts.files import load_weights, read_record, read_tensors
 from unitmean.layouts.reading import canonical
 from unitmean.networks.architectures import Network, build
-from unitmean.networks.inputs import INPUTS, Input
+from unitmean.networks.inputs import INPUTS, Input, recorded_input
 from unitmean.networks.skeleton import skeleton
 from unitmean.pipeline.audit.candidates import Candidate, Trials
 from unitmean.pipeline.audit.measured import Measured
@@ -54,7 +55,8 @@ def read_published(path: Path, model: str) -> Published:
     """A file in any known layout; WeightsError where it isn't one, or isn't of the architecture `model`."""
     tensors, notes = read_tensors(path, skeleton(model).state_dict())
     found = canonical(tensors, model)
-    return Published(path, model, found.state_dict, found.layout, found.input, [*notes, *found.notes])
+    input = found.input or recorded_input(read_record(path))
+    return Published(path, model, found.state_dict, found.layout, input, [*notes, *found.notes])
 
 
 def read_fetched(path: Path, model: str) -> Published:
@@ -88,7 +90,8 @@ def try_candidates(
                 decoder=choose_decoder("auto", device),
             )
             sums = whole(measurement, parts, partial, what=f"auditing {candidate.short}")
-            found.append(Measured(candidate, sums))
+            variables = {network.layer(site.name): site.variables for site in sites}
+            found.append(Measured(candidate, sums, variables))
     return sorted(found, key=lambda measured: measured.spread)
 
 
@@ -113,8 +116,14 @@ def _networks(
             raise
         if not sites:
             example = torch.zeros(1, 3, trials.pixels, trials.pixels)
-            require_rectifier(plan := analyse(network.module, example))
+            outputs = network.free_outputs()
+            require_rectifier(plan := analyse(network.module, example, outputs=outputs))
             sites = plan.sites
+            if all(bool((site.variables == ONE).all()) for site in sites):
+                raise NetworkError(
+                    f"an audit needs channels that may have a factor; found none in {published.model}: "
+                    "none of its channels can be normalised"
+                )
         yield Candidate(pixels, input, padding, pooling), network, sites
     if not sites and impossible is not None:
         raise impossible
@@ -135,7 +144,7 @@ def compare_with(original: Published, published: Published) -> Recovered:
             )
     input = original.input or published.input or INPUTS["caffe"]
     network = build(published.model, old, input=input)
-    outputs = "normalise" if network.truncated else "preserve"
+    outputs = network.free_outputs()
     plan = analyse(network.module, torch.zeros(1, 3, 224, 224), outputs=outputs)
     recovered = recover(plan, old, published.state, SAME)
     if original.input and published.input and original.input != published.input:

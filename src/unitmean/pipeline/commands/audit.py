@@ -73,7 +73,7 @@ def run(options: argparse.Namespace) -> int:
         good = good and measured[0].normalised
         if original is not None:
             recovered = compare_with(original, published)
-            _show_function(out, original, recovered)
+            _show_function(out, original, published, recovered)
             good = good and recovered.same
     return 0 if good else 1
 
@@ -169,16 +169,20 @@ def _show(out: "Console", published: "Published", measured: "list[Measured]", im
             f"{len(off)} channels are never active, or off by more than sampling explains: 4 standard errors",
             soft_wrap=True,
         )
-        for row in off.head(SHOWN).itertuples():
+        for row in off.head(SHOWN).to_dict("records"):
+            own, shared = row["mean"], row["shared_mean"]
+            together = f", with those that share its factor {shared:.4g}" if shared != own else ""
             out.print(
-                f"  {row.site} channel {row.channel}: "
-                f"mean {row.mean:.4g}, standard error {row.standard_error:.2g}"
+                f"  {row['site']} channel {row['channel']}: "
+                f"mean {own:.4g}, standard error {row['standard_error']:.2g}{together}"
             )
         if len(off) > SHOWN:
             out.print(f"  and {len(off) - SHOWN} more")
 
 
-def _show_function(out: "Console", original: "Published", recovered: "Recovered") -> None:
+def _show_function(
+    out: "Console", original: "Published", published: "Published", recovered: "Recovered"
+) -> None:
     if recovered.same:
         low, high = recovered.factors.min(), recovered.factors.max()
         worst = max(error for error, _ in recovered.off.values())
@@ -187,6 +191,11 @@ def _show_function(out: "Console", original: "Published", recovered: "Recovered"
             f"({low:.3g} to {high:.3g}), each number within {worst:.1e}",
             soft_wrap=True,
         )
+        if len(silent := [p for p in (original, published) if p.input is None]) == 1:
+            out.print(
+                f"note: this holds if both take the same input; {silent[0].path.name} doesn't say which",
+                soft_wrap=True,
+            )
         return
     out.print(f"NOT the function of {original.path.name}:", soft_wrap=True)
     for name, (error, count) in recovered.off.items():

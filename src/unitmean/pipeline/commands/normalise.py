@@ -33,7 +33,7 @@ NAMED = tuple(name for name, source in weights_sources().items() if not source.n
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
-    parser.add_argument("weights", metavar="WEIGHTS", help="a weights file, or torchvision or caffe")
+    parser.add_argument("weights", metavar="WEIGHTS", help=f"a weights file, or one of {', '.join(NAMED)}")
     parser.add_argument(
         "photographs", metavar="PHOTOGRAPHS", help="a folder or archive of them, or its address"
     )

@@ -11,14 +11,17 @@ SHOWN = 12  # channels listed
 
 
 def layers(audit: Audit) -> list[dict[Hashable, Any]]:
-    """A row a layer: number of channels, median, 5% and 95% quantile of their means, number unexplained."""
+    """A row a layer: number of channels, median, 5% and 95% quantile of their means, number unexplained.
+
+    Of channels that share a factor the mean is the one that they share.
+    """
     by = audit.means.groupby("site", sort=False)
     table = pd.DataFrame(
         {
             "channels": by.size(),
-            "median": by["mean"].median(),
-            "low": by["mean"].quantile(0.05),
-            "high": by["mean"].quantile(0.95),
+            "median": by["shared_mean"].median(),
+            "low": by["shared_mean"].quantile(0.05),
+            "high": by["shared_mean"].quantile(0.95),
             "unexplained": by.size() - by["explained"].sum(),
         }
     )

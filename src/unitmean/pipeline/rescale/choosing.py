@@ -60,11 +60,3 @@ def choose_factors(network: Network, plan: Plan, table: pd.DataFrame, rules: Rul
     factors = choose(plan, target, live, rounding=rules.rounding)
     mean = column(network, plan, table, "mean")
     return Chosen(factors, live, to_frame(network, plan, mean, factors, status(plan, live)))
-
-
-def free_outputs(asked: str, network: Network) -> str:
-    """What becomes of free outputs: as `asked`; if that is "auto", a network without its head is normalised
-    and any other's outputs are preserved."""
-    if asked != "auto":
-        return asked
-    return "normalise" if network.truncated else "preserve"

@@ -8,10 +8,10 @@ from torch import Tensor
 
 from unitmean import __version__
 from unitmean.errors import ConfigError, WeightsError
-from unitmean.layouts.files import read_tensors
+from unitmean.layouts.files import as_float32, read_record, read_tensors
 from unitmean.layouts.reading import canonical
 from unitmean.networks.architectures import build
-from unitmean.networks.inputs import INPUTS, Input
+from unitmean.networks.inputs import INPUTS, Input, recorded_input
 from unitmean.networks.skeleton import skeleton
 from unitmean.pipeline.sources.weights import weights_sources
 from unitmean.pipeline.sources.weights.source import Request
@@ -39,12 +39,19 @@ def fetch(request: Request, partial: Path) -> Fetched:
     origin = sources[request.source].get(request, partial)
     if origin.path is None:
         assert origin.made is not None
-        state_dict, layout, implied, notes = origin.made, "torchvision", origin.input, list[str]()
+        tensors, notes = as_float32(origin.made)
+        stated = None
     else:
         tensors, notes = read_tensors(origin.path, skeleton(request.model).state_dict())
-        state_dict, layout, own, more = canonical(tensors, request.model)
-        notes += more
-        implied = own or origin.input
+        stated = recorded_input(read_record(origin.path))
+        if stated is not None and INPUTS.get(request.input, stated) != stated:
+            raise WeightsError(
+                f"weights.input={request.input} contradicts the file, whose metadata say {stated!r}; "
+                "use weights.input=auto"
+            )
+    state_dict, layout, own, more = canonical(tensors, request.model)
+    notes += more
+    implied = stated or own or origin.input
     input = choose_input(request.input, implied, layout)
     truncated = build(request.model, state_dict, input=input).truncated  # refuses what doesn't fit
     metadata = {

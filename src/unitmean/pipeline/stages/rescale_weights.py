@@ -11,7 +11,7 @@ from unitmean.layouts.files import save_weights
 from unitmean.layouts.networks import read_network
 from unitmean.pipeline.disk.frames import read_parquet, write_parquet
 from unitmean.pipeline.index.preprocess import Preprocessing
-from unitmean.pipeline.rescale.choosing import Rules, choose_factors, free_outputs
+from unitmean.pipeline.rescale.choosing import Rules, choose_factors
 from unitmean.pipeline.rescale.statistics import COLUMNS, require_alive
 from unitmean.pipeline.stages.entry import Run, stage
 
@@ -23,7 +23,7 @@ def rescale_weights(run: Run) -> str:
     rules = Rules.of(settings)
     stored = read_network(run.dep("weights.safetensors"), **run.params.model)
     network = stored.network
-    outputs = free_outputs(settings.outputs, network)
+    outputs = network.free_outputs(settings.outputs)
     size = Preprocessing(**run.params.preprocess).output_size
     plan = analyse(network.module, torch.zeros(1, 3, size, size), outputs=outputs)
     table, provenance = read_parquet(run.dep("statistics.parquet"), COLUMNS)

@@ -29,7 +29,7 @@ from unitmean.pipeline.proof.prove import Shown, prove
 from unitmean.pipeline.proof.recorded import misrecorded
 from unitmean.pipeline.proof.tolerances import Tolerances
 from unitmean.pipeline.proof.verdict import details, metrics, refusal
-from unitmean.pipeline.rescale.choosing import Rules, free_outputs
+from unitmean.pipeline.rescale.choosing import Rules
 from unitmean.pipeline.rescale.statistics import COLUMNS
 from unitmean.pipeline.stages.entry import Run, stage
 
@@ -41,7 +41,7 @@ def verify_invariance(run: Run) -> str:
     original = read_network(run.dep("weights.safetensors"), **model)
     rescaled = read_network(run.dep("normalised.safetensors"), **model)
     size = Preprocessing(**run.params.preprocess).output_size
-    outputs = free_outputs(run.params.rescale.outputs, original.network)
+    outputs = original.network.free_outputs(run.params.rescale.outputs)
     plan = analyse(original.network.module, torch.zeros(1, 3, size, size), outputs=outputs)
     tables = _tables(run)
     allowed = Tolerances(
