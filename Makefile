@@ -19,8 +19,9 @@ SHELL := /bin/bash
 
 PYTHON ?= python3
 UV := 0.13.9
+override VENV := $(CURDIR)/.venv
 # The stages' commands say `python`: it must be the environment's.
-IN_VENV := PATH="$(CURDIR)/.venv/bin:$$PATH"
+IN_VENV := PATH="$(VENV)/bin:$$PATH"
 
 # A process a core; what the tests of a file share is made once.
 PARALLEL := --numprocesses logical --maxprocesses 4 --dist loadfile
