@@ -17,7 +17,7 @@ from unitmean.graph.running import Running
 from unitmean.graph.unwrapped import inside, unwrapped
 from unitmean.measuring import device_of, floating_type
 from unitmean.proof.invariance import compare, observed
-from unitmean.proof.judged import Proof, judged, resolution
+from unitmean.proof.judged import Proof, coarsened, judged, resolution
 from unitmean.results import Normalised
 
 CHECKED = 2  # images of the first batch on which `normalise` compares old and new weights
@@ -67,13 +67,14 @@ def _proved(
         exact,
         as_loaded(model, right),
         as_loaded(model, state),
+        () if plan else coarsened(original, state),
     )
     undo = dict.fromkeys(running.names(given.first), torch.ones((), dtype=torch.float64))
     if plan:
         undo |= {site.name: site.along(scales[site.variables]) for site in plan.sites}
         undo |= {name: scales[ids] for name, ids in zip(plan.output_names, plan.outputs, strict=True)}
     undo = {place: scale.to(device) for place, scale in undo.items()}
-    comparison = compare(networks, undo, given, resolution=resolution(original, right))
+    comparison = compare(networks, undo, given, resolution=resolution(original, right if plan else {}))
     return judged(comparison, original, state, plan, scales)
 
 

@@ -193,3 +193,26 @@ def test_complex_numbers_that_overflow() -> None:
     model = Net(lambda net, h: torch.complex(net.a(h), net.b(h)) * 1e30)
     other = changed(model, b__weight=torch.full((4, 8), 1e30))
     assert unitmean.verify(model, model.state_dict(), [X]) and not unitmean.verify(model, other, [X])
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("own", [False, True], ids=["stored in it", "computed in it"])
+def test_weights_in_a_coarse_type_may_differ_by_its_rounding_and_no_more(
+    dtype: torch.dtype, own: bool
+) -> None:
+    model = Net(lambda net, h: net.a(h))
+    result = unitmean.normalise(model, [X])
+    stored = {name: t.to(dtype) for name, t in result.state.items()}
+    if own:
+        model.to(dtype)
+    assert unitmean.verify(model, stored, [X])
+    stored["a.weight"], stored["a.bias"] = stored["a.weight"] * 0.9, stored["a.bias"] * 0.9
+    assert not unitmean.verify(model, stored, [X])
+
+
+def test_an_unread_coarse_buffer_allows_nothing() -> None:
+    model = Net(lambda net, h: net.a(h))
+    state = changed(model, stamp=torch.zeros(1, dtype=torch.bfloat16))
+    assert unitmean.verify(model, state, [X])
+    state["a.weight"] *= 1.001
+    assert not unitmean.verify(model, state, [X])

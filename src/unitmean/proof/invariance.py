@@ -33,6 +33,7 @@ class Networks:
 
     In float64 the rescaled weights are exact (never cast), in float32 they are those of the file; right32 has
     the exact ones rounded to float32, and is rescaled32 itself where the file has these very numbers.
+    coarse: the original's weights rounded in several ways to the types of a file that has coarser ones.
     """
 
     original64: Observer
@@ -40,6 +41,7 @@ class Networks:
     original32: Observer
     rescaled32: Observer
     right32: Observer
+    coarse: Sequence[Observer] = ()
 
 
 def observed(
@@ -48,6 +50,7 @@ def observed(
     exact: State,
     right: State,
     file: State,
+    coarse: Sequence[State] = (),
 ) -> Networks:
     """The networks of these weights; `exact` in float64, `right` the same rounded to float32."""
     rescaled32 = observer(file, torch.float32)
@@ -57,6 +60,7 @@ def observed(
         observer(original, torch.float32),
         rescaled32,
         rescaled32 if same(right, file) else observer(right, torch.float32),
+        [observer(state, torch.float32) for state in coarse],
     )
 
 
@@ -68,12 +72,14 @@ class Deviation:
     weights. float32_error: float32 against float64 of one and the same network, the original or the rightly
     rescaled one, whichever float32 serves worse, the latter's up to `WORSE` times the original's. By the
     triangle inequality a right file's float32 is at most twice this, plus float64, at any place and for any
-    input; it doesn't depend on the file's weights where the factors are known.
+    input; it doesn't depend on the file's weights where the factors are known. stored_error: what rounding
+    the original's weights to a coarser type changes, in the worst of `Networks.coarse`; 0 without any.
     """
 
     float64: float
     float32: float
     float32_error: float
+    stored_error: float = 0.0
 
     @property
     def float32_ratio(self) -> float:
@@ -121,6 +127,7 @@ def compare(
             single, double = converted(x, torch.float32), converted(x, torch.float64)
             a, b = networks.original64(double), networks.rescaled64(double)
             c, d = networks.original32(single), networks.rescaled32(single)
+            stored = [network(single) for network in networks.coarse]
             e = d if networks.right32 is networks.rescaled32 else networks.right32(single)
             for place, scale in scales.items():
                 if not a[place].numel():
@@ -133,6 +140,7 @@ def compare(
                     _apart(a[place], _scaled(b[place], scale)),
                     _apart(c[place], _scaled(d[place], scale), a[place]),
                     torch.maximum(own, torch.minimum(rights, most)),
+                    torch.stack([_error(a[place], r[place]) for r in stored]).amax() if stored else own * 0,
                 ]
                 peaks[place].append(torch.stack(found))
             for site in sites:
@@ -203,7 +211,7 @@ def _real(x: Tensor) -> Tensor:
 
 
 def _deviation(found: Tensor) -> Deviation:
-    """From a row for each input: the largest value and the three differences."""
+    """From a row for each input: the largest value and the differences."""
     largest, differences = found[:, :1], found[:, 1:]
     # A batch counts by itself, so that none hides behind another's large numbers, unless it has next to none.
     reference = torch.maximum(largest, LEAST * largest.median())

@@ -11,18 +11,21 @@ from torch import Tensor
 from unitmean.graph.observe import OUTPUT
 from unitmean.graph.plan import Plan
 from unitmean.proof.algebra import discrepancies
-from unitmean.proof.invariance import RESOLVED, Comparison, Deviation
+from unitmean.proof.invariance import Comparison, Deviation
 
 # Two right networks differ by at most twice float32's own error; the rest is a margin.
 MAX_RATIO = 3.0
 # The relative change that float64's rounding may cause with weights that were never rounded.
 MAX_EXACT = 1e-12
 # Where the factors aren't known: the relative change allowed for the rounding of the file's weights. In
-# float32 it comes on top of float32's own error: ROUNDED, or so many times the epsilon of a coarser type.
-# In float64 it is MAX_ROUNDED, or the same if that is more.
+# float32 it comes on top of float32's own error: ROUNDED or, for a coarser type, STORED times the most that
+# rounding the original's weights to it changes. In float64 it is MAX_ROUNDED, or the same if that is more.
 ROUNDED = 1e-5
-EPSILON = torch.finfo(torch.float32).eps
 MAX_ROUNDED = 1e-3
+STORED = 6.0
+# Weights of that type already are not changed by being rounded; so these parts of them are rounded.
+PARTS = (0.6, 0.7, 0.8, 0.9)
+EPSILON = torch.finfo(torch.float32).eps
 
 
 @dataclass(frozen=True)
@@ -67,9 +70,9 @@ def judged(
         ]
     if not comparison.deviations:
         failures.append("something must be compared; the network returned no numbers")
-    rounded = max(ROUNDED, RESOLVED * resolution(old, new))
     for place, d in comparison.deviations.items():
         if plan is None:
+            rounded = max(ROUNDED, STORED * d.stored_error)
             for precision, found, allowed in (
                 ("float32", d.float32, MAX_RATIO * d.float32_error + rounded),
                 ("float64", d.float64, max(MAX_ROUNDED, rounded)),
@@ -89,6 +92,24 @@ def resolution(old: Mapping[str, Tensor], new: Mapping[str, Tensor]) -> float:
     pairs = ((old[name], t) for name, t in new.items() if name in old and t.is_floating_point())
     changed = (after.dtype for before, after in pairs if not torch.equal(after.to(before.device), before))
     return max([EPSILON, *(torch.finfo(dtype).eps for dtype in changed)])
+
+
+def coarsened(old: Mapping[str, Tensor], new: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
+    """The weights `old` rounded in several ways to the types in which `new` is stored and loaded.
+
+    Without types that resolve less than float32 there is nothing to round, and the list is empty.
+    """
+    coarse = {}
+    for name, tensor in old.items():
+        if tensor.is_floating_point():
+            dtype = max(tensor.dtype, new[name].dtype, key=lambda dtype: torch.finfo(dtype).eps)
+            if torch.finfo(dtype).eps > EPSILON:
+                coarse[name] = dtype
+    return [
+        dict(old)
+        | {name: (old[name].float() * part).to(dtype).float() / part for name, dtype in coarse.items()}
+        for part in (PARTS if coarse else ())
+    ]
 
 
 def _words(place: str, precision: str, allowed: float, found: float) -> str:
