@@ -19,11 +19,13 @@ from torch import Tensor, nn
 
 import unitmean
 from unitmean.batches import Batches
+from unitmean.errors import DataError
 from unitmean.graph.analysis import analyse
 from unitmean.graph.inputs import converted
 from unitmean.graph.plan import Plan
 from unitmean.graph.strict import only_outputs, require_rectifier, require_whole
 from unitmean.graph.unwrapped import unwrapped
+from unitmean.graph.variables import ONE
 from unitmean.measuring import Statistics, device_of, floating_type, measure, measured
 from unitmean.networks.named import class_name, known_name
 from unitmean.results import Normalised
@@ -82,10 +84,10 @@ def normalise(
     with the old ones on the first images of each of the first four shapes of input, as by `verify`.
 
     Raises NetworkError for a model in training mode, one that torch.export can't trace and, unless
-    `strict=False`, one that can be normalised only in part; DataError where there is no batch, or one holds
-    NaN; WeightsError where a weight is NaN or infinite; InvarianceError where the new weights don't compute
-    what the old ones do. Autocast in the forward method is ignored: the network is traced and measured in the
-    type of its weights.
+    `strict=False`, one that can be normalised only in part; DataError where there is no batch, one holds NaN,
+    or no channel is active; WeightsError where a weight is NaN or infinite; InvarianceError where the new
+    weights don't compute what the old ones do. Autocast in the forward method is ignored: the network is
+    traced and measured in the type of its weights.
     """
     given = Batches(batches, "measuring", progress)
     example = converted(given.first, floating_type(model), device_of(model))
@@ -100,6 +102,12 @@ def normalise(
     statistics = measured(model, given, plan, histograms=histograms, target=target_standard_error)
     values = _values(statistics, statistic, quantile)
     live = _alive(statistics, values, min_active_fraction, max_relative_error)
+    free = {site.name: site.variables != ONE for site in plan.sites}
+    if any(map(torch.any, free.values())) and not any((live[site] & free[site]).any() for site in free):
+        raise DataError(
+            f"some channel must be known to have a {statistic} above zero; found none on "
+            f"{next(iter(statistics.values())).images} images: give more images, or others"
+        )
     chosen = choose(plan, values, live, rounding=rounding)
     below = {site: moments.expectation() < 0 for site, moments in statistics.items()}
     result = Normalised(

@@ -99,7 +99,7 @@ class Normalised:
 
     def _rows(self) -> list[tuple[str, ...]]:
         rows: list[tuple[str, ...]] = [
-            ("rectifier", "channels", "free", "tied", "dead", "negative", "statistic before")
+            ("rectifier", "channels", "free", "tied", "dead", "negative", "mean before")
         ]
         lists = (self.tied, self.dead, self.negative)
         for site in self.plan.sites:
@@ -107,7 +107,7 @@ class Normalised:
             counted = [str(len(found.get(site.name, []))) for found in lists]
             free = str(int((site.variables != ONE).sum()))
             rows.append(
-                (site.name, str(site.channels), free, *counted, f"mean {mean.min():.3g} to {mean.max():.3g}")
+                (site.name, str(site.channels), free, *counted, f"{mean.min():.3g} to {mean.max():.3g}")
             )
         return rows
 

@@ -119,6 +119,16 @@ def test_a_dead_channel_keeps_its_factor_and_is_listed() -> None:
     assert status(result.plan, live)[site.name][2] == "dead"
 
 
+def test_images_that_activate_no_channel_are_refused() -> None:
+    model = chain(head=False)
+    with torch.no_grad():
+        for part in model.modules():
+            if isinstance(part, nn.Conv2d):
+                part.bias.fill_(-1e6)
+    with pytest.raises(DataError, match=r"a mean above zero; found none on 4 images: give more images"):
+        unitmean.normalise(model, [torch.rand(4, 3, 16, 16)], outputs="normalise")
+
+
 def test_a_network_that_is_free_in_part_needs_the_switch() -> None:
     model = nn.Sequential(
         nn.Conv2d(3, 4, 3), nn.ReLU(), nn.SiLU(), nn.Conv2d(4, 5, 3), nn.ReLU(), nn.Conv2d(5, 2, 1)
