@@ -23,11 +23,11 @@ def load(
     """The network in `normalised.safetensors` (or weights.safetensors) behind its own preprocessing.
 
     The module takes float32 RGB in [0, 1], n x 3 x h x w, and returns its output; `activations(image,
-    layers)` returns layers. `path` may also be a folder that `+exports=hub` wrote, or
-    `hf://owner/name[@revision]`, which huggingface_hub downloads. Pooling and padding default to those that
-    the means were measured with. For a file that `result.save` wrote, that result is returned: give its
-    `state` to the model. Raises WeightsError where the file is neither, or where pooling or padding is given
-    for a result.
+    layers)` returns layers. `path` may also be a folder that `+exports=hub` or `unitmean normalise --export
+    hub` wrote, or `hf://owner/name[@revision]`, which huggingface_hub downloads. Pooling and padding default
+    to those that the means were measured with. For a file that `result.save` wrote, that result is returned:
+    give its `state` to the model. Raises WeightsError where the file is neither, or where pooling or padding
+    is given for a result.
     """
     path = located(path)
     state, metadata = load_weights(path)

@@ -24,10 +24,10 @@ KIND = "result of unitmean.normalise"
 class Normalised:
     """New weights, the factors that made them (one for each variable of the plan), the plan and statistics.
 
-    By site: `dead` lists the channels that keep the factor one because they are hardly ever active,
-    `negative` those whose mean is below zero, as a leaky rectifier allows: no factor makes it one, but with
-    statistic="rms" they are normalised. `made` has the network, the settings and the versions. A notebook
-    shows a table and a picture.
+    By site: `dead` lists the channels that are hardly ever active: they keep the factor one unless they share
+    it with live channels. `negative` lists those whose mean is below zero, as a leaky rectifier allows: no
+    factor makes it one, but with statistic="rms" they are normalised. `made` has the network, the settings
+    and the versions. A notebook shows a table and a picture.
     """
 
     state: dict[str, Tensor]

@@ -126,10 +126,12 @@ def prepare(
 def stylise(content: str | Path, *styles: str | Path, weights: str | Path, **words: Any) -> Stylised:
     """The content picture in the style of others, as a tensor in [0, 1], with the losses of all steps.
 
-    weights: a file in any known layout, or a network's name for torchvision's own weights. Further arguments
-    are those of the command line (model, input, pooling, padding, device), the fields of `Settings` (such as
-    size, steps, style_weight), and on_step, called as by `style.stylise.stylise`. Raises ConfigError,
-    DataError, WeightsError or NetworkError.
+    weights: a file in any known layout, a folder for the hub, `hf://owner/name[@revision]`, or a network's
+    name for torchvision's own weights. Further arguments are those of the command line (model, input,
+    pooling, padding, device), the fields of `Settings` (such as size, steps, style_weight), and on_step, a
+    function that is called as `on_step(step, losses, picture)`: the step's number, counted from 0 over all
+    sizes, its `Losses`, and its picture as a tensor. Raises ConfigError, DataError, WeightsError or
+    NetworkError.
     """
     on_step: OnStep = words.pop("on_step", lambda step, losses, picture: None)
     return prepare(content, *styles, weights=weights, **words).run(on_step)

@@ -36,8 +36,8 @@ def verify(
     Weights are compared as the model would hold them after `load_state_dict`. Every tensor that the model
     returns is compared, integers too. With `result`, what `normalise` returned, every number of `state` is
     compared with the original's times its factors, and the activations of every rectifier are compared, once
-    the factors are undone; the deviations' float64 is then of weights that were never rounded. progress: a
-    bar on the terminal.
+    the factors are undone. In that case `proof.deviations[...].float64` compares the original with float64
+    weights before they are rounded to the model's type. progress: a bar on the terminal.
 
     Raises DataError where there is no batch, NetworkError for a model that can't be traced, WeightsError for
     a state dict of another class.

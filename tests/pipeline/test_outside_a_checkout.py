@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ from PIL import Image
 from safetensors.torch import load_file
 from scratch_project import attempt, run
 from torch import nn
+
+from unitmean.pipeline.commands.exclusive import exclusive
 
 UNITMEAN = [sys.executable, "-m", "unitmean"]
 SMALL = ["preprocess.pixels=32", "verify.heldout=2", "verify.images=1", "rescale.max_dead_fraction=1"]
@@ -74,9 +77,11 @@ def test_a_file_and_photographs_become_a_proved_file(
     assert (out.parent / "normalised.md").read_text().startswith("# vgg11, normalised")
     again = run(tmp_path, *command).stdout
     assert "collect_statistics" in first and "collect_statistics" not in again
-    # Other weights under the same name are read, though DVC doesn't see the file.
+    # Other weights under the same name are read, whatever was run with them in between.
     old["features.0.weight"] = -old["features.0.weight"]
     torch.save(old, own)
+    caffe = [text.replace("torchvision", "caffe") for text in command]
+    assert "contents of weights.path" in run(tmp_path, *caffe).stdout
     assert "collect_statistics" in run(tmp_path, *command).stdout
     ratio = (load_file(out)["features.0.weight"] / old["features.0.weight"]).flatten(1)
     torch.testing.assert_close(ratio, ratio[:, :1].expand_as(ratio))
@@ -91,6 +96,8 @@ def test_a_file_and_photographs_become_a_proved_file(
         ({6: "vgg99"}, "model must be one of"),
         ({4: "out/n.pt"}, "--out must name a safetensors file"),
         ({5: "--images", 6: "0"}, "dataset.subset must be"),
+        ({5: "--set", 6: "model.name=vgg13"}, "--set must name a setting that no argument of its own sets"),
+        ({5: "--set", 6: "rescale.statistic=rms"}, "found 'rescale.statistic=rms': use the argument"),
     ],
 )
 def test_wrong_arguments_leave_nothing_behind(
@@ -119,11 +126,37 @@ def test_nothing_that_lies_there_is_written_over(
     (tmp_path / "n_hub").mkdir()
     (tmp_path / "n_hub" / "mine").write_text("mine")
     command = [*UNITMEAN, "normalise", str(own), str(photographs), "--model", "vgg11", "-o"]
+    (tmp_path / "c.md").write_text("mine")
     for arguments, words in (
+        (["c.safetensors"], "a card is written beside --out"),
         (["own.safetensors"], "must not be WEIGHTS itself"),
         (["n.safetensors", "--export", "hub"], "the hub's folder must be new"),
     ):
         result = attempt(tmp_path, *command, *arguments)
         assert result.returncode == 1 and words in result.stderr and "Traceback" not in result.stderr
     assert own.read_bytes() == weights.read_bytes()
-    assert (tmp_path / "n_hub" / "mine").read_text() == "mine" and not (tmp_path / "cache").exists()
+    assert (tmp_path / "c.md").read_text() == (tmp_path / "n_hub" / "mine").read_text() == "mine"
+    assert not (tmp_path / "cache").exists()
+
+
+def test_of_two_commands_with_the_same_files_the_second_is_refused(
+    tmp_path: Path, weights: Path, photographs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the first would run with the settings of the second."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    identity = "\n".join(["vgg11", str(weights), str(photographs)])
+    project = tmp_path / "cache" / "unitmean" / sha256(identity.encode()).hexdigest()[:16]
+    command = [*UNITMEAN, "normalise", str(weights), str(photographs), "-o", "n.safetensors"]
+    project.mkdir(parents=True)
+    with exclusive(project):
+        result = attempt(tmp_path, *command, "--model", "vgg11")
+    assert result.returncode == 1 and "one command at a time" in result.stderr
+    assert not (project / "params.yaml").exists() and not (tmp_path / "n.safetensors").exists()
+
+
+@pytest.mark.parametrize("command", [["configure"], ["repro", "--", "config"]])
+def test_a_project_of_another_version_is_refused(tmp_path: Path, command: list[str]) -> None:
+    run(tmp_path, *UNITMEAN, "init", "mine")
+    (tmp_path / "mine" / "requirements.txt").write_text("unitmean[pipeline]==0.0.9\n")
+    result = attempt(tmp_path / "mine", *UNITMEAN, *command)
+    assert result.returncode == 1 and "unitmean 0.0.9" in result.stderr and "Traceback" not in result.stderr

@@ -66,6 +66,8 @@ LATER = ["verify_invariance", "export_weights", "transfer_style", "report", "exp
         ("weights.seed", ["fetch_weights", "audit_weights", "collect_statistics", "rescale_weights", *LATER]),
         ("dataset.seed", ["index_images", "audit_weights", "collect_statistics", "rescale_weights", *LATER]),
         ("model.name", ["fetch_weights", "audit_weights", "collect_statistics", "rescale_weights", *LATER]),
+        ("meta.content", ["transfer_style", "report", "export_hub"]),
+        ("meta.weights", ["fetch_weights", "audit_weights", "collect_statistics", "rescale_weights", *LATER]),
         ("meta.conf_sha", []),
     ],
 )

@@ -86,7 +86,7 @@ def test_killed_it_leaves_the_project_to_dvc(at_work: AtWork, tmp_path: Path) ->
         capture_output=True,
         text=True,
     )
-    assert second.returncode == 1 and "error: one `unitmean repro` at a time" in second.stderr
+    assert second.returncode == 1 and "error: one command at a time" in second.stderr
     assert (tmp_path / "params.yaml").read_bytes() == params
     for process in started:
         process.kill()

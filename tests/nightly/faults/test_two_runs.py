@@ -41,7 +41,7 @@ def test_two_at_once(project: Project, tally: Tally, tmp_path: Path) -> None:
     out, err = first.communicate()
     assert first.returncode == 0, out + err
     assert second.returncode == 1 and unchanged
-    assert said.startswith("error: one `unitmean repro` at a time") and said.count("\n") == 1, said
+    assert said.startswith("error: one command at a time") and said.count("\n") == 1, said
     stages = project.outs if ROUNDS > 1 else ["index_images"]
     for name in (name for stage in stages for name in project.outs[stage]):
         assert (tmp_path / name).read_bytes() == (project.folder / name).read_bytes(), name

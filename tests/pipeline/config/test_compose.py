@@ -29,7 +29,7 @@ def test_params_yaml_is_in_step_with_conf() -> None:
 
 def test_every_choice_of_every_group_composes() -> None:
     given = {
-        "dataset": ["dataset.path=/x"],
+        "dataset": ["dataset.path=/x", "dataset.url=http://u", "dataset.digest=abcdef01"],
         "weights": ["weights.path=w", "weights.url=http://u", "weights.sha256=abcdef01"],
     }
     for group, choices in groups(ROOT / "conf").items():

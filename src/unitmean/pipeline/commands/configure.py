@@ -6,7 +6,9 @@ from pathlib import Path
 
 from unitmean.disk.atomic import write_text
 from unitmean.errors import ConfigError
+from unitmean.pipeline.commands.exclusive import exclusive
 from unitmean.pipeline.config.check import Values, check
+from unitmean.pipeline.config.contents import PATHS
 from unitmean.pipeline.config.files import require_files
 from unitmean.pipeline.config.own_code import require_own_code
 from unitmean.pipeline.config.params import read_params
@@ -32,7 +34,8 @@ def run(options: argparse.Namespace) -> int:
     if options.check:
         require_composed(root, options.overrides)
     else:
-        configure(root, options.overrides)
+        with exclusive(root):
+            configure(root, options.overrides)
     return 0
 
 
@@ -81,15 +84,21 @@ def _compose(root: Path, overrides: Sequence[str]) -> str:
 
 
 def _changes(before: Values | None, after: Values) -> list[str]:
-    """`section.key=value` of `after` wherever it differs from `before`."""
+    """`section.key=value` of `after` wherever it differs from `before`, and files whose contents differ."""
     if before is None:
         return []
-    return [
-        f"{section}.{key}={'null' if value is None else value}"
+    differing = [
+        (f"{section}.{key}", value)
         for section, content in after.items()
         for key, value in content.items()
-        if section != "meta" and before[section][key] != value
+        if before[section][key] != value
     ]
+    settings = [
+        f"{key}={'null' if value is None else value}" for key, value in differing if key[:5] != "meta."
+    ]
+    named = [PATHS[key] for key, _ in differing if key in PATHS]
+    # Where a path is another one, its contents are too.
+    return settings + [f"contents of {path}" for path in named if path not in dict(differing)]
 
 
 def _values(path: Path) -> Values | None:

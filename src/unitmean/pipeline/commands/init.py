@@ -9,6 +9,7 @@ from pathlib import Path
 from unitmean import __version__
 from unitmean.disk.atomic import write_text
 from unitmean.errors import ConfigError
+from unitmean.pipeline.config.own_code import PINNED
 from unitmean.pipeline.disk.folders import writing_folder
 
 TEMPLATE = Path(__file__).resolve().parents[1] / "template"
@@ -58,35 +59,42 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def write_project(folder: Path) -> None:
-    """The pipeline's files, without code of their own: the stages are those of the installed package."""
+def write_project(folder: Path, code: str = "") -> None:
+    """The pipeline's files, without code of their own: the stages are those of the installed package.
+
+    What an earlier version wrote is replaced. `code`: a digest of the package's code, on which the stages
+    depend as they do on its version.
+    """
     source = definition()
     for name in FILES:
         copy = folder / name
         copy.parent.mkdir(parents=True, exist_ok=True)
         if (source / name).is_dir():
+            shutil.rmtree(copy, ignore_errors=True)
             shutil.copytree(source / name, copy, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(source / name, copy)
     # Another version of the package is other code, so that every stage depends on this file instead of src/.
-    (folder / "requirements.txt").write_text(f"unitmean[pipeline]=={__version__}\n", encoding="utf-8")
+    pinned = f"unitmean[pipeline]=={__version__}\n" + (f"# its code: {code}\n" if code else "")
+    (folder / PINNED).write_text(pinned, encoding="utf-8")
     path = folder / "dvc.yaml"
     path.write_text(without_code(path.read_text(encoding="utf-8")), encoding="utf-8")
     (folder / ".gitignore").write_text(IGNORED, encoding="utf-8")
     (folder / ".dvc" / ".gitignore").write_text("/config.local\n/tmp\n/cache\n", encoding="utf-8")
     workflow = folder / ".github" / "workflows" / "metrics.yml"
-    workflow.parent.mkdir(parents=True)
+    workflow.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(TEMPLATE / "metrics.yml", workflow)
     shutil.copy(TEMPLATE / "README.md", folder / "README.md")
     # Imported here, since Hydra takes a second, for which `--help` shouldn't wait.
     from unitmean.pipeline.config.compose import compose
 
-    write_text(folder / "params.yaml", compose(folder))
+    if not (folder / "params.yaml").exists():
+        write_text(folder / "params.yaml", compose(folder))
 
 
 def without_code(pipeline: str) -> str:
-    """dvc.yaml's text with requirements.txt in place of each stage's entries in src/."""
-    return re.sub(r"src/[^,\]]*(?:,\s+src/[^,\]]*)*", "requirements.txt", pipeline)
+    """dvc.yaml's text with `PINNED` in place of each stage's entries in src/."""
+    return re.sub(r"src/[^,\]]*(?:,\s+src/[^,\]]*)*", PINNED, pipeline)
 
 
 def definition() -> Path:

@@ -2,21 +2,22 @@
 
 import argparse
 import hashlib
-import json
 import os
+import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from unitmean.disk.atomic import require_writable, writing, written_over
-from unitmean.disk.digest import stamp
 from unitmean.errors import ConfigError, DataError
 from unitmean.pipeline.commands.configure import configure
+from unitmean.pipeline.commands.exclusive import exclusive
 from unitmean.pipeline.commands.init import definition, write_project
 from unitmean.pipeline.commands.repro import show
 from unitmean.pipeline.config.choices import Device, Padding, Pooling, Statistic
+from unitmean.pipeline.config.own_code import running_code
 from unitmean.pipeline.disk.folders import writing_folder
 from unitmean.pipeline.disk.remote import is_remote
 from unitmean.pipeline.exports.hub import require_hub
@@ -74,6 +75,7 @@ def run(options: argparse.Namespace) -> int:
             "(--export writes other programs' files beside it)"
         )
     _require_other(options, [options.out])
+    _require_card(options.out.with_suffix(".md"))
     if HUB in options.export:
         require_hub()
         _require_new(_hub_folder(options.out))
@@ -81,36 +83,42 @@ def run(options: argparse.Namespace) -> int:
     compose(definition(), overrides)  # refuses what is wrong before anything is written
     require_writable(options.out)
     project = _project(options)
-    if not (project / "dvc.yaml").exists():
-        write_project(project)
-    configure(project, overrides)
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-    environment = {**os.environ, "PATH": path}
-
-    def dvc(*arguments: str) -> int:
-        command = [sys.executable, "-m", "dvc", *arguments]
-        return subprocess.run(command, cwd=project, env=environment).returncode
-
-    targets = HUB_TARGETS if HUB in options.export else TARGETS
-    status = dvc("config", "--local", "core.no_scm", "true") or _read_anew(project, options, dvc)
-    status = status or dvc("repro", "--quiet", *targets)
-    if status:
-        print(f"nothing was written to {str(options.out)!r}: see above", file=sys.stderr)
-        return 1
-    folder = project / "data" / options.model
-    files = _files(folder, options.out)
-    _require_other(options, files)
-    _copy(files)
-    written = [options.out]
-    if HUB in options.export:
-        written.append(_hub_folder(options.out))
-        _copy_folder(folder / "hub", written[-1])
-    show(folder)
+    project.mkdir(parents=True, exist_ok=True)
+    with exclusive(project) as handles:
+        write_project(project, code=running_code())  # another version's files must not stay
+        configure(project, overrides)
+        status = _run(project, HUB_TARGETS if HUB in options.export else TARGETS, handles)
+        if status:
+            print(f"nothing was written to {str(options.out)!r}: see above", file=sys.stderr)
+            return 1
+        folder = project / "data" / options.model
+        files = _files(folder, options)
+        _require_other(options, files)
+        _copy(files)
+        written = [options.out]
+        if HUB in options.export:
+            written.append(_hub_folder(options.out))
+            _copy_folder(folder / "hub", written[-1])
+        show(folder)
     print(f"written: {' and '.join(map(str, written))}")
     return 0
 
 
+def _run(project: Path, targets: Iterable[str], handles: tuple[int, ...]) -> int:
+    """DVC's exit status; it keeps the project by the `handles`."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    for arguments in (("config", "--local", "core.no_scm", "true"), ("repro", "--quiet", *targets)):
+        command = [sys.executable, "-m", "dvc", *arguments]
+        environment = {**os.environ, "PATH": path}
+        status = subprocess.run(command, cwd=project, env=environment, pass_fds=handles).returncode
+        if status:
+            return status
+    return 0
+
+
 HUB = "hub"  # a folder rather than a layout
+# Settings that the arguments WEIGHTS, PHOTOGRAPHS and --model stand for, whichever they are.
+OWN = ("model.name", "weights", "weights.source", "weights.path", "dataset.source", "dataset.name")
 TARGETS = ("export_weights",)
 HUB_TARGETS = (*TARGETS, "export_hub")
 
@@ -146,7 +154,20 @@ def _overrides(options: argparse.Namespace) -> list[str]:
     given += [f"runtime.device={options.device}", f"rescale.exports=[{','.join(layouts)}]"]
     if HUB in options.export:
         given += ["hub.enabled=true", "transfer=none"]
+    _require_free(options.set, [text.partition("=")[0] for text in given])
     return [*given, *options.set]
+
+
+def _require_free(added: Iterable[str], given: Iterable[str]) -> None:
+    """ConfigError where --set names what the command's own arguments set."""
+    own = {*given, *OWN}
+    for text in added:
+        name = text.partition("=")[0].lstrip("+")
+        if name in own:
+            raise ConfigError(
+                f"--set must name a setting that no argument of its own sets; found {text!r}: "
+                "use the argument (see --help), or a project of your own (`unitmean init`)"
+            )
 
 
 def _quoted(value: str) -> str:
@@ -161,23 +182,6 @@ def _project(options: argparse.Namespace) -> Path:
     weights = options.weights if named else str(Path(options.weights).expanduser().resolve())
     identity = "\n".join([options.model, weights, str(Path(options.photographs).expanduser().absolute())])
     return cache / "unitmean" / hashlib.sha256(identity.encode()).hexdigest()[:16]
-
-
-def _read_anew(project: Path, options: argparse.Namespace, dvc: Callable[..., int]) -> int:
-    """Read WEIGHTS and PHOTOGRAPHS again if they changed since the last run: DVC doesn't watch them."""
-    seen = project / "seen.json"
-    before = json.loads(seen.read_text()) if seen.exists() else {}
-    now = {"fetch_weights": stamp(Path(options.weights)), "index_images": stamp(Path(options.photographs))}
-    changed = [stage for stage, found in now.items() if before.get(stage) != found]
-    status = 0
-    if changed:
-        status = dvc("repro", "--quiet", "config") or dvc(
-            "repro", "--quiet", "--force", "--single-item", *changed
-        )
-    if not status:
-        with writing(seen) as temporary:
-            temporary.write_text(json.dumps(now))
-    return status
 
 
 def _hub_folder(out: Path) -> Path:
@@ -209,17 +213,34 @@ def _copy_folder(folder: Path, out: Path) -> None:
         shutil.copytree(folder, made, dirs_exist_ok=True)
 
 
-def _files(folder: Path, out: Path) -> dict[Path, Path]:
-    """Sources by target path: the proved file, its card and the exported files."""
-    files = {out: folder / "normalised.safetensors"}
+def _files(folder: Path, options: argparse.Namespace) -> dict[Path, bytes | Path]:
+    """By target path: the proved file, exports, and the card, which names them as they are called there."""
+    out: Path = options.out
+    files: dict[Path, bytes | Path] = {out: folder / "normalised.safetensors"}
+    named = {"normalised.safetensors": out.name}
     for source in sorted((folder / "exports").iterdir()):
-        name = f"{out.stem}.md" if source.name == "README.md" else source.name
-        if source.name != "card.json":  # only the report reads it
-            files[out.with_name(name)] = source
+        if source.suffix not in (".md", ".json"):  # card.json is the report's
+            named[source.name] = source.name.replace(f"{options.model}_normalised", out.stem, 1)
+            files[out.with_name(named[source.name])] = source
+    card = (folder / "exports" / "README.md").read_text(encoding="utf-8")
+    words = re.compile("|".join(map(re.escape, sorted(named, key=len, reverse=True))))
+    files[out.with_suffix(".md")] = words.sub(lambda found: named[found[0]], card).encode()
     return files
 
 
-def _copy(files: Mapping[Path, Path]) -> None:
+def _copy(files: Mapping[Path, bytes | Path]) -> None:
     for target, source in files.items():
         with writing(target) as temporary:
-            shutil.copyfile(source, temporary)
+            if isinstance(source, Path):
+                shutil.copyfile(source, temporary)
+            else:
+                temporary.write_bytes(source)
+
+
+def _require_card(path: Path) -> None:
+    """ConfigError where the card would replace a text that isn't one."""
+    if path.exists() and (not path.is_file() or b"unitmean" not in path.read_bytes()):
+        raise ConfigError(
+            f"a card is written beside --out; found another file at {str(path)!r}: move it, or name another "
+            "--out"
+        )

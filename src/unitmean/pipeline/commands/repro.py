@@ -15,9 +15,8 @@ from typing import Any
 import psutil
 
 from unitmean.console import console
-from unitmean.disk.leftovers import claimed
-from unitmean.errors import ConfigError
 from unitmean.pipeline.commands.configure import EPILOG, configure
+from unitmean.pipeline.commands.exclusive import exclusive
 from unitmean.pipeline.commands.figures import figures
 from unitmean.pipeline.config.own_code import require_own_code
 from unitmean.pipeline.config.params import read_params
@@ -44,18 +43,8 @@ def run(options: argparse.Namespace) -> int:
     """Write params.yaml, run `dvc repro`, show the figures; DVC's exit status."""
     root = find_root()
     require_own_code(root)
-    # DVC's own lock stops the second of two runs too late: params.yaml, which both read, is then changed.
-    lock = root / ".partial" / "repro.lock"
-    lock.parent.mkdir(exist_ok=True)
-    lock.touch()
-    try:
-        with claimed(lock) as held, _ending_together():
-            return _repro(root, options, held)
-    except BlockingIOError as error:
-        raise ConfigError(
-            f"one `unitmean repro` at a time must run in {str(root)!r}; found another at work: "
-            "wait for it, or run this one in another checkout or by `dvc exp run --temp`"
-        ) from error
+    with exclusive(root) as handles, _ending_together():
+        return _repro(root, options, handles)
 
 
 @contextmanager
@@ -81,18 +70,22 @@ def _ending_together() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _repro(root: Path, options: argparse.Namespace, held: int | None) -> int:
+def _repro(root: Path, options: argparse.Namespace, handles: tuple[int, ...]) -> int:
     started = time.time()
     _allow_no_git(root)
     configure(root, options.overrides, to_run=True)
     # The stages' commands begin with `python`, which must be this interpreter: its folder is first in PATH.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     command = [sys.executable, "-m", "dvc", "repro", *options.behind]
-    # DVC inherits the lock: if this process is killed, DVC goes on, and its parameters must not change.
-    handles = () if held is None else (held,)
     status = subprocess.run(command, cwd=root, env={**os.environ, "PATH": path}, pass_fds=handles).returncode
     folder = root / "data" / read_params(root / "params.yaml")["model"]["name"]
     if status == 0 and set(options.behind) <= WHOLE:
+        if not (folder / "normalised.safetensors").exists():
+            print(
+                f"note: nothing was computed here, and {folder.name}'s weights are not here: these are the "
+                "figures that were recorded; `dvc pull` or a run without --allow-missing brings the files",
+                flush=True,
+            )
         show(folder)
     elif any(_refused(folder / name, started) for name in ("proof.json", "transfer.json")):
         # DVC runs nothing behind a stage that failed; the report says what was found all the same.

@@ -1,6 +1,8 @@
 """A project's stages must run the project's own code, not that of another checkout which was installed."""
 
+import hashlib
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -8,6 +10,9 @@ import unitmean
 from unitmean.errors import ConfigError
 from unitmean.pipeline.config.project import find_root
 
+# Of a project without code of its own, the file that names the version of the package which it uses.
+PINNED = "requirements.txt"
+PIN = re.compile(r"^unitmean(?:\[[^\]]*\])?==(\S+)", re.MULTILINE)
 RUNNING = Path(unitmean.__file__).resolve().parent
 
 
@@ -22,13 +27,32 @@ def foreign(root: Path) -> Path | None:
 
 
 def require_own_code(root: Path) -> None:
-    """ConfigError where the project has code of its own and another checkout's is running."""
+    """ConfigError where the project has code of its own, or names a version, and another one is running."""
     if (own := foreign(root)) is not None:
         raise ConfigError(
             f"a project must run the code in its own folder {str(own)!r}, or DVC would file what other code "
             f"wrote under this code's name; found the code of {str(RUNNING.parent)!r} running: use this "
             f"project's environment (`make setup`, then .venv/bin), or set PYTHONPATH={own}"
         )
+    path = root / PINNED
+    pin = PIN.search(path.read_text(encoding="utf-8")) if path.is_file() else None
+    if pin is not None and pin[1] != unitmean.__version__:
+        raise ConfigError(
+            f"a project must run the version that its {PINNED} names, unitmean {pin[1]}, or DVC would file "
+            f"what another version wrote under it; found {unitmean.__version__} running: install that one, "
+            f"or write unitmean[pipeline]=={unitmean.__version__} there, after which all stages run again"
+        )
+
+
+def running_code() -> str:
+    """Sha256 of the names and contents of the running package's files."""
+    digest = hashlib.sha256()
+    for path in sorted(RUNNING.rglob("*")):
+        if path.is_file() and "__pycache__" not in path.parts:
+            # Hashes have one length, so that no two different sets of files give the same bytes.
+            for part in (path.relative_to(RUNNING).as_posix().encode(), path.read_bytes()):
+                digest.update(hashlib.sha256(part).digest())
+    return digest.hexdigest()
 
 
 def run_own_code() -> None:

@@ -74,7 +74,9 @@ class Dataset:
     seed: int = key(0, "of the hash order", least=0)
     count: int = key(256, "generated: how many images to make", least=1)
     pixels: int = key(256, "generated: height and width in pixels", least=8)
-    expected: int | None = key(None, "how many images there must be; null: any", least=1)
+    expected: int | None = key(
+        None, "how many images there must be; null: any number, but 50,000 of ilsvrc_val", least=1
+    )
     on_error: OnError = OnError.stop
 
 
@@ -112,11 +114,13 @@ class Collect:
         "images whose sums are kept together; null: 2048 on a GPU, 64 on a CPU, in whole batches",
         least=1,
     )
-    precision: Precision = Precision.auto
+    precision: Precision = key(Precision.auto, "auto with collect.histograms: tf32 on a GPU")
     control_images: int = key(
         32, "the first images, measured in float32 too: tells a lesser precision's error", least=2
     )
-    correct: bool | None = key(None, "multiply each channel by what the control images say; null: on a GPU")
+    correct: bool | None = key(
+        None, "multiply each channel by what the control images say; null: on a GPU, without histograms"
+    )
     histograms: bool = key(False, "count each channel's activations in 385 buckets, which quantiles need")
     compile: bool | None = key(
         None, "torch.compile; null: on a GPU, for 54,000 images and more, where it pays"
@@ -144,12 +148,16 @@ class Rescale:
     )
     strict: bool = key(True, "refuse a network that can be normalised only in part")
     min_active_fraction: float = key(
-        1e-6, "a channel active at fewer positions is dead: its factor is one", least=0, most=1
+        1e-6,
+        "a channel active at fewer positions is dead: its factor is one unless live channels share it",
+        least=0,
+        most=1,
     )
     max_relative_error: float = key(
         0.9,
         "A mean with a larger standard error (relative) is not known to differ from zero: such a channel is "
-        "nearly dead, and its factor is one. A channel active in a single image has a relative error of one.",
+        "nearly dead, and its factor is one unless live channels share it. A channel active in a single "
+        "image has a relative error of one.",
     )
     max_dead_fraction: float = key(0.25, "of all channels; more than that stops the run", least=0, most=1)
     exports: list[Export] = key(
@@ -236,9 +244,14 @@ class Runtime:
 
 @dataclass
 class Meta:
-    """What ties params.yaml to conf/."""
+    """What ties params.yaml to conf/, and to the files that its keys name; written by the composition."""
 
     conf_sha: str = "${conf_sha:}"
+    weights: str | None = key("${contents:weights.path}", "digest of the file")
+    images: str | None = key("${contents:dataset.path}", "digest of the files")
+    labels: str | None = key("${contents:dataset.labels}", "digest of the file")
+    content: str | None = key("${contents:transfer.content}", "digest of the picture")
+    style: str | None = key("${contents:transfer.style}", "digest of the picture")
 
 
 @dataclass

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from glob import has_magic
 from typing import Any
 
 from unitmean.errors import DataError
@@ -56,6 +57,20 @@ class Remote:
             found = system.find(path, detail=True)
             root = path.rstrip("/") + "/"
             return [(name.removeprefix(root), int(facts["size"])) for name, facts in sorted(found.items())]
+
+    def facts(self) -> list[tuple[str, int, str]]:
+        """Of the file, of all files in the folder, or of those that match a pattern: name, size, time or tag.
+
+        Protocols tell of changes by different facts; what they don't tell is left out.
+        """
+        told = ("ETag", "etag", "md5Hash", "LastModified", "last_modified", "mtime", "updated", "created")
+        with self._reaching() as (system, path):
+            places = system.glob(path) if has_magic(path) else [path]
+            found = [item for place in places for item in system.find(place, detail=True).items()]
+            return [
+                (name, int(facts.get("size") or 0), repr([str(facts[key]) for key in told if key in facts]))
+                for name, facts in found
+            ]
 
     def glob(self) -> list["Remote"]:
         """The files and folders that match the address as a pattern."""

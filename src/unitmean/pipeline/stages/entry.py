@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from unitmean.ending import ending_in_words
 from unitmean.errors import ConfigError, DataError
+from unitmean.pipeline.config.contents import require_recorded
 from unitmean.pipeline.config.own_code import require_own_code
 from unitmean.pipeline.config.params import Params, declared, read_params
 from unitmean.pipeline.config.pipeline import Step, read_pipeline
@@ -68,11 +69,13 @@ def prepare(name: str, overrides: Sequence[str] = ()) -> Run:
         values, where = read_params(root / "params.yaml"), "params.yaml"
     steps = read_pipeline(root, values)
     step = _find(steps, name)
+    params = declared(step, values, where)
+    require_recorded(params, root)
     here = Path(os.path.relpath(root))
     behind = [other for other in steps.values() if not set(step.outs).isdisjoint(other.deps)]
     return Run(
         stage=name,
-        params=declared(step, values, where),
+        params=params,
         deps=tuple(here / PurePosixPath(path) for path in step.deps),
         outs=tuple(here / PurePosixPath(path) for path in step.outs),
         later=tuple(here / PurePosixPath(path) for other in behind for path in other.outs),

@@ -1,0 +1,85 @@
+"""What changes with the contents of the files that settings name, so that DVC notices when they did."""
+
+import glob
+import hashlib
+import os
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from unitmean.disk.digest import sha256
+from unitmean.errors import ConfigError, DataError
+from unitmean.pipeline.config.files import BRACES
+from unitmean.pipeline.config.schema import Meta
+from unitmean.pipeline.disk.remote import Remote, is_remote
+
+# More bytes than these aren't read: sizes and times of change must do.
+READ = 2**30
+RECORDED = re.compile(r"\$\{contents:(\S+)\}")
+# Keys of the section `meta` that record contents, each with the key that names the files.
+PATHS = {
+    f"meta.{field.name}": found[1]
+    for field in fields(Meta)
+    if (found := RECORDED.fullmatch(str(field.default)))
+}
+
+
+def contents(named: str | None, root: Path) -> str | None:
+    """A digest that changes with the files that a setting names; None for no setting, and where nothing lies.
+
+    Relative paths start at `root`; a path may have wildcards. Of more than 1 GiB, and of files at an address,
+    the names, sizes and times of change count, of all others the bytes. An address that can't be reached
+    counts as nothing, and a note says so.
+    """
+    if named is None:
+        return None
+    rows = _remote(named) if is_remote(named) else _local(root / Path(named).expanduser())
+    return hashlib.sha256(repr(sorted(rows)).encode()).hexdigest() if rows else None
+
+
+def require_recorded(params: Mapping[str, Mapping[str, Any]], root: Path) -> None:
+    """ConfigError where files are other than the section `meta` of `params` records.
+
+    What it doesn't record, as in a params.yaml that was written by hand, is not compared.
+    """
+    for name, recorded in params.get("meta", {}).items():
+        key = PATHS.get(f"meta.{name}")
+        if key is None or recorded is None:
+            continue
+        section, _, path = key.partition(".")
+        if contents(named := params[section][path], root) != recorded:
+            raise ConfigError(
+                f"the contents of {key} must be those that meta.{name} records; found others at {named!r}: "
+                "run `unitmean repro` or `unitmean configure` with the same overrides as before"
+            )
+
+
+def _local(path: Path) -> list[tuple[str, int, str | int]]:
+    paths = [path] if path.exists() else map(Path, glob.glob(BRACES.sub("*", str(path))))
+    files = [(file, file.stat()) for found in paths for file in _files(found, ())]
+    whole = sum(facts.st_size for _, facts in files) <= READ
+    return [
+        (os.path.relpath(file, path.parent), facts.st_size, sha256(file) if whole else facts.st_mtime_ns)
+        for file, facts in files
+    ]
+
+
+def _files(path: Path, above: tuple[Path, ...]) -> Iterator[Path]:
+    """The file, or all files in the folder and in those that are linked in it; no folder within itself."""
+    real = path.resolve()
+    if path.is_file():
+        yield path
+    elif path.is_dir() and real not in above:
+        for inner in path.iterdir():
+            yield from _files(inner, (*above, real))
+
+
+def _remote(address: str) -> list[tuple[str, int, str]]:
+    try:
+        return Remote(BRACES.sub("*", address)).facts()
+    except DataError as error:
+        print(f"note: whether {address!r} changed isn't known: {error}", file=sys.stderr)
+        return []
