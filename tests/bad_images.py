@@ -119,8 +119,9 @@ def text_beside(folder: Path) -> None:
 
 def left_out(folder: Path) -> None:
     assert [row["name"] for row in pq.read_table(folder / INDEX).to_pylist()] == ["good.png"]
-    found = (folder / "data/odd/images/skipped.csv").read_text()
-    assert "no image; 2 left out: .txt\n" in found and ".DS_Store,no image; 1 left out" in found
+    found = (folder / "data/odd/images/left_out.csv").read_text()
+    assert ".txt,2,a.txt\n" in found and ",1,.DS_Store\n" in found
+    assert (folder / "data/odd/images/skipped.csv").read_text() == "name,reason\n"
 
 
 def dangling(folder: Path) -> None:
@@ -174,7 +175,7 @@ IMAGES = [
     taken("a name that isn't UTF-8", lambda: encoded(flat(RED)), "read; the name stands as `caf\\xe9.png`",
           "RGB", RED, name=os.fsdecode(b"caf\xe9.png")),
     Case("text beside images", text_beside, COMMAND,
-         "left out, counted on the console and listed in skipped.csv", check=left_out),
+         "left out, counted on the console and listed in left_out.csv", check=left_out),
     taken("1x1 pixel", lambda: encoded(flat(RED, size=(1, 1))), "read; preprocessing enlarges it", "RGB",
           RED, size=(1, 1)),
     taken("animated GIF", lambda: animated("GIF"), "its first picture", "P", RED, name="a.gif"),

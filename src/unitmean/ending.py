@@ -1,5 +1,6 @@
 """One line and an exit status for a program that is stopped by an error or by Ctrl-C."""
 
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from unitmean.errors import UnitmeanError, in_words
 
 FAILED = 1  # after an error that the user can mend
 INTERRUPTED = 130  # what shells report for a program ended by Ctrl-C
+UNREAD = 141  # what they report for one that writes into a pipe which nobody reads any more
 
 _pressed = False
 
@@ -33,18 +35,21 @@ def ending_in_words(name: str, work: Callable[[], int]) -> int:
     """Run `work` and return its exit status; `name` is the program's.
 
     If Ctrl-C, a UnitmeanError or an OSError stops it, one line on stderr says so, and the status is that of a
-    program that was interrupted or has failed. Any other error is a fault of the program and passes.
+    program that was interrupted or has failed. Where whoever read its output has left, as `head` does, it ends
+    without a word. Any other error is a fault of the program and passes.
     """
     note_interruptions()
     try:
         if _pressed:  # during imports, where a library swallowed it
             raise KeyboardInterrupt
-        return work()
+        return _written(work)
     except (Exception, KeyboardInterrupt) as error:
         if interrupted(error):
             return _end(
                 f"interrupted: {name} left nothing half-written; the same command goes on", INTERRUPTED
             )
+        if isinstance(error, BrokenPipeError):
+            return UNREAD
         if isinstance(error, UnitmeanError):
             return _end(f"error: {error}", FAILED)
         if isinstance(error, OSError):
@@ -52,6 +57,36 @@ def ending_in_words(name: str, work: Callable[[], int]) -> int:
         raise
     finally:
         _forget()
+        _discard_unread()
+
+
+def _written(work: Callable[[], int]) -> int:
+    """The status of `work`, whose words have left Python's buffer; BrokenPipeError where nobody reads them."""
+    try:
+        status = work()
+    except SystemExit:  # argparse's, behind --help
+        _flush()
+        raise
+    _flush()
+    return status
+
+
+def _discard_unread() -> None:
+    """Lead stdout nowhere if it can't be written: at the end Python would complain of what is in its buffer.
+
+    https://docs.python.org/3/library/signal.html#note-on-sigpipe
+    """
+    try:
+        _flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+
+
+def _flush() -> None:
+    if sys.stdout is not None and not sys.stdout.closed:  # None where the program was started without one
+        sys.stdout.flush()
 
 
 def _note(number: int, frame: Any) -> None:

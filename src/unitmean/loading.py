@@ -1,5 +1,6 @@
 """Loads weights files that this package wrote, as modules ready to use or as `Normalised` results."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from unitmean.layouts.files import load_weights
 from unitmean.layouts.networks import read_network
 from unitmean.networks.architectures import Padding, Pooling
 from unitmean.networks.loaded import Loaded
+from unitmean.proof.beside import unproved
 from unitmean.results import KIND, Normalised
 
 
@@ -26,11 +28,13 @@ def load(
     layers)` returns layers. `path` may also be a folder that `+exports=hub` or `unitmean normalise --export
     hub` wrote, or `hf://owner/name[@revision]`, which huggingface_hub downloads. Pooling and padding default
     to those that the means were measured with. For a file that `result.save` wrote, that result is returned:
-    give its `state` to the model. Raises WeightsError where the file is neither, or where pooling or padding
-    is given for a result.
+    give its `state` to the model. Warns where the pipeline's proof of the file, proof.json beside it, failed.
+    Raises WeightsError where the file is neither, or where pooling or padding is given for a result.
     """
     path = located(path)
     state, metadata = load_weights(path)
+    if words := unproved(path):
+        warnings.warn(words, stacklevel=2)
     if metadata.get("kind") == KIND:
         if pooling or padding:
             raise WeightsError(

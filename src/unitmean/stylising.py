@@ -1,7 +1,7 @@
 """Style transfer between picture files: what `unitmean stylise` does, as functions."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -41,7 +41,7 @@ class Transfer:
         return with_colours_of(picture, self.content) if self.original_colours else picture
 
     def run(self, on_step: OnStep = lambda step, losses, picture: None) -> Stylised:
-        """Run the transfer; DataError where no step lowers the loss of the first picture."""
+        """Run the transfer; DataError where the loss doesn't become lower than the start picture's."""
         result = core.stylise(
             self.features,
             self.content,
@@ -50,14 +50,14 @@ class Transfer:
             descent=self.descent,
             on_step=on_step,
         )
-        first, last = result.losses[0].total, result.losses[-1].total
+        first, last = result.start.total, result.losses[-1].total
         if not last < first:
             found = f"a loss of {first:.3g} at the start and {last:.3g} at the end"
             raise DataError(
                 f"style transfer must lower its loss; found {found}: the pictures may be the same, or have "
                 "nothing that the network sees, as a black one; take other pictures, or start from noise"
             )
-        return Stylised(self.shown(result.picture), result.losses)
+        return replace(result, picture=self.shown(result.picture))
 
 
 def prepare(

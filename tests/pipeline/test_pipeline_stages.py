@@ -11,7 +11,7 @@ import pytest
 import torch
 import yaml
 from narrow import narrow
-from pipeline_stages import SMALL, STAGES, run
+from pipeline_stages import SMALL, STAGES, Program, run
 from scratch_project import ROOT, copy_settings
 from torch import Tensor
 
@@ -318,6 +318,31 @@ def test_what_is_not_proved_is_not_exported(
         assert "only weights that are proved may be exported" in capsys.readouterr().err
         assert (data / "exports" / "README.md").read_bytes() == old
     path.write_text(right)
+
+
+@pytest.mark.parametrize("program", [export_weights, export_hub])
+@pytest.mark.parametrize("other", ["model.pooling=avg", "preprocess.pixels=64"])
+def test_what_was_proved_under_other_settings_is_not_exported(
+    data: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    program: Program,
+    other: str,
+) -> None:
+    before = {path: path.read_bytes() for path in sorted((data / "exports").iterdir())}
+    with pytest.raises(SystemExit):
+        run(monkeypatch, program, "model=alexnet", *SMALL, "rescale.exports=[onnx]", "+exports=hub", other)
+    words = capsys.readouterr().err
+    assert "only under the settings that they are proved with" in words and f"found {other}" in words
+    assert {path: path.read_bytes() for path in sorted((data / "exports").iterdir())} == before
+
+
+def test_a_report_of_other_settings_says_what_was_measured(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(monkeypatch, report, "model=alexnet", *SMALL, "model.pooling=avg", "preprocess.pixels=64")
+    page = (data / "report.html").read_text()
+    assert "zeros padding and max pooling" in page and "avg pooling" not in page
 
 
 def test_docs_tables_has_every_table_and_column(data: Path) -> None:

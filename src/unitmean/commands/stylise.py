@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from unitmean.disk.atomic import require_writable, written_over
 from unitmean.ending import INTERRUPTED, interrupted
 from unitmean.errors import ConfigError
+from unitmean.proof.beside import NAME as PROOF
+from unitmean.proof.beside import proved
 from unitmean.style.settings import Settings
 
 if TYPE_CHECKING:
@@ -30,7 +32,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--out", type=Path, help="a PNG or JPEG (CONTENT_STYLE.png)")
     parser.add_argument(
         "--weights",
-        help="a weights file, or a network's name for torchvision's; default: data/*/normalised.safetensors",
+        help="a weights file, or a network's name for torchvision's; default: data/*/normalised.safetensors, if "
+        "it is proved",
     )
     parser.add_argument("--model", help="the network, where the file doesn't say (vgg19)")
     parser.add_argument("--input", choices=["caffe", "torchvision"], help="its pixels, where it doesn't say")
@@ -112,7 +115,7 @@ def _descend(transfer: "Transfer", out: Path, preview: int | None) -> int:
             return INTERRUPTED
     write_picture(out, result.picture)
     correction = "authors" if transfer.weights.by_channels else "equal"
-    shares = ", ".join(f"{layer} {share:.1%}" for layer, share in result.losses[0].shares.items())
+    shares = ", ".join(f"{layer} {share:.1%}" for layer, share in result.start.shares.items())
     print(f"style loss at the start ({correction} layer weights): {shares}")
     steps = len(result.losses) - descent.scales
     print(f"{out}: loss fell by {result.decrease:.1%} in {steps} steps")
@@ -155,7 +158,7 @@ def _warn(words: str) -> None:
 
 
 def _normalised() -> Path:
-    """The normalised file of the project that the current folder lies in, where there is one."""
+    """The normalised file of the project that the current folder lies in; ConfigError unless it is proved."""
     here = Path.cwd()
     root = next((folder for folder in (here, *here.parents) if (folder / "dvc.yaml").is_file()), here)
     found = sorted(root.glob("data/*/normalised.safetensors"))
@@ -164,5 +167,11 @@ def _normalised() -> Path:
         raise ConfigError(
             f"stylise needs weights; found {shown} in {str(root / 'data')!r}: give --weights FILE, or a "
             "network's name as --weights vgg19; `unitmean normalise` or `unitmean repro` make normalised ones"
+        )
+    if not (passed := proved(found[0])):
+        why = "no proof of it" if passed is None else "a proof of it that failed"
+        raise ConfigError(
+            f"stylise takes by itself only weights that are proved; found {str(found[0])!r} and, in {PROOF} "
+            f"beside it, {why}: run `unitmean repro`, or give --weights FILE"
         )
     return found[0]

@@ -84,11 +84,16 @@ def build(
     return Network(module, name, input, truncated, layers)
 
 
+def last_layer(module: nn.Module) -> str:
+    """The path of the last layer that has a matrix or kernels: in whole architectures the classes' one."""
+    return [key for key, value in module.state_dict().items() if value.ndim > 1][-1].removesuffix(".weight")
+
+
 def _with_head_of(name: str, state_dict: Mapping[str, Tensor]) -> tuple[nn.Module, bool]:
     """The architecture with as many classes as the weights have; without its last layer if they have none."""
     module = skeleton(name)
     expected = module.state_dict()
-    head = [key for key, value in expected.items() if value.ndim > 1][-1].removesuffix(".weight")
+    head = last_layer(module)
     keys = [key for key in expected if key.startswith(f"{head}.")]
     present = state_dict.get(f"{head}.weight")
     if present is not None and present.ndim == expected[f"{head}.weight"].ndim:

@@ -28,7 +28,10 @@ def became(counts: Mapping[str, int], rescale: Mapping[str, Any], images: int) -
             f"those that share it {about}."
         )
     if dead := counts.get("dead", 0):
-        sentences.append(f"{dead:,} are never, or hardly ever, active and were left as they were.")
+        sentences.append(
+            f"{dead:,} are never, or hardly ever, active and keep the factor one, unless they share their "
+            "factor with live channels."
+        )
     if pinned := counts.get("pinned", 0):
         sentences.append(f"{pinned:,} must keep the factor one.")
     return " ".join(sentences)

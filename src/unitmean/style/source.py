@@ -14,8 +14,11 @@ from unitmean.layouts.files import load_weights, read_record, read_tensors
 from unitmean.layouts.reading import canonical
 from unitmean.networks.architectures import Network, Padding, Pooling, build
 from unitmean.networks.inputs import INPUTS, Input
+from unitmean.networks.published import published_input
 from unitmean.networks.skeleton import skeleton
+from unitmean.proof.beside import unproved
 
+InputName = Literal["caffe", "torchvision"]
 STAND_IN = (
     "{path} is a stand-in: its weights are random numbers, badly scaled on purpose, and the picture shows "
     "no more than that the program works; give --weights FILE of real ones, or a network's name"
@@ -26,7 +29,8 @@ STAND_IN = (
 class Seen:
     """A network, whether its channels were normalised, and warnings.
 
-    They tell of settings that differ from those it was measured with, and of what was left out of its file.
+    They tell of a proof that failed, of settings that differ from those it was measured with, and of what was
+    left out of its file.
     """
 
     network: Network
@@ -38,22 +42,23 @@ def read(
     weights: str | Path,
     *,
     model: str | None = None,
-    input: Literal["caffe", "torchvision"] | None = None,
+    input: InputName | None = None,
     pooling: Pooling | None = None,
     padding: Padding | None = None,
 ) -> Seen:
     """The network in a weights file, or torchvision's own weights of the network that `weights` names.
 
     `weights` may also be a folder or an hf:// address, as for `unitmean.load`. A file that this package wrote
-    names its model, its input, and the pooling and padding that it was measured with, which are used unless
-    others are given. For other files the defaults are vgg19 and, as in Gatys et al., mean pooling. Raises
-    WeightsError, NetworkError or ConfigError.
+    names its model and its input, which others must not contradict, and the pooling and padding that it was
+    measured with, which are used unless others are given. For other files the defaults are vgg19 and, as in
+    Gatys et al., mean pooling. Raises WeightsError, NetworkError or ConfigError.
     """
     if not Path(weights).exists() and str(weights) in models.list_models(module=models):
+        _require_agreed(f"torchvision's {weights}", str(weights), published_input(str(weights)), model, input)
         return Seen(_published(str(weights), pooling or "avg", padding or "zeros"), normalised=False)
     path = located(weights)
     if path.is_file() and read_record(path) is not None:
-        return _measured(path, pooling, padding)
+        return _measured(path, model, input, pooling, padding)
     name = model or "vgg19"
     tensors, converted = read_tensors(path, skeleton(name).state_dict())
     state, layout, implied, taken = canonical(tensors, name)
@@ -67,22 +72,49 @@ def read(
     return Seen(network, normalised=False, warnings=(*converted, *taken))
 
 
-def _measured(path: Path, pooling: Pooling | None, padding: Padding | None) -> Seen:
+def _measured(
+    path: Path,
+    model: str | None,
+    input: InputName | None,
+    pooling: Pooling | None,
+    padding: Padding | None,
+) -> Seen:
     state, metadata = load_weights(path)
     name = metadata.get("model")
     if not isinstance(name, str):
         raise WeightsError(
             f"{path} must say which model it holds; found {sorted(metadata)!r}: run the pipeline again"
         )
+    stored = Input.from_dict(metadata.get("input", {}))
+    _require_agreed(str(path), name, stored, model, input)
     measured = metadata.get("statistics", {}).get("model", {})
     asked = {"pooling": pooling, "padding": padding}
     usual = {"pooling": "avg", "padding": "zeros"}
     used = {key: asked[key] or measured.get(key) or usual[key] for key in asked}
-    network = build(name, state, input=Input.from_dict(metadata.get("input", {})), **used)  # type: ignore[arg-type]
+    network = build(name, state, input=stored, **used)  # type: ignore[arg-type]
     warnings = differing(measured, used)
     if metadata.get("source", {}).get("kind") == "seeded":
         warnings.insert(0, STAND_IN.format(path=path))
+    if words := unproved(path):
+        warnings.insert(0, words)
     return Seen(network, "rescale" in metadata, tuple(warnings))
+
+
+def _require_agreed(
+    weights: str, name: str, pixels: Input, model: str | None, input: InputName | None
+) -> None:
+    """ConfigError where a model or an input is given that isn't that of the weights, which say theirs."""
+    if model is not None and model != name:
+        raise ConfigError(
+            f"--model must be {name} or left out, since {weights} says which network it is of; found "
+            f"{model!r}: leave it out, or give other weights"
+        )
+    if input is not None and INPUTS[input] != pixels:
+        known = next((key for key, value in INPUTS.items() if value == pixels), None)
+        raise ConfigError(
+            f"--input must be {f'{known} or ' if known else ''}left out, since {weights} says which pixels it "
+            f"was trained on; found {input!r}: leave it out, or give other weights"
+        )
 
 
 def differing(measured: dict[str, str], used: dict[str, str]) -> list[str]:
@@ -105,9 +137,10 @@ def _published(name: str, pooling: Pooling, padding: Padding) -> Network:
             f"torchvision's weights of {name} must be downloaded; found: {error}; "
             f"get {weights.url} by hand, and give the file with --model {name} --input torchvision"
         ) from error
-    transforms = weights.transforms()
-    mean, std = tuple(transforms.mean), tuple(transforms.std)
-    found = Input("rgb", 1.0, mean, std)
     return build(
-        name, {k: torch.as_tensor(v) for k, v in state.items()}, pooling=pooling, padding=padding, input=found
+        name,
+        {k: torch.as_tensor(v) for k, v in state.items()},
+        pooling=pooling,
+        padding=padding,
+        input=published_input(name),
     )

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from unitmean.style.descent import adam, lbfgs, objective
-from unitmean.style.losses import Features, Losses, LossWeights, Picture, Style, parts_of
+from unitmean.style.losses import Features, Losses, LossWeights, Parts, Picture, Style, parts_of, values
 
 OnStep = Callable[[int, Losses, Tensor], None]
 
@@ -34,15 +34,20 @@ class Descent:
 
 @dataclass(frozen=True)
 class Stylised:
-    """The picture, in [0, 1], and its losses from the start (step 0) to the end, scale after scale."""
+    """The picture, in [0, 1], and its losses from the start (step 0) to the end, scale after scale.
+
+    `start` are the losses of the start picture at the picture's own size: losses at different sizes can't be
+    compared. With one scale they are the first of `losses`.
+    """
 
     picture: Picture
     losses: Sequence[Losses]
+    start: Losses
 
     @property
     def decrease(self) -> float:
-        """1 - last/first: the fraction by which the loss fell; NaN unless the first loss is positive."""
-        first, last = self.losses[0].total, self.losses[-1].total
+        """1 - last/start: the fraction by which the loss fell; NaN unless that at the start is positive."""
+        first, last = self.start.total, self.losses[-1].total
         return 1 - last / first if first > 0 else float("nan")
 
 
@@ -64,19 +69,24 @@ def stylise(
     styles = [Style(style)] if isinstance(style, Tensor) else list(style)
     history: list[Losses] = []
     picture: Tensor | None = None
+    parts: Parts | None = None
     for octave in reversed(range(descent.scales)):
         small_content, small_styles = halved(content, octave), [smaller(s, octave) for s in styles]
         start = _start(descent, small_content, small_styles[0].picture) if picture is None else picture
         # The authors enlarge a result and go on from there, too: "hr" in their notebook.
         start = _resized(start, small_content.shape[2:])
-        at = objective(parts_of(features, small_content, small_styles, weights))
+        parts = parts_of(features, small_content, small_styles, weights)
+        at = objective(parts)
         path = lbfgs(at, start) if descent.optimiser == "lbfgs" else adam(at, start, descent.rate)
         for point in islice(path, descent.steps + 1):
             on_step(len(history), point.losses, point.picture)
             history.append(point.losses)
             picture = point.picture.clamp(0, 1)
-    assert picture is not None
-    return Stylised(picture, history)
+    assert picture is not None and parts is not None
+    if descent.scales == 1:
+        return Stylised(picture, history, history[0])
+    with torch.no_grad():  # the last size is the picture's own
+        return Stylised(picture, history, values(*parts(_start(descent, content, styles[0].picture))))
 
 
 def _start(descent: Descent, content: Tensor, style: Tensor) -> Tensor:

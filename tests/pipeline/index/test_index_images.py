@@ -52,7 +52,7 @@ def content(folder: Path) -> dict[str, str]:
 def test_generated_images_are_written_and_indexed(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     out = run()
     first = content(out)
-    assert set(first) == {"index.parquet", "skipped.csv", "images.tar"}
+    assert set(first) == {"index.parquet", "skipped.csv", "left_out.csv", "images.tar"}
     index = load_index(out / "index.parquet")
     assert {row.container for row in index.rows} == {"data/tiny/images/images.tar"}
     assert all(index.read(row)[:2] == b"\xff\xd8" for row in index.rows)
@@ -66,7 +66,7 @@ def test_folder_inside_the_project_is_recorded_relatively(run: Run, tmp_path: Pa
     folder.mkdir()
     Image.new("RGB", (4, 4)).save(folder / "a.png")
     out = run(source="folder", path="photos")
-    assert set(content(out)) == {"index.parquet", "skipped.csv"}
+    assert set(content(out)) == {"index.parquet", "skipped.csv", "left_out.csv"}
     assert [row.container for row in load_index(out / "index.parquet").rows] == ["photos"]
 
 

@@ -75,14 +75,15 @@ def evidence(**changes: Any) -> Evidence:
     )
     losses = pd.DataFrame({"step": [0, 1, 2], "plain": [9e5, 7e4, 6e4], "normalised": [9e2, 4e1, 3e1]})
     made = Evidence(
-        model={"name": "tiny", "pooling": "max", "padding": "zeros"},
         dataset={"name": "generated", "source": "generated"},
-        preprocess={"resize": "warp", "pixels": 32, "crop": None, "antialias": True},
         weights=WEIGHTS,
         provenance={
             "rescale": {"outputs": "preserve", "rounding": "none", "statistic": "mean", "unreached": []},
             "statistics": {
                 "images": 12,
+                "dataset": "generated",
+                "model": {"name": "tiny", "pooling": "max", "padding": "zeros"},
+                "preprocess": {"resize": "warp", "pixels": 32, "crop": None, "antialias": True},
                 "weights": "ab" * 32,
                 "index": "cd" * 32,
                 "unitmean": "0.1.0",
@@ -120,13 +121,16 @@ def evidence(**changes: Any) -> Evidence:
         rescale={"channels": 14, "normalised": 14, "dead": 0, "pinned": 0},
         transfer=Transfer(
             {"passed": True, "plain_decrease": 0.93, "normalised_decrease": 0.97},
+            {"pooling": "avg", "layer_weights": "equal"},
             losses,
             pd.DataFrame({"layer": [*SITES], "plain": [3e5, 1e3], "normalised": [400.0, 200.0]}),
             {name: png((40 * i, 90, 120)) for i, name in enumerate(PICTURES)},
         ),
         audit=None,
+        loading='network = torchvision.models.tiny()\nnetwork.load_state_dict(load_file("n.safetensors"))',
         exports=EXPORTS,
         skipped=0,
+        left_out=0,
         convergence=convergence,
         inputs=inputs,
         statistics=frame,

@@ -15,7 +15,6 @@ from unitmean.networks.inputs import CAFFE, TORCHVISION
 from unitmean.pipeline.disk import download as downloads
 from unitmean.pipeline.sources.fetch import choose_input, fetch
 from unitmean.pipeline.sources.weights.source import Origin, Request, WeightsSource
-from unitmean.pipeline.sources.weights.torchvision import torchvision_input
 
 
 def request(**changes: Any) -> Request:
@@ -173,8 +172,8 @@ def test_seeded(tmp_path: Path) -> None:
 
 
 def test_inputs() -> None:
-    assert torchvision_input("vgg19") == TORCHVISION
-    assert torchvision_input("googlenet").mean == (0.5, 0.5, 0.5)
+    assert published_input("vgg19") == TORCHVISION
+    assert published_input("googlenet").mean == (0.5, 0.5, 0.5)
     assert choose_input("caffe", TORCHVISION, "torchvision") == CAFFE
     assert choose_input("caffe", CAFFE, "adain") == CAFFE
     with pytest.raises(WeightsError, match="contradicts the file"):

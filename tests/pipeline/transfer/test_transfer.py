@@ -31,7 +31,7 @@ def test_a_row_a_step_and_parts_add_up() -> None:
 
 
 def test_figures_can_be_json() -> None:
-    found = figures({"plain": Stylised(PICTURE, LONG)}, {"plain": Losses(0.0, {"a": 6.0, "b": 0.0})})
+    found = figures({"plain": Stylised(PICTURE, LONG, LONG[0])}, {"plain": Losses(0.0, {"a": 6.0, "b": 0.0})})
     assert found["plain_decrease"] == pytest.approx(0.9)
     assert found["plain_orders"] is None  # infinite
     assert set(found) == {"plain_decrease", "plain_orders"}
@@ -48,13 +48,13 @@ def test_layers_shares_and_what_would_make_them_alike() -> None:
 
 
 def test_enough_decrease_passes_and_less_does_not() -> None:
-    assert too_little({"plain": Stylised(PICTURE, LONG)}, 0.9) == ""
-    words = too_little({"plain": Stylised(PICTURE, LONG)}, 0.95)
+    assert too_little({"plain": Stylised(PICTURE, LONG, LONG[0])}, 0.9) == ""
+    words = too_little({"plain": Stylised(PICTURE, LONG, LONG[0])}, 0.95)
     assert "fall by 95%; found 90.0% after 2 steps with the plain" in words
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_a_loss_must_stay_finite(bad: float) -> None:
-    result = Stylised(PICTURE, [LONG[0], Losses(bad, {"a": 1.0, "b": 1.0})])
+    result = Stylised(PICTURE, [LONG[0], Losses(bad, {"a": 1.0, "b": 1.0})], LONG[0])
     with pytest.raises(InvarianceError, match="must stay finite"):
-        require_finite({"plain": Stylised(PICTURE, LONG), "normalised": result})
+        require_finite({"plain": Stylised(PICTURE, LONG, LONG[0]), "normalised": result})

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from unitmean.errors import WeightsError
 from unitmean.layouts.kinds.torchvision import maps_pixels
 from unitmean.layouts.layout import Canonical, Layout, State, convolutions, renamed, save
+from unitmean.layouts.measured import averaged, reflected
 from unitmean.networks.architectures import Network
 from unitmean.networks.inputs import Input
 from unitmean.networks.layers import layer_names
@@ -21,9 +22,19 @@ The keys of `vgg_normalised.pth`: an `nn.Sequential` whose layer 0 is the prepro
 [0, 1]); a reflection padding precedes each 3x3 convolution, and these stand at {places}.
 
     vgg.load_state_dict(torch.load("{file}", weights_only=True))
-
-With reflection padding and other pictures than those measured, means are near one, not one. Programs that
-pool with `ceil_mode=True` see one row more of pictures whose sides are no multiple of 16."""
+{remarks}"""
+AVERAGED = """\
+    for place, part in enumerate(vgg):  # average pooling, as measured, in place of the program's max pooling
+        if isinstance(part, torch.nn.MaxPool2d):
+            vgg[place] = torch.nn.AvgPool2d(2)
+"""
+PADDED = """
+The network was measured with zero padding: with the program's reflection padding it computes something else
+near a picture's edges, and means are near one, not one. For what was measured, put
+`torch.nn.ZeroPad2d(1)` in place of each `torch.nn.ReflectionPad2d(1)`.
+"""
+CEILED = """
+Programs that pool with `ceil_mode=True` see one row more of pictures whose sides are no multiple of 16."""
 
 
 def read(state: State, architecture: str) -> Canonical | None:
@@ -133,7 +144,9 @@ def _places(architecture: str) -> dict[str, int]:
 
 def how(file: str, network: Network, size: int) -> str:
     places = [str(place) for path, place in _places(network.name).items() if path in network.layers]
-    return HOW.format(file=file, places=", ".join(places))
+    pooled, padded = averaged(network), reflected(network)
+    remarks = AVERAGED * pooled + PADDED * (not padded) + CEILED * (not pooled)
+    return HOW.format(file=file, places=", ".join(places), remarks=remarks).rstrip("\n")
 
 
 LAYOUT = Layout(

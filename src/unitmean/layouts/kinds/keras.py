@@ -12,6 +12,7 @@ from torch import Tensor
 
 from unitmean.errors import WeightsError
 from unitmean.layouts.layout import Canonical, Layout, State, input_in_words
+from unitmean.layouts.measured import USUAL, averaged, classes, reflected
 from unitmean.networks.architectures import Network
 from unitmean.networks.inputs import CAFFE
 from unitmean.networks.layers import layer_names
@@ -20,7 +21,16 @@ HEAD = {"fc6": "fc1", "fc7": "fc2", "fc8": "predictions"}
 HOW = """\
 Keras's network of the same name, with {head}; preprocess by `keras.applications.{module}.preprocess_input`.
 
-    network = keras.applications.{model}(include_top={top}, weights="{file}"{classes})"""
+    network = keras.applications.{model}(include_top={top}, weights="{file}"{options})
+{changes}"""
+AVERAGED = """\
+    def averaged(layer):  # average pooling, as measured, in place of Keras's max pooling
+        if isinstance(layer, keras.layers.MaxPooling2D):
+            return keras.layers.AveragePooling2D(2, name=layer.name)
+        return type(layer).from_config(layer.get_config())
+    weights = network.get_weights()
+    network = keras.models.clone_model(network, clone_function=averaged)
+    network.set_weights(weights)"""
 
 
 def read(state: State, architecture: str) -> Canonical | None:
@@ -106,11 +116,14 @@ def _kernel(kernel: Tensor, *, first: bool) -> Tensor:
 def misfit(network: Network) -> str | None:
     convolutions = [name for name in layer_names(network.name).values() if name.startswith("conv")]
     has = [name for name in network.layers.values() if name.startswith("conv")]
-    if network.name in ("vgg16", "vgg19") and network.input == CAFFE and has == convolutions:
+    padding = "reflection" if reflected(network) else "zero"
+    fits = network.name in ("vgg16", "vgg19") and network.input == CAFFE and has == convolutions
+    if fits and padding == "zero":
         return None
     return (
-        "it takes all convolutions of vgg16 and vgg19 with Caffe's input (BGR in 0..255 less the mean); "
-        f"found {network.name} with {len(has)} and the input {input_in_words(network)}"
+        "it takes all convolutions of vgg16 and vgg19 with zero padding, the only one that Keras's have, and "
+        f"Caffe's input (BGR in 0..255 less the mean); found {network.name} with {len(has)}, {padding} "
+        f"padding and the input {input_in_words(network)}"
     )
 
 
@@ -143,23 +156,26 @@ def _back(weight: Tensor, *, first: bool) -> Tensor:
 
 
 def how(file: str, network: Network, size: int) -> str:
-    last = next((m for name, m in network.module.named_modules() if name == "classifier.6"), None)
-    classes = getattr(last, "out_features", 1000)
-    return HOW.format(
+    count = classes(network)
+    # Without an activation: torchvision's networks return logits, Keras's probabilities.
+    head = "" if count is None else ", classifier_activation=None"
+    text = HOW.format(
         model=network.name.upper(),
         module=network.name,
         file=file,
         head="no head" if network.truncated else "its head",
         top=not network.truncated,
-        classes="" if classes == 1000 else f", classes={classes}",
+        options=head if count in (None, USUAL) else f"{head}, classes={count}",
+        changes=AVERAGED if averaged(network) else "",
     )
+    return text.rstrip("\n")
 
 
 LAYOUT = Layout(
     "keras",
     keys="Keras's VGG (block1_conv1/kernel)",
     read=read,
-    fits="all convolutions of vgg16 and vgg19, Caffe's input; needs `unitmean[keras]`",
+    fits="all convolutions of vgg16 and vgg19, zero padding, Caffe's input; needs `unitmean[keras]`",
     program="`keras.applications`",
     suffix="weights.h5",
     misfit=misfit,

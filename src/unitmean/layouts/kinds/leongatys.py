@@ -6,6 +6,7 @@ from pathlib import Path
 from torch import nn
 
 from unitmean.layouts.layout import Canonical, Layout, State, convolutions, input_in_words, renamed, save
+from unitmean.layouts.measured import REFLECTED, averaged, reflected
 from unitmean.networks.architectures import Network
 from unitmean.networks.inputs import CAFFE
 from unitmean.networks.layers import module_paths
@@ -14,8 +15,8 @@ CONVOLUTIONS = 16
 HOW = """\
 `VGG` is the class in the notebook of github.com/leongatys/PytorchNeuralStyleTransfer.
 
-    vgg = VGG(); vgg.load_state_dict(torch.load("{file}", weights_only=True))
-
+    vgg = VGG({pool}); vgg.load_state_dict(torch.load("{file}", weights_only=True))
+{changes}
 The notebook's `style_weights = [1e3/n**2 …]` correct the plain network: here use one weight for all layers, \
 [1e9/5] * 5 with content_weights = [1e6] in the authors' own words."""
 
@@ -44,6 +45,12 @@ def write(path: Path, network: Network, state: State, size: int) -> None:
     save(path, found)
 
 
+def how(file: str, network: Network, size: int) -> str:
+    pool = 'pool="avg"' if averaged(network) else ""
+    changes = REFLECTED.format(network="vgg") + "\n" if reflected(network) else ""
+    return HOW.format(file=file, pool=pool, changes=changes)
+
+
 LAYOUT = Layout(
     "leongatys",
     keys="leongatys (conv1_1.weight)",
@@ -52,5 +59,5 @@ LAYOUT = Layout(
     program="the authors' `VGG` for PyTorch",
     misfit=misfit,
     write=write,
-    how=lambda file, network, size: HOW.format(file=file),
+    how=how,
 )

@@ -2,25 +2,15 @@
 
 from pathlib import Path
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from unitmean.layouts.layout import Canonical, Layout, State, moved, save
-from unitmean.networks.architectures import Network
-from unitmean.networks.skeleton import skeleton
+from unitmean.layouts.measured import USUAL, changes, classes
+from unitmean.networks.architectures import Network, last_layer
+from unitmean.networks.skeleton import is_chain, skeleton
 
 TIMM_HEAD = {"pre_logits.fc1": "classifier.0", "pre_logits.fc2": "classifier.3", "head.fc": "classifier.6"}
-HOW = """\
-Module and keys are torchvision's; preprocess as said above.
-
-    network = torchvision.models.{model}()
-    network.load_state_dict(torch.load("{file}", weights_only=True))"""
-WITHOUT_HEAD = """\
-Keys are torchvision's `features.…`; preprocess as said above.
-
-    network = torchvision.models.{model}()
-    network.load_state_dict(torch.load("{file}", weights_only=True), strict=False)
-
-Only `network.features`, as far as the file goes, then holds something."""
+HOW = "Module and keys are torchvision's; preprocess as said above.\n\n"
 
 
 def read(state: State, architecture: str) -> Canonical | None:
@@ -57,7 +47,27 @@ def write(path: Path, network: Network, state: State, size: int) -> None:
 
 
 def how(file: str, network: Network, size: int) -> str:
-    return (WITHOUT_HEAD if network.truncated else HOW).format(model=network.name, file=file)
+    return HOW + loading(network, f'torch.load("{file}", weights_only=True)')
+
+
+def loading(network: Network, tensors: str) -> str:
+    """Python, indented, that makes torchvision's module compute what the network does.
+
+    `tensors` is an expression for the state dict. The module ends where the network ends, pools and pads as
+    it was measured, and is in eval mode.
+    """
+    whole, count = skeleton(network.name), classes(network)
+    options = "" if count in (None, USUAL) else f"num_classes={count}"
+    cut = network.truncated and is_chain(whole)
+    lines = [f"    network = torchvision.models.{network.name}({options})"]
+    if network.truncated and not cut:  # it ends in front of its last layer
+        lines.append(f'    network.set_submodule("{last_layer(whole)}", torch.nn.Identity())')
+    lines.append(f"    network.load_state_dict({tensors}{', strict=False' * cut})")
+    if cut:
+        features = network.module.get_submodule("features")
+        assert isinstance(features, nn.Sequential)
+        lines.append(f"    network = network.features[:{len(features)}]  # as far as the weights go")
+    return "\n".join([*lines, *changes(network, "network"), "    network.eval()"])
 
 
 LAYOUT = Layout(

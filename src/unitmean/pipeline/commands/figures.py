@@ -37,7 +37,7 @@ FIGURES: tuple[tuple[str, str, str, Words], ...] = (
     ("rescale", "normalised", "channels normalised", "{:,}".format),
     ("rescale", "channels", "channels in all", "{:,}".format),
     ("rescale", "tied", "channels that share a factor with others", _some),
-    ("rescale", "dead", "channels hardly ever active, left as they were", _some),
+    ("rescale", "dead", "channels hardly ever active", _some),
     ("rescale", "pinned", "channels that must keep the factor one", _some),
     ("invariance", "passed", "proved", _holds),
     ("invariance", "float64_log10", "change of the output, float64, relative", in_words),

@@ -23,6 +23,14 @@ torchvision's keys, and what this card says as metadata.
     # pip install 'unitmean[hub]'
     network = unitmean.load("hf://OWNER/NAME")  # or this folder; takes RGB in [0, 1]
     network.activations(images, ["relu1_1", "relu4_2"])  # of VGGs; network.names lists what there is"""
+FACTORS = """\
+## Factors of the output
+
+The file's metadata hold them, one a channel: the output times its factors is the original's.
+
+    import json, safetensors
+    with safetensors.safe_open("{name}", "pt") as file:
+        factors = json.loads(file.metadata()["unitmean"])["rescale"]["output_factors"]"""
 STAND_IN = """\
 **A stand-in:** the original weights are random numbers, badly scaled on purpose. This file shows \
 what the pipeline does; it is of no use for real pictures."""
@@ -57,7 +65,9 @@ def card(
         + "\n".join(f"| `{file}` | `{digest}` |" for file, digest in [(name, canonical), *files.items()]),
         HUB if hub else CANONICAL,
     ]
-    parts += [f"### {name}\n\n{words}" for name, words in how.items()]
+    parts += [f"### {file}\n\n{words}" for file, words in how.items()]
+    if metadata.get("rescale", {}).get("output_factors"):
+        parts.append(FACTORS.format(name=name))
     return "\n\n".join(parts) + "\n"
 
 
@@ -75,7 +85,7 @@ def _what(network: Network, metadata: Mapping[str, Any], counts: Mapping[str, in
     function = (
         "It computes what the original computes: later layers take up what earlier ones were divided by."
         if outputs == "preserve"
-        else "Its output is the original's, each channel divided by its factor (factors.parquet)."
+        else "Its output is the original's, each channel divided by its factor (see below)."
     )
     rescale = metadata.get("rescale", {})
     mean = rescale.get("statistic", "mean") == "mean"

@@ -43,7 +43,7 @@ def by_suffix(name: str) -> bool:
 
 @dataclass
 class LeftOut:
-    """How many files of each kind hold no image, and the first of them."""
+    """How many files of each kind hold no image, and the first of them by name."""
 
     found: dict[str, tuple[int, str]] = field(default_factory=dict)
 
@@ -69,13 +69,10 @@ class LeftOut:
         more = f" and {len(kinds) - 5} more kinds" if len(kinds) > 5 else ""
         return ", ".join(f"{count} {kind}" for kind, (count, _) in kinds[:5]) + more
 
-    def rows(self) -> list[tuple[str, str]]:
-        """The first file of each kind, and how many there are."""
-        return [(first, f"no image; {count} left out: {kind}") for kind, (count, first) in self.found.items()]
-
     def _add(self, kind: str, count: int, first: str) -> None:
         before, name = self.found.get(kind, (0, first))
-        self.found[kind] = before + count, name
+        # The first by name, since folders list their files in any order.
+        self.found[kind] = before + count, min(name, first)
 
 
 def _is_container(start: bytes) -> bool:

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+SHOWN = 4  # entries of a list that a sentence shows
+
 
 def misrecorded(
     file: str, found: Mapping[str, Any], expected: Mapping[str, Any], above: str = ""
@@ -16,5 +18,12 @@ def misrecorded(
         if isinstance(value, Mapping) and isinstance(there, Mapping):
             yield from misrecorded(file, there, value, f"{name}.")
         elif key not in found or there != value:
-            what = f"{there!r}" if key in found else "no such entry"
-            yield f"record: {name} in the metadata of {file} must be {value!r}; found {what}"
+            what = _shown(there) if key in found else "no such entry"
+            yield f"record: {name} in the metadata of {file} must be {_shown(value)}; found {what}"
+
+
+def _shown(value: Any) -> str:
+    """As Python writes it; of a long list the beginning and the length."""
+    if isinstance(value, list) and len(value) > SHOWN:
+        return f"[{', '.join(map(repr, value[:SHOWN]))}, …] of {len(value)}"
+    return repr(value)

@@ -183,14 +183,15 @@ def spread(transfer: Transfer) -> dict[str, float]:
 
 def origin(evidence: Evidence) -> list[tuple[str, str]]:
     """The network, its weights and the images, in words."""
-    source, model, preprocess = evidence.weights["source"], evidence.model, evidence.preprocess
-    measured = evidence.provenance["statistics"]["images"]
+    source, model, statistics = evidence.weights["source"], evidence.model, evidence.provenance["statistics"]
+    preprocess, measured = statistics["preprocess"], statistics["images"]
     return [
         ("Network", f"{model['name']}, {model['pooling']} pooling, {model['padding']} padding"),
         ("Weights", ", ".join(f"{key} {value}" for key, value in source.items() if value is not None)),
         ("Licence", str(evidence.weights["licence"])),
         ("Images", f"{measured:,} of {evidence.dataset['name']} ({evidence.dataset['source']})"),
         ("Skipped", f"{evidence.skipped:,} that could not be decoded" if evidence.skipped else "none"),
+        ("Left out", f"{evidence.left_out:,} that are no images" if evidence.left_out else "none"),
         ("Pixels", ", ".join(f"{key} {value}" for key, value in preprocess.items() if value is not None)),
     ]
 

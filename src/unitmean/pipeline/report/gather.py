@@ -15,9 +15,13 @@ PICTURES = ("content", "style", "plain", "normalised")
 
 @dataclass(frozen=True)
 class Transfer:
-    """A style transfer with both networks: its figures, losses by step, style losses by layer, pictures."""
+    """A style transfer with both networks: its figures, losses by step, style losses by layer, pictures.
+
+    settings: those that decide what may be said of it: `pooling` and `layer_weights`.
+    """
 
     figures: Mapping[str, Any]
+    settings: Mapping[str, Any]
     losses: pd.DataFrame
     layers: pd.DataFrame
     pictures: Mapping[str, bytes]
@@ -36,23 +40,29 @@ class Audit:
 class Evidence:
     """What the stages found: tables as they lie on disk, JSON as dicts, pictures as PNG bytes."""
 
-    model: Mapping[str, Any]
     dataset: Mapping[str, Any]
-    preprocess: Mapping[str, Any]
     weights: Mapping[str, Any]
     provenance: Mapping[str, Any]
     invariance: Mapping[str, Any]
     rescale: Mapping[str, Any]
     transfer: Transfer | None  # none where the proof failed, or where transfer.enabled is false
     audit: Audit | None  # none where audit.enabled is false
+    loading: str  # Python that loads normalised.safetensors, as in card.json; empty where the proof failed
     exports: Sequence[Mapping[str, str]]  # name of each exported file and how it is loaded, as in card.json
     skipped: int  # images that could not be decoded
+    left_out: int  # files that are no images
     statistics: pd.DataFrame
     convergence: pd.DataFrame
     factors: pd.DataFrame
     inputs: pd.DataFrame
     layers: pd.DataFrame
     means: pd.DataFrame
+
+    @property
+    def model(self) -> Mapping[str, Any]:
+        """The network as it was measured: its name, pooling and padding."""
+        found: Mapping[str, Any] = self.provenance["statistics"]["model"]
+        return found
 
 
 def read_pictures(folder: Path) -> dict[str, bytes]:

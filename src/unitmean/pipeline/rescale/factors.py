@@ -15,7 +15,8 @@ from unitmean.graph.variables import ONE
 from unitmean.networks.architectures import Network
 
 WHY = {
-    "dead": "never active, or too seldom for its mean to be known: its factor is one",
+    "dead": "never active, or too seldom for its mean to be known: its factor is one, unless it shares it "
+    "with live channels",
     "tied": "shares its factor with channels that it is added to",
 }
 
@@ -51,6 +52,12 @@ def to_frame(
                 )
             )
     return pd.concat(frames, ignore_index=True)
+
+
+def of_output(frame: pd.DataFrame) -> list[float] | None:
+    """The factors of a free output, by channel; None where the output is the original's."""
+    found: list[float] = frame.loc[frame["site"] == OUTPUT, "factor"].tolist()
+    return found or None
 
 
 def _reasons(site: Site, status: Sequence[str]) -> list[str | None]:

@@ -17,7 +17,8 @@ def export_hub(run: Run) -> str:
             return "not asked for; +exports=hub makes a folder for the Hugging Face hub"
     require_hub()
     weights, proof = run.dep("normalised.safetensors"), run.dep("proof.json")
-    digest = require_proved(weights, proof)
+    settings = {"model": run.params.model, "preprocess": run.params.preprocess}
+    digest = require_proved(weights, proof, settings)
     beside = {name: run.dep(name) for name in ("report.html", "means.png")}
     if read_json(run.dep("transfer.json")):
         beside["preview.png"] = run.dep("transfer") / "normalised.png"

@@ -13,7 +13,8 @@ from unitmean.pipeline.stages.entry import Run, stage
 def export_weights(run: Run) -> str:
     """Write the layouts that `rescale.exports` asks for, and the card, of a network that is proved."""
     weights = run.dep("normalised.safetensors")
-    digest = require_proved(weights, run.dep("proof.json"))
+    settings = {"model": run.params.model, "preprocess": run.params.preprocess}
+    digest = require_proved(weights, run.dep("proof.json"), settings)
     stored = read_network(weights, **run.params.model)
     layouts = chosen(run.params.rescale.exports, stored.network)
     size = Preprocessing(**run.params.preprocess).output_size

@@ -3,10 +3,13 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
+
+from unitmean.disk.atomic import write_text
 from unitmean.pipeline.config.project import find_root
 from unitmean.pipeline.disk.folders import writing_folder
 from unitmean.pipeline.index.containers import Container
-from unitmean.pipeline.index.index import Skipped, build_rows_of, recorded_path, write_index, write_skipped
+from unitmean.pipeline.index.index import build_rows_of, recorded_path, write_index, write_skipped
 from unitmean.pipeline.index.kinds import LeftOut
 from unitmean.pipeline.index.labels import Labels
 from unitmean.pipeline.sources.images.find import find
@@ -29,7 +32,10 @@ def index_images(run: Run) -> str:
         if labels is not None:
             rows = [replace(row, label=labels.get(row.name)) for row in rows]
         write_index(folder / "index.parquet", rows)
-        write_skipped(folder / "skipped.csv", [*skipped, *(Skipped(*row) for row in left_out.rows())])
+        write_skipped(folder / "skipped.csv", skipped)
+        kinds = [(kind, count, first) for kind, (count, first) in left_out.found.items()]
+        table = pd.DataFrame(kinds, columns=["kind", "count", "name"])
+        write_text(folder / "left_out.csv", table.to_csv(index=False))
     others = f"; left out as no images: {left_out}" if left_out else ""
     more = f" and {len(parts) - 1} more" if len(parts) > 1 else ""
     return f"{len(rows)} images of {dataset.name!r} in {parts[0][2]!r}{more}, {len(skipped)} skipped{others}"

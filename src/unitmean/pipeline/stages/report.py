@@ -1,8 +1,10 @@
 """One self-contained page of what ran and what came out."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from unitmean.disk.atomic import write_text, writing
+from unitmean.errors import ConfigError
 from unitmean.pipeline.disk.documents import read_csv, read_json
 from unitmean.pipeline.disk.frames import read_parquet
 from unitmean.pipeline.report.figures import means
@@ -22,19 +24,21 @@ def report(run: Run) -> str:
     factors, provenance = read_parquet(run.dep("factors.parquet"), ("mean", "factor"), ("site", "status"))
     statistics, _ = read_parquet(run.dep("statistics.parquet"), ())
     proof = read_json(run.dep("proof.json"))
+    _require_same_images(run, provenance)
+    # Behind a failed proof no transfer or export ran, and what lies there is of another file.
+    card = read_json(run.dep("exports") / "card.json") if proof["passed"] else {}
     evidence = Evidence(
-        model=run.params.model,
         dataset=run.params.dataset,
-        preprocess=run.params.preprocess,
         weights=read_json(run.dep("weights.json")),
         provenance=provenance,
         invariance=proof,
         rescale=read_json(run.dep("rescale.json")),
-        # Behind a failed proof no transfer or export ran, and what lies there is of another file.
         transfer=_transfer(run) if proof["passed"] else None,
         audit=_audit(run),
-        exports=read_json(run.dep("exports") / "card.json")["files"] if proof["passed"] else [],
+        loading=card.get("canonical", ""),
+        exports=card.get("files", []),
         skipped=len(read_csv(run.dep("images") / "skipped.csv")),
+        left_out=int(read_csv(run.dep("images") / "left_out.csv")["count"].sum()),
         statistics=statistics,
         convergence=read_csv(run.dep("convergence.csv")),
         factors=factors,
@@ -52,12 +56,23 @@ def report(run: Run) -> str:
     return f"{page}{'' if fell else '  THE STYLE TRANSFER LOSS FELL TOO LITTLE'}"
 
 
+def _require_same_images(run: Run, provenance: Mapping[str, Any]) -> None:
+    """ConfigError where the settings name another data set than the one that was measured."""
+    measured, named = provenance["statistics"]["dataset"], run.params.dataset.name
+    if named != measured:
+        raise ConfigError(
+            f"the report must be given the data set that was measured, dataset.name={measured}; found "
+            f"dataset.name={named}: give this stage the same overrides as the run, or run `dvc repro`"
+        )
+
+
 def _transfer(run: Run) -> Transfer | None:
     figures: dict[str, Any] = read_json(run.dep("transfer.json"))
     if not figures:  # nobody asked for one
         return None
     losses, layers = read_csv(run.dep("losses.csv")), read_csv(run.dep("style.csv"))
-    return Transfer(figures, losses, layers, read_pictures(run.dep("transfer")))
+    settings = read_json(run.dep("transfer") / "settings.json")
+    return Transfer(figures, settings, losses, layers, read_pictures(run.dep("transfer")))
 
 
 def _audit(run: Run) -> Audit | None:

@@ -12,6 +12,7 @@ from unitmean.layouts.networks import read_network
 from unitmean.pipeline.disk.frames import read_parquet, write_parquet
 from unitmean.pipeline.index.preprocess import Preprocessing
 from unitmean.pipeline.rescale.choosing import Rules, choose_factors
+from unitmean.pipeline.rescale.factors import of_output
 from unitmean.pipeline.rescale.statistics import COLUMNS, require_alive
 from unitmean.pipeline.stages.entry import Run, stage
 
@@ -33,7 +34,11 @@ def rescale_weights(run: Run) -> str:
     counts = frame["status"].value_counts()
     # Modules that the traced graph doesn't read, such as auxiliary heads at a size that they don't take.
     unreached = sorted({name.partition(".")[0] for name in plan.unreached})
-    rescaling = rules.record(outputs) | {"unreached": unreached, "unitmean": unitmean.__version__}
+    rescaling = rules.record(outputs) | {
+        "output_factors": of_output(frame),
+        "unreached": unreached,
+        "unitmean": unitmean.__version__,
+    }
     metadata = stored.metadata | {"statistics": provenance, "rescale": rescaling}
     save_weights(run.out("normalised.safetensors"), state, metadata)
     write_parquet(run.out("factors.parquet"), [frame], metadata)

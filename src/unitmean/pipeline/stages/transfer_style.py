@@ -75,6 +75,9 @@ def transfer_style(run: Run) -> str:
     write_text(run.out("style.csv"), layer_table(measured).to_csv(index=False, float_format="%.6g"))
     failed = too_little(stylised, settings.min_decrease)
     write_json(run.out("transfer.json"), {"passed": not failed} | figures(stylised, measured))
+    # For the report. Beside the pictures, since transfer.json is a table of figures.
+    used = {"pooling": settings.pooling, "layer_weights": settings.layer_weights}
+    write_json(run.out("transfer") / "settings.json", used)
     if failed:  # last, so that the report finds everything on disk
         raise InvarianceError(failed)
     falls = ", ".join(f"{name} {r.decrease:.1%}" for name, r in stylised.items())

@@ -30,6 +30,7 @@ from unitmean.pipeline.proof.recorded import misrecorded
 from unitmean.pipeline.proof.tolerances import Tolerances
 from unitmean.pipeline.proof.verdict import details, metrics, refusal
 from unitmean.pipeline.rescale.choosing import Rules
+from unitmean.pipeline.rescale.factors import of_output
 from unitmean.pipeline.rescale.statistics import COLUMNS
 from unitmean.pipeline.stages.entry import Run, stage
 
@@ -103,7 +104,8 @@ def _misrecorded(run: Run, original: Stored, rescaled: Stored, tables: Tables, o
         "preprocess": dict(run.params.preprocess),
         "input": original.network.input.to_dict(),
     }
-    right = original.metadata | {"statistics": statistics, "rescale": tables.rules.record(outputs)}
+    rescale = tables.rules.record(outputs) | {"output_factors": of_output(tables.factors)}
+    right = original.metadata | {"statistics": statistics, "rescale": rescale}
     yield from misrecorded("normalised.safetensors", rescaled.metadata, right)
     yield from misrecorded("factors.parquet", read_provenance(run.dep("factors.parquet")), rescaled.metadata)
     for name in ("statistics.parquet", "shards.parquet"):

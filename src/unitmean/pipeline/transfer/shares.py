@@ -53,7 +53,7 @@ def figures(stylised: Mapping[str, Stylised], measured: Mapping[str, Losses]) ->
 def require_finite(stylised: Mapping[str, Stylised]) -> None:
     """InvarianceError unless every network's loss is a number from the first step to the last."""
     for name, result in stylised.items():
-        first, last = result.losses[0].total, result.losses[-1].total
+        first, last = result.start.total, result.losses[-1].total
         if not (math.isfinite(first) and math.isfinite(last)):
             raise InvarianceError(
                 f"the style transfer loss must stay finite; found {first!r}, then {last!r} "

@@ -1,0 +1,45 @@
+"""What a network as it was measured has otherwise than the network that another program builds."""
+
+from torch import nn
+
+from unitmean.networks.architectures import Network, last_layer
+from unitmean.networks.skeleton import skeleton
+
+USUAL = 1000  # classes, ImageNet's: what programs build unless told otherwise
+REFLECTED = """\
+    for part in {network}.modules():  # reflection padding, as measured
+        if isinstance(part, torch.nn.Conv2d):
+            part.padding_mode = "reflect\""""
+AVERAGED = """\
+    for path, part in list({network}.named_modules()):  # average pooling, as measured
+        if isinstance(part, torch.nn.MaxPool2d):
+            size = part.kernel_size, part.stride, part.padding, part.ceil_mode
+            {network}.set_submodule(path, torch.nn.AvgPool2d(*size, count_include_pad=False))"""
+
+
+def averaged(network: Network) -> bool:
+    """Whether average pooling stands where the architecture has max pooling."""
+    usual = skeleton(network.name)
+    return any(
+        isinstance(part, nn.AvgPool2d) and isinstance(usual.get_submodule(path), nn.MaxPool2d)
+        for path, part in network.module.named_modules()
+    )
+
+
+def reflected(network: Network) -> bool:
+    """Whether convolutions pad by reflection; no architecture does by itself."""
+    parts = network.module.modules()
+    return any(isinstance(part, nn.Conv2d) and part.padding_mode == "reflect" for part in parts)
+
+
+def classes(network: Network) -> int | None:
+    """The number of the head's classes; None without a head."""
+    if network.truncated:
+        return None
+    return len(network.module.state_dict()[f"{last_layer(network.module)}.weight"])
+
+
+def changes(network: Network, called: str) -> list[str]:
+    """Python, indented, that makes torch modules called `called` pool and pad as those measured."""
+    found = [AVERAGED] * averaged(network) + [REFLECTED] * reflected(network)
+    return [code.format(network=called) for code in found]
