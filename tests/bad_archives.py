@@ -53,6 +53,12 @@ def flipped() -> bytes:
     return bytes(data)
 
 
+def blanked() -> bytes:
+    data = packed(member("a.png"), member("b.png"))
+    second = data.index(b"b.png")
+    return data[:second] + bytes(1024) + data[second + 1024 :]
+
+
 def names(folder: Path, *expected: str) -> None:
     rows = pq.read_table(folder / "data/odd/images/index.parquet").to_pylist()
     assert [row["name"] for row in rows] == [*expected]
@@ -90,6 +96,9 @@ ARCHIVES = [
     tar("cut in the first image", lambda: packed(member("a.png"))[:1000], "cut or damaged"),
     tar("cut between two images", lambda: packed(member("a.png"), member("b.png"))[:5632], "cut or damaged"),
     tar("a damaged header", flipped, "no header and no end"),
+    tar("a header of zeros, and zeros where its image begins", blanked, "an end at byte .* and more at byte"),
+    tar("two tars joined by cat", lambda: packed(member("a.png")) + packed(member("b.png")),
+        "several tars joined by cat"),
     tar("a header that claims 8 GB", lambda: claiming(8 << 30), "cut or damaged"),
     tar("a header that claims -1 bytes", lambda: claiming(-1), "cut or damaged"),
     tar("a PAX header with a size that is no number", lambda: headed(b"13 size=many\n"), "cut or damaged"),
@@ -154,6 +163,8 @@ ZIPS = [
     zip_case("a header that lies elsewhere", lambda: patched(
         zipped("a.png", method=STORED), b"PK\x01\x02", 42, b"\x05\0\0\0"), "no header"),
     zip_case("cut in half", lambda: (lambda d: d[: len(d) // 2])(zipped("a.png")), "cut or damaged"),
+    zip_case("two zips joined by cat", lambda: zipped("a.png") + zipped("b.png"),
+             "several zips joined by cat"),
     zip_case("an empty zip", lambda: zipped(), "no file at all"),
     zip_case("a zip of text", lambda: zipped("a.txt", data=b"words"), "but 1 .txt"),
     Case("a zip named .tar", put("images.tar", lambda: zipped("a.png")), ZIP, "name that ends in .zip",

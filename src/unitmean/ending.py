@@ -35,8 +35,8 @@ def ending_in_words(name: str, work: Callable[[], int]) -> int:
     """Run `work` and return its exit status; `name` is the program's.
 
     If Ctrl-C, a UnitmeanError or an OSError stops it, one line on stderr says so, and the status is that of a
-    program that was interrupted or has failed. Where whoever read its output has left, as `head` does, it ends
-    without a word. Any other error is a fault of the program and passes.
+    program that was interrupted or has failed. Where nobody reads its output any more, as behind `| head`, it
+    ends without a word. Any other error is a fault of the program and passes.
     """
     note_interruptions()
     try:
@@ -61,7 +61,7 @@ def ending_in_words(name: str, work: Callable[[], int]) -> int:
 
 
 def _written(work: Callable[[], int]) -> int:
-    """The status of `work`, whose words have left Python's buffer; BrokenPipeError where nobody reads them."""
+    """The status of `work`, whose words have left Python's buffer; OSError where they can't be written."""
     try:
         status = work()
     except SystemExit:  # argparse's, behind --help

@@ -10,9 +10,9 @@ from unitmean.errors import WeightsError
 from unitmean.hub import located
 from unitmean.layouts.files import load_weights
 from unitmean.layouts.networks import read_network
+from unitmean.layouts.proved import unproved
 from unitmean.networks.architectures import Padding, Pooling
 from unitmean.networks.loaded import Loaded
-from unitmean.proof.beside import unproved
 from unitmean.results import KIND, Normalised
 
 

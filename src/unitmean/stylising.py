@@ -55,7 +55,8 @@ class Transfer:
             found = f"a loss of {first:.3g} at the start and {last:.3g} at the end"
             raise DataError(
                 f"style transfer must lower its loss; found {found}: the pictures may be the same, or have "
-                "nothing that the network sees, as a black one; take other pictures, or start from noise"
+                "nothing that the network sees, as a black one, or the steps were too few to paint what "
+                "enlarging blurred; take other pictures, start from noise, or raise --steps"
             )
         return replace(result, picture=self.shown(result.picture))
 

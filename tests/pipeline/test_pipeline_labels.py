@@ -128,7 +128,7 @@ def test_the_tar_as_downloaded_with_a_list_of_numbers_has_the_same_classes(
 
 def test_classes_are_the_synsets_ranks_if_all_are_there(tmp_path: Path) -> None:
     def index(*labels: str | None) -> Index:
-        return Index(tuple(Row("", "", None, 1, "", 1, 1, "RGB", label) for label in labels), tmp_path)
+        return Index(tuple(Row("", "a.jpg", None, 1, "", 1, 1, "RGB", label) for label in labels), tmp_path)
 
     assert classes(index("n02", "n01", "n02"), 2) == {"n01": 0, "n02": 1}
     assert classes(index("n02", "n01"), 3) is None
@@ -136,3 +136,17 @@ def test_classes_are_the_synsets_ranks_if_all_are_there(tmp_path: Path) -> None:
     assert classes(index(None), 1) is None
     assert classes(index("10", "2", "10"), 11) == {"10": 10, "2": 2}
     assert classes(index("10", "2"), 10) is None
+
+
+def test_numbers_of_folders_are_classes_only_if_each_class_has_its_folder(tmp_path: Path) -> None:
+    def index(*rows: tuple[str, str]) -> Index:
+        made = (Row("", name, None, 1, "", 1, 1, "RGB", label) for name, label in rows)
+        return Index(tuple(made), tmp_path)
+
+    whole = [(f"val/{n}/a.jpg", str(n)) for n in range(1000)]
+    assert classes(index(*whole), 1000) == {str(n): n for n in range(1000)}
+    assert classes(index(*whole[1:]), 1000) is None
+    albums = index(("3/a.jpg", "3"), ("7/b.jpg", "7"), ("7/c.jpg", "7"))
+    assert classes(albums, 1000) is None
+    # A list of labels is taken at its word, whatever the folders are called.
+    assert classes(index(("3/a.jpg", "281"), ("7/b.jpg", "7")), 1000) == {"281": 281, "7": 7}

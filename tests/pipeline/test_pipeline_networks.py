@@ -1,7 +1,10 @@
 """All stages on networks of other kinds: one that ends early, a residual one, one that is free in part."""
 
 import json
+import re
+import textwrap
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -13,10 +16,14 @@ from safetensors.torch import save_file
 from scratch_project import copy_settings
 
 from unitmean.graph.relations import RELATIONS
-from unitmean.layouts.files import load_weights
+from unitmean.layouts.files import load_weights, save_weights
+from unitmean.networks.architectures import build
+from unitmean.networks.inputs import TORCHVISION
 from unitmean.pipeline.stages.collect_statistics import collect_statistics
+from unitmean.pipeline.stages.export_weights import export_weights
 from unitmean.pipeline.stages.fetch_weights import fetch_weights
 from unitmean.pipeline.stages.index_images import index_images
+from unitmean.pipeline.stages.verify_invariance import verify_invariance
 
 ON_A_NETWORK = [stage for stage in STAGES if stage is not index_images]
 
@@ -32,7 +39,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_network_without_a_head_is_normalised_to_its_end(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     """Published files often end at a feature map; its factors are recorded, and undone in the proof."""
     monkeypatch.chdir(folder)
@@ -60,8 +67,38 @@ def test_a_network_without_a_head_is_normalised_to_its_end(
         "README.md",
         "card.json", "vgg11_normalised_adain.pth", "vgg11_normalised_torchvision.pth",
     ]  # fmt: skip
-    normalised, metadata = load_weights(folder / "data/vgg11/normalised.safetensors")
+    path = folder / "data/vgg11/normalised.safetensors"
+    normalised, metadata = load_weights(path)
     assert metadata["rescale"]["outputs"] == "normalise"
+    card = (exports / "README.md").read_text()
+    code = textwrap.dedent(
+        re.findall(r"(?m)(?:^    .*\n)+", card.partition("## Factors of the output")[2])[0]
+    )
+    read: dict[str, Any] = {}
+    exec(code.replace("normalised.safetensors", str(path)), read)
+    original, _ = load_weights(folder / "data/vgg11/weights.safetensors")
+    x = torch.rand(1, 3, 64, 64, dtype=torch.float64)
+    before, after = (
+        build("vgg11", state, input=TORCHVISION).module.double()(x) for state in (original, normalised)
+    )
+    undone = after * torch.tensor(read["factors"], dtype=torch.float64).view(-1, 1, 1)
+    assert not torch.allclose(before, after)
+    torch.testing.assert_close(undone, before, rtol=1e-5, atol=1e-6 * float(before.max()))
+    # The proof holds them against the table, so that a file can't undo its output wrongly.
+    content = path.read_bytes()
+    try:
+        factors = [2.0, *read["factors"][1:]]
+        rescale = metadata["rescale"] | {"output_factors": factors}
+        save_weights(path, normalised, metadata | {"rescale": rescale})
+        with pytest.raises(SystemExit):
+            run(monkeypatch, verify_invariance, *SMALL, *overrides)
+        words = capsys.readouterr().err
+        assert "record: rescale.output_factors in the metadata of normalised.safetensors must be" in words
+        assert "found [2.0, " in words and "…] of 128" in words
+    finally:
+        path.write_bytes(content)
+        for program in (verify_invariance, export_weights):
+            run(monkeypatch, program, *SMALL, *overrides)
     written = torch.load(exports / "vgg11_normalised_adain.pth", weights_only=True)
     assert torch.equal(written["6.weight"], normalised["features.3.weight"])
     assert "6 of generated" not in (exports / "README.md").read_text()

@@ -345,6 +345,50 @@ def test_a_report_of_other_settings_says_what_was_measured(
     assert "zeros padding and max pooling" in page and "avg pooling" not in page
 
 
+@pytest.mark.parametrize(
+    ("program", "more"), [(export_weights, "rescale.exports=[torchvision]"), (export_hub, "+exports=hub")]
+)
+@pytest.mark.parametrize(
+    "wrong", ["model.pooling=avg", "model.padding=reflect", "preprocess.antialias=false"]
+)
+def test_nothing_is_exported_under_other_settings_than_the_proofs(
+    data: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    program: Callable[[], None],
+    more: str,
+    wrong: str,
+) -> None:
+    before = (data / "exports" / "README.md").read_bytes()
+    with pytest.raises(SystemExit):
+        run(monkeypatch, program, "model=alexnet", *SMALL, more, wrong)
+    words = capsys.readouterr().err
+    assert "only under the settings that they are proved with" in words
+    assert f"found {wrong}" in words
+    assert (data / "exports" / "README.md").read_bytes() == before
+    assert list((data / "hub").iterdir()) == []
+
+
+def test_the_report_says_how_the_file_was_measured_whatever_the_settings_say(
+    data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(monkeypatch, report, "model=alexnet", *SMALL)
+    right = (data / "report.html").read_text()
+    assert "alexnet, max pooling, zeros padding" in right and "pixels 96" in right
+    run(monkeypatch, report, "model=alexnet", *SMALL, "model.pooling=avg", "preprocess.pixels=64")
+    assert (data / "report.html").read_text() == right
+    (data.parent / "other").mkdir(exist_ok=True)
+    (data.parent / "other" / "images").symlink_to(data.parent / "generated" / "images")
+    try:
+        with pytest.raises(SystemExit):
+            run(monkeypatch, report, "model=alexnet", *SMALL, "dataset.name=other")
+    finally:
+        (data.parent / "other" / "images").unlink()
+        (data.parent / "other").rmdir()
+    assert "dataset.name=generated; found dataset.name=other" in capsys.readouterr().err
+    assert (data / "report.html").read_text() == right
+
+
 def test_docs_tables_has_every_table_and_column(data: Path) -> None:
     page = (ROOT / "docs" / "tables.md").read_text(encoding="utf-8")
     sections = re.split(r"(?m)^## ", page)[1:]

@@ -3,7 +3,10 @@
 import contextlib
 import os
 import signal
+import subprocess
+import sys
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -75,3 +78,64 @@ def test_who_ignores_interruptions_goes_on_doing_so() -> None:
         assert ending_in_words("work", work) == 0
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+PROGRAM = """
+import sys
+from unitmean.ending import ending_in_words
+from unitmean.errors import DataError
+
+def work():
+    for _ in range({lines}):
+        print("words")
+    if {fails}:
+        raise DataError("images must be images; found none: bring some")
+    return 0
+
+sys.exit(ending_in_words("work", work))
+"""
+
+
+def program(lines: int = 1, *, fails: bool = False) -> list[str]:
+    return ["-c", PROGRAM.format(lines=lines, fails=fails)]
+
+
+def status_and_words(arguments: list[str], stdout: int, unbuffered: str = "") -> tuple[int, str]:
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    command = [sys.executable, *arguments]
+    result = subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, text=True, env=environment)
+    return result.returncode, result.stderr
+
+
+@pytest.fixture
+def unread() -> Iterator[int]:
+    """A pipe that nobody reads."""
+    reads, writes = os.pipe()
+    os.close(reads)
+    yield writes
+    os.close(writes)
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("lines", [1, 100_000])
+def test_where_nobody_reads_on_it_ends_without_a_word(unread: int, lines: int, unbuffered: str) -> None:
+    """As in `unitmean --completion bash | head -1`: whether or not the words fit into Python's buffer."""
+    assert status_and_words(program(lines), unread, unbuffered) == (141, "")
+
+
+def test_help_that_nobody_reads_ends_without_a_word(unread: int) -> None:
+    assert status_and_words(["-m", "unitmean", "--help"], unread) == (141, "")
+
+
+def test_an_error_is_said_even_where_nobody_reads_what_was_printed(unread: int) -> None:
+    words = "error: images must be images; found none: bring some\n"
+    assert status_and_words(program(fails=True), unread) == (1, words)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux has a disk that is always full")
+def test_a_full_disk_is_told_of_even_if_words_are_still_in_the_buffer() -> None:
+    full = os.open("/dev/full", os.O_WRONLY)
+    status, words = status_and_words(program(), full)
+    os.close(full)
+    assert status == 1 and words.startswith("error: work must be able to read and write files; found: No ")
+    assert "Exception ignored" not in words

@@ -1,6 +1,7 @@
 """A weights file as a module ready to use: by unitmean.load, by torch.hub, in the examples."""
 
 import importlib.util
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 import unitmean
+from unitmean.disk.digest import sha256
 from unitmean.errors import NetworkError, WeightsError
 from unitmean.layouts.files import save_weights
 from unitmean.layouts.kinds import layouts
@@ -100,6 +102,16 @@ def test_measured_pooling_and_padding_unless_given(weights: dict[str, torch.Tens
     features = loaded(tmp_path / "w.safetensors", pooling="max", padding="zeros").network.features
     assert isinstance(features, nn.Sequential) and isinstance(features[2], nn.MaxPool2d)
     assert isinstance(features[0], nn.Conv2d) and features[0].padding_mode == "zeros"
+
+
+def test_a_proof_that_failed_is_told_of(path: Path) -> None:
+    proof = path.parent / "proof.json"
+    for passed, digest in ((True, sha256(path)), (False, "0" * 64)):  # or is of another file
+        proof.write_text(json.dumps({"passed": passed, "sha256": digest}))
+        loaded(path)  # warnings are errors here
+    proof.write_text(json.dumps({"passed": False, "sha256": sha256(path)}))
+    with pytest.warns(UserWarning, match="must be proved.*found a proof of it that failed"):
+        loaded(path)
 
 
 def test_what_cannot_be_loaded(path: Path, picture: torch.Tensor, tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from unitmean.disk.atomic import require_writable, written_over
 from unitmean.ending import INTERRUPTED, interrupted
 from unitmean.errors import ConfigError
-from unitmean.proof.beside import NAME as PROOF
-from unitmean.proof.beside import proved
+from unitmean.layouts.proved import NAME as PROOF
+from unitmean.layouts.proved import proved
 from unitmean.style.settings import Settings
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--out", type=Path, help="a PNG or JPEG (CONTENT_STYLE.png)")
     parser.add_argument(
         "--weights",
-        help="a weights file, or a network's name for torchvision's; default: data/*/normalised.safetensors, if "
-        "it is proved",
+        help="a weights file, or a network's name for torchvision's; default: data/*/normalised.safetensors, "
+        "if it is proved",
     )
     parser.add_argument("--model", help="the network, where the file doesn't say (vgg19)")
     parser.add_argument("--input", choices=["caffe", "torchvision"], help="its pixels, where it doesn't say")

@@ -11,12 +11,12 @@ from torchvision import models
 from unitmean.errors import ConfigError, WeightsError
 from unitmean.hub import located
 from unitmean.layouts.files import load_weights, read_record, read_tensors
+from unitmean.layouts.proved import unproved
 from unitmean.layouts.reading import canonical
 from unitmean.networks.architectures import Network, Padding, Pooling, build
 from unitmean.networks.inputs import INPUTS, Input
 from unitmean.networks.published import published_input
 from unitmean.networks.skeleton import skeleton
-from unitmean.proof.beside import unproved
 
 InputName = Literal["caffe", "torchvision"]
 STAND_IN = (
@@ -112,8 +112,8 @@ def _require_agreed(
     if input is not None and INPUTS[input] != pixels:
         known = next((key for key, value in INPUTS.items() if value == pixels), None)
         raise ConfigError(
-            f"--input must be {f'{known} or ' if known else ''}left out, since {weights} says which pixels it "
-            f"was trained on; found {input!r}: leave it out, or give other weights"
+            f"--input must be {f'{known} or ' if known else ''}left out, since {weights} says which pixels "
+            f"it was trained on; found {input!r}: leave it out, or give other weights"
         )
 
 

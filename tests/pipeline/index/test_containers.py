@@ -2,13 +2,16 @@ import gzip
 import io
 import os
 import tarfile
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
+import fsspec
 import pytest
 from PIL import Image
 
 from unitmean.errors import DataError
+from unitmean.pipeline.disk.remote import Remote
 from unitmean.pipeline.index.containers import list_images, listing, read_bytes
 from unitmean.pipeline.index.entries import Entry
 
@@ -173,6 +176,38 @@ def test_tar_with_a_damaged_header_is_refused(tmp_path: Path) -> None:
     raw[1024 + 10] ^= 0xFF  # in the second member's name, so that its checksum fails
     tar.write_bytes(raw)
     with pytest.raises(DataError, match="no header and no end at byte 1024"):
+        list_images(tar)
+
+
+def test_tars_joined_by_cat_are_refused(tmp_path: Path) -> None:
+    one, two = (pack(tmp_path / f"{n}.tar", [(f"{n}.jpg", b"1" * 600)]).read_bytes() for n in "ab")
+    (tmp_path / "t.tar").write_bytes(one + two)
+    with pytest.raises(DataError, match=f"an end at byte 1536 and more at byte {len(one)}.*tar -A"):
+        list_images(tmp_path / "t.tar")
+    url = f"memory://{uuid.uuid4().hex}/t.tar"
+    with fsspec.open(url, "wb") as file:
+        file.write(one + two)
+    with pytest.raises(DataError, match="joined by cat.*dataset=webdataset"):
+        list_images(Remote(url))
+
+
+def test_tar_with_a_header_of_zeros_is_refused(tmp_path: Path) -> None:
+    members = [(name, b"1" * 600) for name in ("a.jpg", "b.jpg", "c.jpg")]
+    tar = pack(tmp_path / "t.tar", members)
+    raw = bytearray(tar.read_bytes())
+    raw[1536 : 1536 + 1024] = bytes(1024)  # the second member's header, and the beginning of its image
+    tar.write_bytes(raw)
+    with pytest.raises(DataError, match="an end at byte 1536 and more at byte 2560"):
+        list_images(tar)
+
+
+def test_tar_may_be_padded_with_any_number_of_zeros(tmp_path: Path) -> None:
+    tar = pack(tmp_path / "t.tar", [("a.jpg", b"1")])
+    os.truncate(tar, (5 << 20) + 3)
+    assert [entry.name for entry in list_images(tar)] == ["a.jpg"]
+    with tar.open("ab") as file:
+        file.write(b"!")
+    with pytest.raises(DataError, match=f"more at byte {(5 << 20) + 3}"):
         list_images(tar)
 
 

@@ -1,3 +1,4 @@
+import csv
 import hashlib
 import sys
 from collections.abc import Callable
@@ -76,6 +77,19 @@ def test_folder_elsewhere_is_recorded_absolutely(run: Run, tmp_path: Path) -> No
     out = run(source="ilsvrc_val", path=str(tmp_path), expected=2, on_error="skip")
     assert [row.container for row in load_index(out / "index.parquet").rows] == [str(tmp_path)]
     assert (out / "skipped.csv").read_text().startswith("name,reason\nb.png,")
+
+
+def test_what_is_no_image_is_listed_apart_from_what_does_not_decode(run: Run, tmp_path: Path) -> None:
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
+    (tmp_path / "b.png").write_bytes(b"?")
+    for name in ("README.txt", "notes.txt", "table.csv"):
+        (tmp_path / name).write_text("words")
+    out = run(source="folder", path=str(tmp_path), on_error="skip")
+    with (out / "skipped.csv").open(newline="") as file:
+        assert [row["name"] for row in csv.DictReader(file)] == ["b.png"]
+    with (out / "left_out.csv").open(newline="") as file:
+        rows = {row["kind"]: (row["count"], row["name"]) for row in csv.DictReader(file)}
+    assert rows[".txt"][0] == "2" and rows[".csv"] == ("1", "table.csv")
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,14 @@ def test_stored_members_lie_where_their_offsets_say(tmp_path: Path) -> None:
         list_images(path)
 
 
+@pytest.mark.parametrize("method", METHODS[:2])
+def test_zips_joined_by_cat_are_refused(tmp_path: Path, method: int) -> None:
+    one, two = (pack(tmp_path / f"{n}.zip", [(f"{n}.jpg", b"1")], method).read_bytes() for n in "ab")
+    (tmp_path / "t.zip").write_bytes(one + two)
+    with pytest.raises(DataError, match=f"list none of the first {len(one)} bytes.*joined by cat"):
+        list_images(tmp_path / "t.zip")
+
+
 def test_packed_members_without_a_suffix_are_looked_into(tmp_path: Path) -> None:
     path = pack(tmp_path / "a.zip", [("photo", CONTENTS[0]), ("words", b"?")], zipfile.ZIP_DEFLATED)
     assert [entry.name for entry in list_images(path)] == ["photo"]

@@ -10,6 +10,7 @@ from unitmean.pipeline.report.findings import (
     checks,
     exceptions,
     layer_table,
+    origin,
     sites,
     stand_ins,
     verdict,
@@ -71,6 +72,36 @@ def test_neither_headline_nor_figure_claims_what_tied_rounded_or_dead_channels_a
     means = made.means.assign(status=["dead", "dead", *["normalised"] * 12])
     assert "after: 12 of 14 channels" in figures.means(means).decode()
     assert "after: all channels" in figures.means(made.means).decode()
+
+
+def test_a_dead_channel_is_not_said_to_be_left_alone() -> None:
+    some = evidence(rescale={"channels": 14, "normalised": 12, "dead": 2})
+    assert (
+        "2 are never, or hardly ever, active and keep the factor one, unless they" in verdict(some).sentence
+    )
+    factors = evidence().factors
+    factors.loc[[1, 2], "status"] = "dead"
+    assert "keeps the factor one, unless it shares its factor" in render(evidence(factors=factors))
+
+
+def test_files_that_are_no_images_are_not_images_that_could_not_be_decoded() -> None:
+    found = dict(origin(evidence(skipped=2, left_out=1_234)))
+    assert found["Skipped"] == "2 that could not be decoded"
+    assert found["Left out"] == "1,234 that are no images"
+    assert dict(origin(evidence()))["Skipped"] == dict(origin(evidence()))["Left out"] == "none"
+
+
+def test_the_measurement_is_the_files_own() -> None:
+    provenance = dict(evidence().provenance)
+    measured = provenance["statistics"] | {
+        "model": {"name": "tiny", "pooling": "avg", "padding": "reflect"},
+        "preprocess": {"resize": "shorter", "pixels": 95, "crop": 64},
+    }
+    made = evidence(provenance=provenance | {"statistics": measured})
+    found = dict(origin(made))
+    assert found["Network"] == "tiny, avg pooling, reflect padding"
+    assert found["Pixels"] == "resize shorter, pixels 95, crop 64"
+    assert "were measured with reflect padding and avg pooling" in " ".join(render(made).split())
 
 
 def test_a_head_that_was_not_reached_is_named() -> None:

@@ -1,6 +1,7 @@
 """One page, whole and alone."""
 
 import base64
+import dataclasses
 import re
 import xml.etree.ElementTree as xml
 from functools import cache
@@ -150,6 +151,33 @@ def test_every_exported_file_says_how_it_is_loaded() -> None:
     assert "<summary>exports/tiny_normalised_torchvision.pth</summary>" in page
     assert "<p>Module and keys are torchvision&#39;s.</p>" in page
     assert "<pre>network = tiny()\nnetwork.load_state_dict(torch.load(&#34;tiny.pth&#34;))</pre>" in page
+
+
+def test_the_page_shows_the_code_that_loads_the_file() -> None:
+    assert "<pre>import torch, torchvision\nfrom safetensors.torch import load_file\n" in page_of("passed")
+    assert "\nnetwork = torchvision.models.tiny()\n" in page_of("passed")
+
+
+def transferred(**settings: str) -> str:
+    transfer = evidence().transfer
+    assert transfer is not None
+    changed = dataclasses.replace(transfer, settings=dict(transfer.settings) | settings)
+    return " ".join(Page(render(evidence(transfer=changed))).text.split())
+
+
+def test_a_style_transfer_is_said_to_be_what_it_was() -> None:
+    usual = transferred()
+    assert "Both have the same loss weights." in usual and "average pooling, as in the paper." in usual
+    authors = transferred(layer_weights="authors")
+    assert "same loss weights" not in authors and "The plain network has the authors' loss weights" in authors
+    most = transferred(pooling="max")
+    assert "as in the paper" not in most and "made with max pooling" in most
+
+
+def test_no_page_claims_means_of_one_of_another_statistic_or_names_a_makefile() -> None:
+    for case in ("passed", "features only"):
+        text = " ".join(Page(page_of(case)).text.split())
+        assert "means are one with" not in text and "make repro" not in text and "dvc repro" in text
 
 
 def test_an_audit_says_whether_by_which_way_and_which_channels_are_off() -> None:

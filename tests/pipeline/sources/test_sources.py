@@ -12,6 +12,7 @@ from torch import Tensor
 from unitmean.errors import ConfigError, NetworkError, WeightsError
 from unitmean.layouts.files import save_weights
 from unitmean.networks.inputs import CAFFE, TORCHVISION
+from unitmean.networks.published import published_input
 from unitmean.pipeline.disk import download as downloads
 from unitmean.pipeline.sources.fetch import choose_input, fetch
 from unitmean.pipeline.sources.weights.source import Origin, Request, WeightsSource

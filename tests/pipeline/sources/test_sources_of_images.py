@@ -2,7 +2,7 @@
 
 import io
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from unitmean.errors import DataError
 from unitmean.pipeline.disk.remote import Remote, is_remote
 from unitmean.pipeline.index.containers import list_images, read_bytes
 from unitmean.pipeline.index.index import load_index, place
+from unitmean.pipeline.index.kinds import LeftOut
 from unitmean.pipeline.sources.images.source import existing
 from unitmean.pipeline.sources.wildcards import containers, expand
 
@@ -171,4 +172,71 @@ def test_braces_and_places(tmp_path: Path) -> None:
     assert place("s3://a/b", tmp_path) == Remote("s3://a/b") and place("x", tmp_path) == tmp_path / "x"
     for name in ("a.tar", "b.tar"):
         (tmp_path / name).touch()
-    assert containers("*.tar", tmp_path, ".tar") == [tmp_path / "a.tar", tmp_path / "b.tar"]
+    found = containers("*.tar", tmp_path, ".tar")
+    assert found.containers == [tmp_path / "a.tar", tmp_path / "b.tar"] and not found.left_out
+
+
+@pytest.mark.parametrize("remote", [False, True])
+@pytest.mark.parametrize(("source", "suffix"), [("webdataset", ".tar"), ("parquet", ".parquet")])
+def test_shards_in_large_letters_are_taken_and_other_files_left_out(
+    tmp_path: Path, expected: Contents, memory: str, source: str, suffix: str, remote: bool
+) -> None:
+    pack = tar_bytes if source == "webdataset" else parquet
+    files = {f"0{suffix}": pack(range(4)), f"1{suffix.upper()}": pack(range(4, COUNT))}
+    files |= {"README.md": b"?", "more/list.txt": b"?", f"._0{suffix}": b"?"}
+    folder = lay(files, memory if remote else str(tmp_path / "shards"))
+    found = ask(source, tmp_path, path=folder, expected=COUNT)
+    assert indexed(parts(found), tmp_path)[0] == expected
+    left_out = sum((part.left_out for part in found), LeftOut()).found
+    assert left_out.pop(".cls", (COUNT, ""))[0] == COUNT  # in the tars
+    assert left_out == {
+        ".md": (1, "README.md"),
+        ".txt": (1, "more/list.txt"),
+        "names that start with a dot": (1, f"._0{suffix}"),
+    }
+
+
+@pytest.mark.parametrize("remote", [False, True])
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("webdataset", "001.tar.gz"),
+        ("webdataset", "001.TAR.ZST"),
+        ("webdataset", "001.tgz"),
+        ("webdataset", "more/001.tar"),
+        ("webdataset", "more/001.Tar"),
+        ("parquet", "1.parquet.gz"),
+        ("parquet", "more/1.parquet"),
+    ],
+)
+def test_shards_that_would_be_left_out_are_refused(
+    tmp_path: Path, memory: str, source: str, name: str, remote: bool
+) -> None:
+    shard = "0.tar" if source == "webdataset" else "0.parquet"
+    files = {shard: (tar_bytes if source == "webdataset" else parquet)(range(4)), name: b"?"}
+    folder = lay(files, memory if remote else str(tmp_path / "shards"))
+    with pytest.raises(DataError, match=f"must hold plain .* files.* also {name}: decompress or move"):
+        ask(source, tmp_path, path=folder)
+    (found,) = ask(source, tmp_path, path=f"{folder}/*{Path(shard).suffix}")  # these alone are meant
+    assert len(found.entries) == 4
+
+
+def test_a_folder_of_shards_may_have_a_name_that_looks_like_a_pattern(tmp_path: Path) -> None:
+    folder = lay({"0.tar": tar_bytes(range(4))}, str(tmp_path / "shards [2026]"))
+    assert len(ask("webdataset", tmp_path, path=folder)[0].entries) == 4
+
+
+def test_a_folder_without_shards_says_what_there_is(tmp_path: Path) -> None:
+    folder = lay({"a.jpg": b"?", "b.jpg": b"?"}, str(tmp_path / "photos"))
+    with pytest.raises(DataError, match=r"found none for '[^']*', but 2 \.jpg: give a folder"):
+        ask("webdataset", tmp_path, path=folder)
+
+
+def lay(files: Mapping[str, bytes], folder: str) -> str:
+    for name, data in files.items():
+        if is_remote(folder):
+            put(f"{folder}/{name}", data)
+        else:
+            (Path(folder) / name).parent.mkdir(parents=True, exist_ok=True)
+            (Path(folder) / name).write_bytes(data)
+    return folder

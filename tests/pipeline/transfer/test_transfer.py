@@ -53,6 +53,15 @@ def test_enough_decrease_passes_and_less_does_not() -> None:
     assert "fall by 95%; found 90.0% after 2 steps with the plain" in words
 
 
+def test_a_decrease_is_from_the_start_at_the_full_size() -> None:
+    """Of 50 at the start 10 are left; the first step's loss, 12.5, is a smaller picture's."""
+    start = Losses(0.0, {"a": 30.0, "b": 20.0})
+    small = [Losses(0.0, {"a": 6.0, "b": 6.5}), *LONG[1:]]
+    result = Stylised(PICTURE, small, start)
+    assert too_little({"plain": result}, 0.75) == ""
+    assert figures({"plain": result}, {})["plain_decrease"] == pytest.approx(0.8)
+
+
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_a_loss_must_stay_finite(bad: float) -> None:
     result = Stylised(PICTURE, [LONG[0], Losses(bad, {"a": 1.0, "b": 1.0})], LONG[0])

@@ -1,20 +1,27 @@
 """`unitmean stylise` on a small network and small pictures."""
 
+import json
 import signal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from heads import good
 from PIL import Image
+from torch import Tensor
 
 import unitmean
 from unitmean.cli import main
+from unitmean.disk.digest import sha256
 from unitmean.disk.progress import Bar
 from unitmean.layouts.files import save_weights
-from unitmean.networks.inputs import TORCHVISION
+from unitmean.networks.inputs import TORCHVISION, Input
+from unitmean.networks.seeded import seeded
+from unitmean.style.losses import Parts, parts_of
 from unitmean.style.pictures import write_picture
+from unitmean.style.source import read
 
 
 @pytest.fixture
@@ -137,10 +144,40 @@ def test_several_styles_in_their_places(folder: Path, capsys: pytest.CaptureFixt
     assert main(["stylise", content, dark, light, "-o", out, *more, *weights, "--original-colours"]) == 0
 
 
-def test_the_picture_has_a_name_of_its_own(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def proof(beside: Path, *, passed: bool, of: str | None = None) -> None:
+    text = json.dumps({"passed": passed, "sha256": of or sha256(beside)})
+    (beside.parent / "proof.json").write_text(text)
+
+
+@pytest.fixture
+def found_by_itself(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The normalised file as in a project, in which the current folder lies."""
     monkeypatch.chdir(folder)
     (folder / "data" / "vgg11").mkdir(parents=True)
-    (folder / "normalised.safetensors").rename(folder / "data" / "vgg11" / "normalised.safetensors")
+    return (folder / "normalised.safetensors").rename(folder / "data" / "vgg11" / "normalised.safetensors")
+
+
+@pytest.mark.parametrize("state", ["failed", "of another file", "absent", "no JSON"])
+def test_by_itself_it_takes_only_what_is_proved(
+    folder: Path, found_by_itself: Path, capsys: pytest.CaptureFixture[str], state: str
+) -> None:
+    if state == "no JSON":
+        (found_by_itself.parent / "proof.json").write_text("[")
+    elif state != "absent":
+        proof(found_by_itself, passed=state != "failed", of="0" * 64 if state != "failed" else None)
+    command = ["stylise", "content.png", "style.png", "--size", "64", "--steps", "2"]
+    assert main(command) == 1
+    words = capsys.readouterr().err
+    assert "takes by itself only weights that are proved" in words and "run `unitmean repro`" in words
+    assert ("a proof of it that failed" if state == "failed" else "no proof of it") in words
+    assert not (folder / "content_style.png").exists()
+    assert main([*command, "--weights", str(found_by_itself)]) == 0  # the user's own choice
+    warned = "must be proved" in capsys.readouterr().err
+    assert warned == (state == "failed")
+
+
+def test_the_picture_has_a_name_of_its_own(folder: Path, found_by_itself: Path) -> None:
+    proof(found_by_itself, passed=True)
     assert main(["stylise", "content.png", "style.png", "--size", "64", "--steps", "2"]) == 0
     assert (folder / "content_style.png").is_file()
 
@@ -169,6 +206,57 @@ def test_weights_of_another_program_need_their_pixels(
     assert stylise(folder, *other) == 1
     assert "give --input caffe" in capsys.readouterr().err
     assert stylise(folder, *other, "--input", "torchvision") == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--model", "vgg16"], "--model must be vgg11 or left out"),
+        (["--input", "caffe"], "--input must be torchvision or left out"),
+        (["--weights", "alexnet", "--model", "vgg16"], "--model must be alexnet or left out"),
+        (["--weights", "googlenet", "--input", "torchvision"], "--input must be left out"),
+    ],
+)
+def test_options_that_contradict_the_weights_are_refused(
+    folder: Path, capsys: pytest.CaptureFixture[str], options: list[str], words: str
+) -> None:
+    assert stylise(folder, *options) == 1
+    assert words in capsys.readouterr().err
+
+
+def test_options_that_say_what_the_weights_say_are_taken(folder: Path) -> None:
+    assert stylise(folder, "--model", "vgg11", "--input", "torchvision") == 0
+
+
+def test_published_weights_get_the_pixels_that_they_were_trained_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torchvision's networks that convert their input themselves take 0.5 and 0.5, without the conversion."""
+    monkeypatch.setattr(
+        "torchvision.models._api.WeightsEnum.get_state_dict",
+        lambda weights, **_: seeded(type(weights).__name__.partition("_")[0].lower(), 0, 3.0),
+    )
+    assert read("googlenet").network.input == Input("rgb", 1.0, (0.5,) * 3, (0.5,) * 3)
+    assert read("alexnet").network.input == TORCHVISION
+
+
+def test_two_sizes_are_judged_by_the_loss_at_the_full_one(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each size has another loss, here sixteen times that of the smaller one."""
+
+    def uneven(*arguments: Any) -> Parts:
+        parts = parts_of(*arguments)
+        scale = float(arguments[1].shape[-1]) ** 4
+
+        def scaled(picture: Tensor) -> tuple[Tensor, dict[str, Tensor], Tensor]:
+            content, style, roughness = parts(picture)
+            return scale * content, {k: scale * v for k, v in style.items()}, roughness
+
+        return scaled
+
+    monkeypatch.setattr("unitmean.style.stylise.parts_of", uneven)
+    assert stylise(folder, "--scales", "2", "--init", "noise") == 0
+    told = capsys.readouterr().out
+    assert 0 < float(told.split("loss fell by ")[1].split("%")[0]) < 100
 
 
 def test_the_library_has_the_same_words(folder: Path) -> None:

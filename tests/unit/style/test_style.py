@@ -237,6 +237,19 @@ def test_coarse_to_fine(pictures: tuple[Tensor, Tensor]) -> None:
     assert result.losses[-1].total < result.losses[0].total
 
 
+@pytest.mark.parametrize("init", ["content", "style", "noise"])
+def test_losses_are_compared_at_the_size_of_the_picture(
+    pictures: tuple[Tensor, Tensor], init: Literal["content", "style", "noise"]
+) -> None:
+    content, style = (nn.functional.interpolate(picture, scale_factor=4) for picture in pictures)
+    once, twice = (
+        stylise(network(), content, style, weights=WEIGHTS, descent=Descent(3, scales=scales, init=init))
+        for scales in (1, 3)
+    )
+    assert once.start == once.losses[0] == twice.start != twice.losses[0]
+    assert twice.decrease == 1 - twice.losses[-1].total / once.losses[0].total
+
+
 def test_several_styles_are_their_mean_gram_matrix(pictures: tuple[Tensor, Tensor]) -> None:
     content, style = pictures
     other = torch.rand(1, 3, 20, 14, generator=torch.Generator().manual_seed(2))  # of another size

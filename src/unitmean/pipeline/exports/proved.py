@@ -39,4 +39,5 @@ def require_proved(weights: Path, proof: Path, params: Mapping[str, Mapping[str,
 
 
 def _shown(value: Any) -> str:
-    return "null" if value is None else str(value)
+    """As it is written in an override."""
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

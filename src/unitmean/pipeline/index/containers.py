@@ -76,7 +76,7 @@ def read_bytes(container: Container, entry: Entry) -> bytes:
 def _read(container: Container, entry: Entry) -> bytes:
     if entry.offset is None and container.suffix.lower() == zips.SUFFIX and not container.is_dir():
         return zips.read_member(container, entry.name)
-    if entry.offset is not None and container.suffix == SUFFIX:
+    if entry.offset is not None and container.suffix.lower() == SUFFIX:
         return read_row(container, entry.offset)
     if isinstance(container, Remote):
         return (container if entry.offset is not None else container / entry.name).read(
@@ -100,7 +100,7 @@ def _file(folder: Path, name: str) -> Path:
 def _list(container: Container) -> tuple[list[Entry], LeftOut]:
     if container.is_dir():
         return _list_remote(container) if isinstance(container, Remote) else _list_folder(container)
-    if container.suffix == SUFFIX:
+    if container.suffix.lower() == SUFFIX:
         return [Entry(*row) for row in list_table(container)], LeftOut()
     with container.open("rb") as file:
         start = file.read(4)
@@ -119,7 +119,7 @@ def _list_remote(folder: Remote) -> tuple[list[Entry], LeftOut]:
 
 def _list_folder(folder: Path) -> tuple[list[Entry], LeftOut]:
     entries, others = dict[str, Entry](), LeftOut()
-    for path in _walk(folder, above=()):
+    for path in walk(folder):
         name = escaped(path.relative_to(folder).as_posix())
         if hidden(name) or not (by_suffix(name) or _starts_as_image(path)):
             others.add(name)
@@ -146,7 +146,7 @@ def _starts_as_image(path: Path) -> bool:
         return False
 
 
-def _walk(folder: Path, above: tuple[Path, ...]) -> Iterator[Path]:
+def walk(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
     """All files below `folder`, those of linked folders too: data sets are often put together so.
 
     A folder whose name starts with a dot is yielded itself, without its files.
@@ -156,6 +156,6 @@ def _walk(folder: Path, above: tuple[Path, ...]) -> Iterator[Path]:
         raise DataError(f"folders must not lie in themselves; found the link {str(folder)!r}: remove it")
     for path in folder.iterdir():
         if path.is_dir() and not path.name.startswith("."):
-            yield from _walk(path, (*above, real))
+            yield from walk(path, (*above, real))
         else:
             yield path

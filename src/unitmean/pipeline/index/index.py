@@ -195,7 +195,7 @@ def _examine(skip: bool, source: tuple[Container, str, Entry]) -> Row | Skipped:
         if not skip:
             raise
         return Skipped(entry.name, error.reason)
-    digest, label = hashlib.sha256(data).hexdigest(), _class(entry.name)
+    digest, label = hashlib.sha256(data).hexdigest(), named_class(entry.name)
     return Row(recorded, entry.name, entry.offset, entry.size, digest, *image.size, mode, label)
 
 
@@ -204,7 +204,7 @@ def _rank(seed: int, row: Row) -> tuple[bytes, str, str]:
     return hashlib.sha256(f"{seed}{row.sha256}".encode()).digest(), row.name, row.container
 
 
-def _class(name: str) -> str | None:
+def named_class(name: str) -> str | None:
     """The synset or the class's number that an image's name holds, or None.
 
     A synset, such as n01440764, names one of its folders or begins the name of the file, as in ImageNet; a

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from unitmean.errors import DataError
-from unitmean.pipeline.index.index import Index
+from unitmean.pipeline.index.index import Index, named_class
 from unitmean.pipeline.index.kinds import SUFFIXES
 
 LABEL = re.compile(r"n[0-9]{8}|[0-9]{1,9}")
@@ -89,7 +89,8 @@ def classes(index: Index, count: int) -> dict[str, int] | None:
 
     ImageNet numbers its classes by the rank of their synsets, as torchvision's ImageFolder does with folders'
     names. None where the index holds another number of synsets than of classes, as ranks then aren't known, a
-    number that is too large, synsets beside numbers, or an image without a label.
+    number that is too large, synsets beside numbers, or an image without a label. Numbers that name folders,
+    as albums do, too, count only if there is one for each class.
     """
     found = {row.label for row in index.rows}
     known = sorted(label for label in found if label is not None)
@@ -97,6 +98,8 @@ def classes(index: Index, count: int) -> dict[str, int] | None:
         return None
     if all(label.isdecimal() for label in known):
         numbers = {label: int(label) for label in known}
+        if all(row.label == named_class(row.name) for row in index.rows):  # none is from a list of labels
+            return numbers if set(numbers.values()) == set(range(count)) else None
         return numbers if max(numbers.values()) < count else None
     if any(label.isdecimal() for label in known):
         return None

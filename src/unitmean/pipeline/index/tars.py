@@ -11,6 +11,7 @@ from unitmean.pipeline.index.kinds import START, LeftOut, by_suffix, hidden, is_
 
 # How files begin that hold a compressed tar.
 COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
+CHUNK = 1 << 20  # bytes that are read at once behind the end
 _UNPACK = "unpack it and give the folder"
 # How other archives begin, what they are and what to do.
 OTHERS = {
@@ -44,13 +45,34 @@ def list_tar(path: Path | Remote) -> tuple[list[Entry], LeftOut]:
             end = tar.offset
     except tarfile.TarError as error:
         raise _damaged(path, str(error)) from error
-    # tarfile takes a damaged or missing header for the end of the archive; a real end is a block of zeros.
+    _require_end(path, end)
+    return list(entries.values()), others
+
+
+def _require_end(path: Path | Remote, end: int) -> None:
+    """DataError unless a block of zeros ends the archive at byte `end` and nothing but zeros follows.
+
+    tarfile takes a damaged or missing header for the end, and a block of zeros even where members follow, as
+    between tars that `cat` joined.
+    """
     with path.open("rb") as file:
         file.seek(end)
-        block = file.read(tarfile.BLOCKSIZE)
-    if block != bytes(tarfile.BLOCKSIZE):
-        raise _damaged(path, f"no header and no end at byte {end}")
-    return list(entries.values()), others
+        if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+            raise _damaged(path, f"no header and no end at byte {end}")
+        at, zeros = end + tarfile.BLOCKSIZE, bytes(CHUNK)
+        while chunk := file.read(CHUNK):
+            if chunk != zeros[: len(chunk)]:
+                first = at + len(chunk) - len(chunk.lstrip(b"\0"))
+                raise _goes_on(path, end, first)
+            at += len(chunk)
+
+
+def _goes_on(path: Path | Remote, end: int, first: int) -> DataError:
+    return DataError(
+        f"a tar must hold nothing but zeros behind its end; found in {str(path)!r} an end at byte {end} and "
+        f"more at byte {first}, which would be left out: either several tars joined by cat (join them by "
+        "tar -A, or give a folder with them and dataset=webdataset), or a damaged header (get the tar again)"
+    )
 
 
 def _starts_as_image(file: Any, member: tarfile.TarInfo) -> bool:

@@ -27,6 +27,7 @@ def list_zip(path: Path | Remote) -> tuple[list[Entry], LeftOut]:
         raise DataError(f"a zip must have a name that ends in {SUFFIX}; found {str(path)!r}: rename it")
     entries, others = dict[str, Entry](), LeftOut()
     with _whole(path), path.open("rb") as file, zipfile.ZipFile(file) as archive:
+        _require_all(path, file, archive)
         for member in archive.infolist():
             name = member.filename
             if member.is_dir():
@@ -55,6 +56,26 @@ def _opened(path: Path | Remote, changed: int) -> zipfile.ZipFile:
     Threads may read one archive together.
     """
     return zipfile.ZipFile(path if isinstance(path, Path) else path.open("rb"))
+
+
+def _require_all(path: Path | Remote, file: Any, archive: zipfile.ZipFile) -> None:
+    """DataError where members lie in front of the first one listed, as in zips that `cat` joined.
+
+    Of these zipfile lists the last one's members alone.
+    """
+    first = min((member.header_offset for member in archive.infolist()), default=0)
+    if first and {_start(file, 0), _start(file, first)} == {MAGIC[0]}:
+        raise DataError(
+            f"a zip must list all its members; found {str(path)!r} to list none of the first {first} bytes, "
+            "which hold others: several zips joined by cat, or members that were deleted; pack the images "
+            "again, or give the extracted folder"
+        )
+
+
+def _start(file: Any, place: int) -> bytes:
+    """The magic number of what lies at a place."""
+    file.seek(place)
+    return bytes(file.read(len(MAGIC[0])))
 
 
 def _offset(path: Path | Remote, file: Any, member: zipfile.ZipInfo) -> int | None:
