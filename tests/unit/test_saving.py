@@ -148,10 +148,12 @@ def test_a_report_is_one_page(result: unitmean.Normalised, tmp_path: Path) -> No
     )
 
 
-def test_a_network_of_which_nothing_is_active(tmp_path: Path) -> None:
-    module = nn.Sequential(nn.Conv2d(3, 2, 1), nn.ReLU(), nn.Conv2d(2, 1, 1)).eval()
-    nn.init.constant_(module.get_parameter("0.bias"), -100)
+def test_a_network_of_which_a_rectifier_is_never_active(tmp_path: Path) -> None:
+    parts = nn.Conv2d(3, 2, 1), nn.ReLU(), nn.Conv2d(2, 2, 1), nn.ReLU(), nn.Conv2d(2, 1, 1)
+    module = nn.Sequential(*parts).eval()
+    nn.init.constant_(module.get_parameter("0.bias"), 1)
+    nn.init.constant_(module.get_parameter("2.bias"), -100)
     result = unitmean.normalise(module, [torch.rand(2, 3, 8, 8)])
     assert "<svg" in result._repr_html_()
     result.save(tmp_path / "result.safetensors")
-    assert loaded(tmp_path / "result.safetensors").dead == result.dead == {"1": [0, 1]}
+    assert loaded(tmp_path / "result.safetensors").dead == result.dead == {"3": [0, 1]}
