@@ -167,6 +167,7 @@ def keras_files() -> list[bytes]:
             file["model_weights/block1_conv1/block1_conv1/kernel:0"] = np.ones((3, 3, 2, 4), np.float16)
             file["model_weights/block1_conv1/block1_conv1/bias:0"] = np.ones(4, np.float32)
             file["model_weights/fc1/fc1/kernel:0"] = np.ones((512, 2), np.float64)
+            file["model_weights/fc1/fc1/bias:0"] = np.ones(2, np.float32)
             file.create_dataset("words", data=b"x" * 9)
 
     return [written(new), written(old)]
