@@ -151,7 +151,7 @@ def test_a_report_is_one_page(result: unitmean.Normalised, tmp_path: Path) -> No
 def test_a_network_of_which_a_rectifier_is_never_active(tmp_path: Path) -> None:
     parts = nn.Conv2d(3, 2, 1), nn.ReLU(), nn.Conv2d(2, 2, 1), nn.ReLU(), nn.Conv2d(2, 1, 1)
     module = nn.Sequential(*parts).eval()
-    nn.init.constant_(module.get_parameter("0.bias"), 1)
+    nn.init.constant_(module.get_parameter("0.bias"), 10)
     nn.init.constant_(module.get_parameter("2.bias"), -100)
     result = unitmean.normalise(module, [torch.rand(2, 3, 8, 8)])
     assert "<svg" in result._repr_html_()

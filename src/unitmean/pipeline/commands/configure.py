@@ -93,12 +93,13 @@ def _changes(before: Values | None, after: Values) -> list[str]:
         for key, value in content.items()
         if before[section][key] != value
     ]
-    settings = [
-        f"{key}={'null' if value is None else value}" for key, value in differing if key[:5] != "meta."
-    ]
-    named = [PATHS[key] for key, _ in differing if key in PATHS]
+    settings = {key: value for key, value in differing if not key.startswith("meta.")}
     # Where a path is another one, its contents are too.
-    return settings + [f"contents of {path}" for path in named if path not in dict(differing)]
+    read = [PATHS[key] for key, _ in differing if key in PATHS and PATHS[key] not in settings]
+    return [
+        *(f"{key}={'null' if value is None else value}" for key, value in settings.items()),
+        *(f"contents of {path}" for path in read),
+    ]
 
 
 def _values(path: Path) -> Values | None:
