@@ -23,6 +23,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
@@ -36,6 +37,7 @@ from unitmean.graph.analysis import analyse
 from unitmean.networks.architectures import build
 from unitmean.networks.inputs import TORCHVISION
 from unitmean.networks.seeded import seeded
+from unitmean.pipeline.index import batches
 from unitmean.pipeline.index.batches import _encoded, pixel_batches, resized
 from unitmean.pipeline.index.containers import list_images, read_bytes
 from unitmean.pipeline.index.entries import Entry
@@ -203,20 +205,33 @@ def ceilings(bench: Bench, compiled: bool) -> dict[str, Callable[[int], Any]]:
             n, lambda: pixels_on_gpu(encoded, "cuda") if gpu else [pixels(d, r.name) for d, r in encoded]
         ),
         "resize": lambda n: times(n, lambda: resized(images, preprocessing)),
-        "loader: all of the above": lambda n: [
-            None
-            for _ in pixel_batches(
-                index.head(n),
-                preprocessing,
-                bench.batch,
-                device=bench.device,
-                decoder="gpu" if gpu else "cpu",
-            )
-        ],
+        "loader: all of the above": loader(bench),
         f"forward and reductions, {fast.precision}{', compiled' if compiled else ''}": lambda n: times(
             n, lambda: fast._observing(fast._shown(batch))
         ),
     }
+
+
+def loader(bench: Bench) -> Callable[[int], Any]:
+    """All that is done before the network sees a batch."""
+    decoder = choose_decoder("auto", bench.device)
+
+    def run(images: int) -> None:
+        index, preprocessing = bench.index.head(images), Preprocessing("warp", bench.size)
+        for _ in pixel_batches(index, preprocessing, bench.batch, device=bench.device, decoder=decoder):
+            pass
+
+    return run
+
+
+def fed_by(threads: int, work: Callable[[int], Any]) -> Callable[[int], Any]:
+    """The same work, with so many threads that feed the GPU's decoder."""
+
+    def run(images: int) -> Any:
+        with mock.patch.object(batches, "FEEDERS", threads):
+            return work(images)
+
+    return run
 
 
 def draw(number: int) -> bytes:
@@ -278,10 +293,15 @@ def contend(bench: Bench, whole: int) -> None:
         title = f"unitmean, {precision}"
         bench.line(title, few if "32" in precision else whole, ours(bench, precision))
     if gpu:
-        bench.line("unitmean, float16, compiled", whole, ours(bench, "float16", compile=True))
-        best = ours(bench, "float16", compile=True, correct=True)
-        bench.line("unitmean, float16, compiled, corrected", whole, best)
+        best = ours(bench, "float16", compile=True)
+        bench.line("unitmean, float16, compiled", whole, best)
+        corrected = ours(bench, "float16", compile=True, correct=True)
+        bench.line("unitmean, float16, compiled, corrected", whole, corrected)
         bench.line("unitmean, float16, corrected, fewer images", few, ours(bench, "float16", correct=True))
+        for threads in (2, 4):
+            for name, work in (("the loader", loader(bench)), ("the compiled run", best)):
+                title = f"with {threads} threads that feed the decoder: {name}"
+                bench.line(title, whole, fed_by(threads, work))
     summarise(bench, parts)
 
 

@@ -116,7 +116,11 @@ def streams(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return done
 
 
-def test_a_gpus_batches_come_in_order_and_are_waited_for(index: Index, streams: list[str]) -> None:
+@pytest.mark.parametrize("feeders", [1, 3])
+def test_a_gpus_batches_come_in_order_and_are_waited_for(
+    index: Index, streams: list[str], feeders: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FEEDERS", feeders)
     found = list(pixel_batches(index, SMALL, 4, device="cuda", decoder="gpu"))
     assert [len(batch) for batch in found] == [4, 4, 3]
     assert torch.equal(torch.cat(found), torch.cat(list(pixel_batches(index, SMALL, 4))))

@@ -1,10 +1,11 @@
 """Batches of the images of an index, made ahead of whoever needs them, on a CPU or a GPU.
 
 A few threads read images and check them against the index. On a CPU they decode and resize them too; a GPU
-does it in a stream of its own, which one more thread feeds. All threads end with the generator.
+does it in streams of their own, which other threads feed. All threads end with the generator.
 """
 
 import os
+import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from functools import partial
@@ -32,6 +33,8 @@ READERS = 4
 DECODERS = min(16, os.cpu_count() or 1)
 # Batches on the GPU that wait for the network.
 WAITING = 2
+# Threads that feed the GPU's decoder, each in a stream of its own. One alone keeps an H100's decoder busy.
+FEEDERS = 1
 
 
 def batches(index: Index, preprocessing: Preprocessing, batch_size: int) -> Generator[Batch, None, None]:
@@ -63,11 +66,11 @@ def resized(images: Sequence[UInt8[Tensor, "3 _h _w"]], preprocessing: Preproces
     sizes: dict[torch.Size, list[int]] = {}
     for i, image in enumerate(images):
         sizes.setdefault(image.shape, []).append(i)
-    side = preprocessing.output_size
-    batch = images[0].new_empty(len(images), 3, side, side)
+    found: dict[int, Tensor] = {}
     for rows in sizes.values():
-        batch[rows] = preprocessing(torch.stack([images[i] for i in rows]))
-    return batch
+        found |= zip(rows, preprocessing(torch.stack([images[i] for i in rows])), strict=True)
+    # Writing into rows of a batch would wait for the GPU, which has to be told their numbers.
+    return torch.stack([found[i] for i in range(len(images))])
 
 
 def _unit_batches(found: Generator[Pixels, None, None]) -> Generator[Batch, None, None]:
@@ -84,15 +87,17 @@ def _on_cpu(index: Index, preprocessing: Preprocessing, size: int) -> Generator[
 def _on_gpu(
     source: Generator[T, None, None], make: Callable[[T], Pixels], device: str
 ) -> Generator[Pixels, None, None]:
-    """`make(item)` for each item of `source`, in a CUDA stream of its own and ahead of the network."""
-    stream = torch.cuda.Stream(device)
+    """`make(item)` for each item of `source`, in a CUDA stream a thread and ahead of the network."""
+    own = threading.local()
 
     def work(item: T) -> tuple[Pixels, torch.cuda.Event]:
-        with torch.cuda.stream(stream):
+        if not hasattr(own, "stream"):
+            own.stream = torch.cuda.Stream(device)
+        with torch.cuda.stream(own.stream):
             batch = make(item)
-            return batch, stream.record_event()
+            return batch, own.stream.record_event()
 
-    results = ahead(work, source, threads=1, depth=WAITING)
+    results = ahead(work, source, threads=FEEDERS, depth=WAITING)
     with closing(source), closing(results):
         for batch, event in results:
             current = torch.cuda.current_stream(device)

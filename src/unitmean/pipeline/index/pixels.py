@@ -4,6 +4,7 @@ On a CPU TorchCodec gives Pillow's pixels bit for bit, and releases the interpre
 On a GPU it decodes by nvJPEG, whose pixels differ by a tenth of a grey level on average.
 """
 
+import warnings
 from collections.abc import Sequence
 from typing import cast
 
@@ -24,6 +25,11 @@ ON_GPU = ("RGB", "L")
 # How a JPEG begins, and the second bytes of its markers (ITU-T T.81, table B.1).
 START = b"\xff\xd8\xff"
 SCAN, APP1, APP15, RESTARTS_TO_END = 0xDA, 0xE1, 0xEF, range(0xD0, 0xDA)
+
+with warnings.catch_warnings():
+    # torch warns, once a process, of tensors over bytes that must not be written. TorchCodec only reads.
+    warnings.simplefilter("ignore")
+    torch.frombuffer(b"read", dtype=torch.uint8)
 
 
 def choose_decoder(name: str, device: str) -> str:
@@ -66,21 +72,30 @@ def pixels_on_gpu(images: Sequence[tuple[bytes, Row]], device: str) -> list[Pixe
 def as_stored(data: bytes) -> UInt8[Tensor, " _"] | None:
     """A JPEG without the EXIF by which TorchCodec would turn it; None for another format or odd markers.
 
-    Of each APP1 segment, which may hold EXIF, the marker becomes APP15's, which decoders pass over.
+    Shares memory with `data` where there is nothing to change. Of each APP1 segment, which may hold EXIF, the
+    marker becomes APP15's, which decoders pass over.
     """
     if not data.startswith(START):
         return None
-    changed, place = bytearray(data), 2
+    place, exif = 2, list[int]()
     while place + 4 <= len(data) and data[place] == 0xFF:
         marker = data[place + 1]
         if marker == SCAN:
-            return torch.frombuffer(changed, dtype=torch.uint8)
+            return torch.frombuffer(_with(data, exif, APP15) if exif else data, dtype=torch.uint8)
         if marker in RESTARTS_TO_END or marker in (0x00, 0x01, 0xFF):
             return None
         if marker == APP1:
-            changed[place + 1] = APP15
+            exif.append(place + 1)
         place += 2 + int.from_bytes(data[place + 2 : place + 4], "big")
     return None
+
+
+def _with(data: bytes, places: Sequence[int], value: int) -> bytearray:
+    """A copy with one value at these places."""
+    changed = bytearray(data)
+    for place in places:
+        changed[place] = value
+    return changed
 
 
 def _by_nvjpeg(encoded: list[UInt8[Tensor, " _"]], device: str) -> list[Pixels | None]:
