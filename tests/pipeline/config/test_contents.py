@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from unitmean.errors import ConfigError
+from unitmean.errors import ConfigError, DataError
 from unitmean.pipeline.config import contents as module
 from unitmean.pipeline.config.compose import compose
 from unitmean.pipeline.config.contents import PATHS, contents, require_recorded
@@ -48,14 +48,26 @@ def test_a_folder_is_known_by_its_files(tmp_path: Path, name: str) -> None:
     assert before is not None and contents(name, tmp_path) != before
 
 
-def test_what_is_linked_counts_and_a_folder_within_itself_ends(tmp_path: Path) -> None:
+def test_what_is_linked_counts_and_a_folder_within_itself_is_refused(tmp_path: Path) -> None:
     fill(tmp_path / "store", a="1")
     fill(tmp_path / "album")
     (tmp_path / "album" / "linked").symlink_to(tmp_path / "store")
-    (tmp_path / "album" / "again").symlink_to(tmp_path / "album")
     before = contents("album", tmp_path)
     fill(tmp_path / "store", a="2")
     assert before is not None and contents("album", tmp_path) != before
+    (tmp_path / "album" / "again").symlink_to(tmp_path / "album")
+    with pytest.raises(DataError, match="in themselves"):
+        contents("album", tmp_path)
+
+
+def test_what_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(path: Path) -> str:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(module, "sha256", refused)
+    fill(tmp_path / "photos", a="1")
+    with pytest.raises(DataError, match="must be readable.*Permission denied.*'photos'"):
+        contents("photos", tmp_path)
 
 
 def test_much_is_known_by_names_sizes_and_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,7 +43,7 @@ def test_a_correction_is_held_against_what_it_corrects() -> None:
     assert not list(beyond_precision(fast, exact, right))
     wrong = {"relu1": torch.where(torch.arange(512) == 9, 7.0, right["relu1"])}
     (words,) = beyond_precision(fast, exact, wrong)
-    assert "the corrected sums of channel 9 of relu1" in words
+    assert "in statistics.parquet the corrected sums of channel 9 of relu1" in words
     (words,) = beyond_precision(exact, exact, wrong)
     assert "must be 1" in words and "found" in words
 

@@ -14,7 +14,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from unitmean.errors import ConfigError
+from unitmean.errors import ConfigError, UnitmeanError
 from unitmean.pipeline.config.check import check
 from unitmean.pipeline.config.keys import RENAMED, close, expected, keys, require_known, sections
 from unitmean.pipeline.config.networks import NETWORKS
@@ -39,6 +39,8 @@ def compose(root: Path, overrides: Sequence[str] = ()) -> str:
         OmegaConf.resolve(config)
     # Hydra raises a bare ValueError for a group's choice of the wrong type.
     except (HydraException, OmegaConfBaseException, ValueError) as error:
+        if isinstance(error.__context__, UnitmeanError):  # of a file that a setting names
+            raise error.__context__ from None
         raise ConfigError(_explain(error)) from error
     check(OmegaConf.to_container(config, enum_to_str=True), _where(given))
     return OmegaConf.to_yaml(config)

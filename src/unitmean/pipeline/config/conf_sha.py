@@ -1,7 +1,8 @@
 """The fingerprint of conf/ that params.yaml carries."""
 
-import hashlib
 from pathlib import Path
+
+from unitmean.disk.digest import sha256_of
 
 
 def conf_sha(conf: Path) -> str:
@@ -9,9 +10,5 @@ def conf_sha(conf: Path) -> str:
 
     The line ends of Windows, as git writes them there, count as plain ones.
     """
-    digest = hashlib.sha256()
-    for path in sorted(conf.rglob("*.yaml"), key=lambda path: path.relative_to(conf).as_posix()):
-        # Hashes have one length, so that no two different trees give the same bytes.
-        for part in (path.relative_to(conf).as_posix().encode(), path.read_bytes().replace(b"\r\n", b"\n")):
-            digest.update(hashlib.sha256(part).digest())
-    return digest.hexdigest()
+    files = {path.relative_to(conf).as_posix(): path for path in conf.rglob("*.yaml")}
+    return sha256_of((name, files[name].read_bytes().replace(b"\r\n", b"\n")) for name in sorted(files))

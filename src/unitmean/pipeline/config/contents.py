@@ -5,8 +5,9 @@ import hashlib
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import fields
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from unitmean.disk.digest import sha256
 from unitmean.errors import ConfigError, DataError
 from unitmean.pipeline.config.files import BRACES
 from unitmean.pipeline.config.schema import Meta
+from unitmean.pipeline.disk.folders import walk
 from unitmean.pipeline.disk.remote import Remote, is_remote
 
 # More bytes than these aren't read: sizes and times of change must do.
@@ -32,11 +34,17 @@ def contents(named: str | None, root: Path) -> str | None:
 
     Relative paths start at `root`; a path may have wildcards. Of more than 1 GiB, and of files at an address,
     the names, sizes and times of change count, of all others the bytes. An address that can't be reached
-    counts as nothing, and a note says so.
+    counts as nothing, and a note says so. Raises DataError for what can't be read, and for a folder that is
+    linked within itself.
     """
     if named is None:
         return None
-    rows = _remote(named) if is_remote(named) else _local(root / Path(named).expanduser())
+    try:
+        rows = _remote(named) if is_remote(named) else _local(root / Path(named).expanduser())
+    except OSError as error:
+        raise DataError(
+            f"files that settings name must be readable; found {error}: check {named!r} and its permissions"
+        ) from error
     return hashlib.sha256(repr(sorted(rows)).encode()).hexdigest() if rows else None
 
 
@@ -59,22 +67,13 @@ def require_recorded(params: Mapping[str, Mapping[str, Any]], root: Path) -> Non
 
 def _local(path: Path) -> list[tuple[str, int, str | int]]:
     paths = [path] if path.exists() else map(Path, glob.glob(BRACES.sub("*", str(path))))
-    files = [(file, file.stat()) for found in paths for file in _files(found, ())]
+    named = chain.from_iterable(walk(found) if found.is_dir() else [found] for found in paths)
+    files = [(file, file.stat()) for file in named if file.is_file()]
     whole = sum(facts.st_size for _, facts in files) <= READ
     return [
         (os.path.relpath(file, path.parent), facts.st_size, sha256(file) if whole else facts.st_mtime_ns)
         for file, facts in files
     ]
-
-
-def _files(path: Path, above: tuple[Path, ...]) -> Iterator[Path]:
-    """The file, or all files in the folder and in those that are linked in it; no folder within itself."""
-    real = path.resolve()
-    if path.is_file():
-        yield path
-    elif path.is_dir() and real not in above:
-        for inner in path.iterdir():
-            yield from _files(inner, (*above, real))
 
 
 def _remote(address: str) -> list[tuple[str, int, str]]:

@@ -1,12 +1,12 @@
 """A project's stages must run the project's own code, not that of another checkout which was installed."""
 
-import hashlib
 import os
 import re
 import sys
 from pathlib import Path
 
 import unitmean
+from unitmean.disk.digest import sha256_of
 from unitmean.errors import ConfigError
 from unitmean.pipeline.config.project import find_root
 
@@ -46,13 +46,10 @@ def require_own_code(root: Path) -> None:
 
 def running_code() -> str:
     """Sha256 of the names and contents of the running package's files."""
-    digest = hashlib.sha256()
-    for path in sorted(RUNNING.rglob("*")):
-        if path.is_file() and "__pycache__" not in path.parts:
-            # Hashes have one length, so that no two different sets of files give the same bytes.
-            for part in (path.relative_to(RUNNING).as_posix().encode(), path.read_bytes()):
-                digest.update(hashlib.sha256(part).digest())
-    return digest.hexdigest()
+    paths = (path for path in sorted(RUNNING.rglob("*")) if "__pycache__" not in path.parts)
+    return sha256_of(
+        (path.relative_to(RUNNING).as_posix(), path.read_bytes()) for path in paths if path.is_file()
+    )
 
 
 def run_own_code() -> None:

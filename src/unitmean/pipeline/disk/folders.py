@@ -1,4 +1,4 @@
-"""Folders appear under their final names whole or not at all."""
+"""Folders: all their files, and folders that appear under their final names whole or not at all."""
 
 import shutil
 import tempfile
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from unitmean.disk.atomic import explained
 from unitmean.disk.leftovers import claimed, prefix, sweep
+from unitmean.errors import DataError
 
 
 @contextmanager
@@ -31,3 +32,18 @@ def writing_folder(path: Path) -> Iterator[Path]:
                 fresh.rename(path)
         finally:
             shutil.rmtree(around)
+
+
+def walk(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
+    """All files below `folder`, those of linked folders too: data sets are often put together so.
+
+    A folder whose name starts with a dot is yielded itself, without its files.
+    """
+    real = folder.resolve()
+    if real in above:
+        raise DataError(f"folders must not lie in themselves; found the link {str(folder)!r}: remove it")
+    for path in folder.iterdir():
+        if path.is_dir() and not path.name.startswith("."):
+            yield from walk(path, (*above, real))
+        else:
+            yield path

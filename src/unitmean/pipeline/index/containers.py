@@ -2,12 +2,12 @@
 
 import os
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from unitmean.decode import FORMATS
 from unitmean.errors import DataError
+from unitmean.pipeline.disk.folders import walk
 from unitmean.pipeline.disk.remote import Remote
 from unitmean.pipeline.index import zips
 from unitmean.pipeline.index.entries import Entry, escaped, refusal
@@ -144,18 +144,3 @@ def _starts_as_image(path: Path) -> bool:
             return is_image(file.read(START))
     except OSError:
         return False
-
-
-def walk(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
-    """All files below `folder`, those of linked folders too: data sets are often put together so.
-
-    A folder whose name starts with a dot is yielded itself, without its files.
-    """
-    real = folder.resolve()
-    if real in above:
-        raise DataError(f"folders must not lie in themselves; found the link {str(folder)!r}: remove it")
-    for path in folder.iterdir():
-        if path.is_dir() and not path.name.startswith("."):
-            yield from walk(path, (*above, real))
-        else:
-            yield path

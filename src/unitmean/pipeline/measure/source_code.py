@@ -1,12 +1,12 @@
 """The files of unitmean that a module depends on, found by following imports, and a hash of them."""
 
 import ast
-import hashlib
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
 import unitmean
+from unitmean.disk.digest import sha256_of
 
 PACKAGE = "unitmean"
 SRC = Path(unitmean.__file__).resolve().parents[1]
@@ -29,12 +29,7 @@ def libraries_of(*modules: str) -> set[str]:
 
 def code_hash(*modules: str) -> str:
     """Sha256 of the names and contents of all files that `imported_by` finds."""
-    digest = hashlib.sha256()
-    for path in imported_by(*modules):
-        # Hashes have one length, so that no two different sets of files give the same bytes.
-        for part in (path.encode(), (SRC / path).read_bytes()):
-            digest.update(hashlib.sha256(part).digest())
-    return digest.hexdigest()
+    return sha256_of((path, (SRC / path).read_bytes()) for path in imported_by(*modules))
 
 
 def _closure(modules: Iterable[str]) -> set[str]:

@@ -127,12 +127,15 @@ def beyond_precision(
         typical = error[steady & error.isfinite()].quantile(MOST) if bool(steady.any()) else 0.0
         limit = BEYOND * typical if typical <= TYPICAL else TYPICAL
         corrected = (by * found.mean / exact.mean - 1).abs()
-        for wrong_by, what in ((error, "the sums"), (corrected, "the corrected sums")):
+        for wrong_by, what in (
+            (error, "shards.parquet the sums"),
+            (corrected, "statistics.parquet the corrected sums"),
+        ):
             wrong = steady & ~(wrong_by <= limit)  # NaN is wrong, too
             if bool(wrong.any()):
                 channel = int(wrong.nonzero()[0, 0])
                 yield (
-                    f"statistics: in shards.parquet {what} of channel {channel} of {site} must be float32's "
+                    f"statistics: in {what} of channel {channel} of {site} must be float32's "
                     f"within {float(limit):.2g}, as those of its layer; found {float(wrong_by[channel]):.3g}"
                 )
                 break

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from unitmean.errors import DataError
+from unitmean.pipeline.disk.folders import walk
 from unitmean.pipeline.disk.remote import Remote, is_remote
-from unitmean.pipeline.index.containers import Container, walk
+from unitmean.pipeline.index.containers import Container
 from unitmean.pipeline.index.entries import escaped
 from unitmean.pipeline.index.kinds import LeftOut, hidden
 
