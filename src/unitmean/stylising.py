@@ -1,7 +1,9 @@
 """Style transfer between picture files: what `unitmean stylise` does, as functions."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -131,8 +133,9 @@ def stylise(content: str | Path, *styles: str | Path, weights: str | Path, **wor
     name for torchvision's own weights. Further arguments are those of the command line (model, input,
     pooling, padding, device), the fields of `Settings` (such as size, steps, style_weight), and on_step, a
     function that is called as `on_step(step, losses, picture)`: the step's number, counted from 0 over all
-    sizes, its `Losses`, and its picture as a tensor. Raises ConfigError, DataError, WeightsError or
-    NetworkError.
+    sizes, its `Losses`, and its picture as a tensor. Warns as the command does. Raises ConfigError,
+    DataError, WeightsError or NetworkError.
     """
     on_step: OnStep = words.pop("on_step", lambda step, losses, picture: None)
-    return prepare(content, *styles, weights=weights, **words).run(on_step)
+    say = partial(warnings.warn, stacklevel=3)
+    return prepare(content, *styles, weights=weights, say=say, **words).run(on_step)

@@ -106,7 +106,7 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             # Cloned, because a tensor's alignment in the file depends on the metadata's length, and BLAS sums
             # in another order at another alignment: equal weights must give equal bits.
             return {key: file.get_tensor(key).clone() for key in file.keys()}, metadata
-    except (SafetensorError, KeyError, ValueError) as error:
+    except (SafetensorError, KeyError, ValueError, RecursionError) as error:  # the last of many brackets
         raise WeightsError(
             f"{path} must be safetensors with unitmean's metadata; found {error!r}; run the stage that "
             "writes it, or take another program's file through the pipeline (weights=file weights.path=…)"
@@ -121,7 +121,7 @@ def read_record(path: Path) -> dict[str, Any] | None:
             return None
     try:
         record = json.loads(json.loads(header)["__metadata__"][KEY])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
     return record if isinstance(record, dict) else None
 

@@ -16,7 +16,7 @@ def proved(weights: Path) -> bool | None:
     """Whether the proof beside the file passed; None where none lies there, or one of another file."""
     try:
         found = json.loads((weights.parent / NAME).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     if not isinstance(found, dict) or found.get("sha256") != sha256(weights):
         return None

@@ -36,12 +36,14 @@ class Descent:
 class Stylised:
     """The picture, in [0, 1], and its losses from the start (step 0) to the end, scale after scale.
 
-    `start` are the losses of the start picture at the picture's own size: losses at different sizes can't be
-    compared. With one scale they are the first of `losses`.
+    `sides` are the longer sides in pixels that the picture had at each of `losses`. `start` are the losses of
+    the start picture at the picture's own size: losses at different sizes can't be compared. With one scale
+    they are the first of `losses`.
     """
 
     picture: Picture
     losses: Sequence[Losses]
+    sides: Sequence[int]
     start: Losses
 
     @property
@@ -68,6 +70,7 @@ def stylise(
     """
     styles = [Style(style)] if isinstance(style, Tensor) else list(style)
     history: list[Losses] = []
+    sides: list[int] = []
     picture: Tensor | None = None
     parts: Parts | None = None
     for octave in reversed(range(descent.scales)):
@@ -81,12 +84,14 @@ def stylise(
         for point in islice(path, descent.steps + 1):
             on_step(len(history), point.losses, point.picture)
             history.append(point.losses)
+            sides.append(max(point.picture.shape[2:]))
             picture = point.picture.clamp(0, 1)
     assert picture is not None and parts is not None
     if descent.scales == 1:
-        return Stylised(picture, history, history[0])
+        return Stylised(picture, history, sides, history[0])
     with torch.no_grad():  # the last size is the picture's own
-        return Stylised(picture, history, values(*parts(_start(descent, content, styles[0].picture))))
+        whole = values(*parts(_start(descent, content, styles[0].picture)))
+    return Stylised(picture, history, sides, whole)
 
 
 def _start(descent: Descent, content: Tensor, style: Tensor) -> Tensor:

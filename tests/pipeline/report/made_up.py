@@ -74,6 +74,7 @@ def evidence(**changes: Any) -> Evidence:
         {"images": [6, 12], "median": [0.2, 0.1], "at_share": [0.4, 0.3], "worst": 0.5}
     )
     losses = pd.DataFrame({"step": [0, 1, 2], "plain": [9e5, 7e4, 6e4], "normalised": [9e2, 4e1, 3e1]})
+    losses[["plain_pixels", "normalised_pixels"]] = 256
     made = Evidence(
         dataset={"name": "generated", "source": "generated"},
         weights=WEIGHTS,

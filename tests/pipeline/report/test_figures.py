@@ -2,7 +2,10 @@
 
 import xml.etree.ElementTree as xml
 
+import numpy as np
+import pandas as pd
 import pytest
+from matplotlib.axes import Axes
 from pipeline.report.made_up import SITES, evidence
 
 from unitmean.pipeline.report import figures
@@ -49,3 +52,14 @@ def test_the_descent_names_both_networks() -> None:
     assert transfer is not None
     text = words(figures.descent(transfer.losses))
     assert "plain" in text and "normalised" in text
+
+
+def test_losses_are_fractions_of_the_first_at_their_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[list[float]] = []
+    monkeypatch.setattr(Axes, "plot", lambda axes, x, y, **words: drawn.append(list(y)))
+    losses = pd.DataFrame(
+        {"step": range(4), "plain": [8.0, 4.0, 6.0, 3.0], "normalised": [5.0, 1.0, 2.0, np.nan]}
+    )
+    losses["plain_pixels"], losses["normalised_pixels"] = [128, 128, 256, 256], [128, 128, 256, np.nan]
+    figures.descent(losses)
+    assert drawn == [[1, 0.5, 1, 0.5], [1, 0.2, 1, pytest.approx(np.nan, nan_ok=True)]]

@@ -266,6 +266,8 @@ def test_the_library_has_the_same_words(folder: Path) -> None:
     assert stylise(folder, "--device", "cpu") == 0
     written = np.asarray(Image.open(folder / "out.png"))
     assert np.array_equal((result.picture[0] * 255).round().permute(1, 2, 0).numpy(), written)
+    with pytest.warns(UserWarning, match="measured with pooling 'avg', the network is used with 'max'"):
+        unitmean.stylise(*pictures, weights=weights, size=64, steps=2, pooling="max")
 
 
 def test_pictures_too_narrow_or_too_large(

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from unitmean.disk.digest import sha256
 from unitmean.errors import WeightsError
-from unitmean.layouts.files import load_weights, read_tensors, save_weights
+from unitmean.layouts.files import KEY, load_weights, read_record, read_tensors, save_weights
 
 
 class Evil:
@@ -154,6 +154,14 @@ def test_foreign_or_damaged_files_are_not_loaded(tmp_path: Path, weights: dict[s
         load_weights(path)
     with pytest.raises(WeightsError, match="found none"):
         load_weights(tmp_path / "absent")
+
+
+def test_metadata_of_many_brackets_are_nobodys(tmp_path: Path, weights: dict[str, Tensor]) -> None:
+    path = tmp_path / "w.safetensors"
+    save_file(weights, path, {KEY: "[" * 100_000})
+    assert read_record(path) is None
+    with pytest.raises(WeightsError, match="metadata; found RecursionError"):
+        load_weights(path)
 
 
 def test_sha256(tmp_path: Path) -> None:

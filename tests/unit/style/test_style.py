@@ -234,6 +234,7 @@ def test_coarse_to_fine(pictures: tuple[Tensor, Tensor]) -> None:
     assert result.picture.shape == content.shape
     assert list(dict.fromkeys(sizes)) == [(12, 10), (24, 20), (48, 40)]
     assert steps == list(range(len(result.losses))) and len(steps) == 12
+    assert result.sides == [max(size) for size in sizes]
     assert result.losses[-1].total < result.losses[0].total
 
 

@@ -13,7 +13,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """A JSON object; DataError where there is none."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise unusable(path, "JSON", error) from error
     if not isinstance(value, dict):
         raise unusable(path, "a JSON object", type(value).__name__)

@@ -131,11 +131,11 @@ def style_layers(layers: pd.DataFrame) -> bytes:
 
 
 def descent(losses: pd.DataFrame) -> bytes:
-    """Both losses by step, as a fraction of the first; `losses` is losses.csv."""
+    """Both losses by step, as a fraction of the first at the picture's size; `losses` is losses.csv."""
     with mpl.rc_context(STYLE | {"axes.spines.left": True}):
         figure, axes = _canvas(2.5)
         for name, colour in (("plain", GREY), ("normalised", ACCENT)):
-            fraction = losses[name] / losses[name].iloc[0]
+            fraction = losses[name] / losses.groupby(f"{name}_pixels")[name].transform("first")
             axes.plot(losses["step"], fraction, color=colour, lw=2, label=name)
         axes.set_yscale("log")
         _plain_decades(axes)

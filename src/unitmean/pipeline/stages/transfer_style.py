@@ -70,7 +70,7 @@ def transfer_style(run: Run) -> str:
     pictures = {"content": content, "style": style} | {name: r.picture for name, r in stylised.items()}
     for name, picture in pictures.items():
         write_picture(run.out("transfer") / f"{name}.png", picture)
-    table = loss_table({name: r.losses for name, r in stylised.items()}, content_layer)
+    table = loss_table(stylised, content_layer)
     write_text(run.out("losses.csv"), table.to_csv(index=False, float_format="%.6g"))
     write_text(run.out("style.csv"), layer_table(measured).to_csv(index=False, float_format="%.6g"))
     failed = too_little(stylised, settings.min_decrease)
@@ -89,7 +89,7 @@ def _nothing(run: Run) -> str:
     """The files of a style transfer that wasn't asked for: an empty folder, tables without rows."""
     shutil.rmtree(run.out("transfer"), ignore_errors=True)
     run.out("transfer").mkdir(parents=True)
-    write_text(run.out("losses.csv"), "step,plain,normalised\n")
+    write_text(run.out("losses.csv"), "step,plain,normalised,plain_pixels,normalised_pixels\n")
     write_text(run.out("style.csv"), "layer,plain,normalised\n")
     write_json(run.out("transfer.json"), {})
     return "not asked for; transfer=smoke shows what normalising does to a picture"

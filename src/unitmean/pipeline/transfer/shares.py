@@ -1,7 +1,7 @@
 """The tables of a style transfer's losses, and its figures."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import pandas as pd
 
@@ -10,19 +10,20 @@ from unitmean.style.losses import Losses
 from unitmean.style.stylise import Stylised
 
 
-def loss_table(histories: Mapping[str, Sequence[Losses]], content_layer: str) -> pd.DataFrame:
-    """A row a step: `step`, every network's total under its name, then its layers' parts.
+def loss_table(stylised: Mapping[str, Stylised], content_layer: str) -> pd.DataFrame:
+    """A row a step: `step`, every network's total under its name, the picture's size, its layers' parts.
 
-    Columns of parts are `<network>_content_<layer>` and `<network>_style_<layer>`. A network that stopped
-    early leaves its last rows empty.
+    `<network>_pixels` is the longer side. Columns of parts are `<network>_content_<layer>` and
+    `<network>_style_<layer>`. A network that stopped early leaves its last rows empty.
     """
-    totals, parts = {}, {}
-    for name, history in histories.items():
-        totals[name] = pd.Series([losses.total for losses in history])
-        parts[f"{name}_content_{content_layer}"] = pd.Series([losses.content for losses in history])
-        for layer in history[0].style:
-            parts[f"{name}_style_{layer}"] = pd.Series([losses.style[layer] for losses in history])
-    return pd.DataFrame(totals | parts).rename_axis("step").reset_index()
+    totals, sizes, parts = {}, {}, {}
+    for name, result in stylised.items():
+        totals[name] = pd.Series([losses.total for losses in result.losses])
+        sizes[f"{name}_pixels"] = pd.Series(result.sides, dtype="Int64")
+        parts[f"{name}_content_{content_layer}"] = pd.Series([losses.content for losses in result.losses])
+        for layer in result.start.style:
+            parts[f"{name}_style_{layer}"] = pd.Series([losses.style[layer] for losses in result.losses])
+    return pd.DataFrame(totals | sizes | parts).rename_axis("step").reset_index()
 
 
 def layer_table(measured: Mapping[str, Losses]) -> pd.DataFrame:
