@@ -135,13 +135,14 @@ def descent(losses: pd.DataFrame) -> bytes:
     with mpl.rc_context(STYLE | {"axes.spines.left": True}):
         figure, axes = _canvas(2.5)
         for name, colour in (("plain", GREY), ("normalised", ACCENT)):
-            fraction = losses[name] / losses.groupby(f"{name}_pixels")[name].transform("first")
-            axes.plot(losses["step"], fraction, color=colour, lw=2, label=name)
+            for i, (_, size) in enumerate(losses.groupby(f"{name}_pixels")):
+                fraction = size[name] / size[name].iloc[0]
+                axes.plot(size["step"], fraction, color=colour, lw=2, label="" if i else name)
         axes.set_yscale("log")
         _plain_decades(axes)
         axes.grid(axis="y", color=PALE, lw=0.6)
         axes.set_xlabel("step")
-        axes.set_ylabel("loss / first loss")
+        axes.set_ylabel("loss / first loss" + " at its size" * (losses["plain_pixels"].nunique() > 1))
         return _drawn(figure, axes)
 
 
