@@ -46,7 +46,9 @@ def indexed(parts: Iterable[tuple[Container, Sequence[Entry]]], root: Path) -> t
     rows, _ = build_rows_of([(c, e, recorded_path(c, root)) for c, e in parts], seed=0, skip=False)
     write_index(root / "index.parquet", rows)
     index = load_index(root / "index.parquet", root)
-    return [(row.sha256, row.width, index.read(row)) for row in index.rows], index
+    read = index.read_all(index.rows)
+    assert read == [index.read(row) for row in index.rows]
+    return [(row.sha256, row.width, data) for row, data in zip(index.rows, read, strict=True)], index
 
 
 def in_a_folder(root: Path) -> Contents:

@@ -5,6 +5,7 @@ import tarfile
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO, Any
 
 import fsspec
 import pytest
@@ -12,6 +13,7 @@ from PIL import Image
 
 from unitmean.errors import DataError
 from unitmean.pipeline.disk.remote import Remote
+from unitmean.pipeline.index import containers as module
 from unitmean.pipeline.index.containers import list_images, listing, read_bytes
 from unitmean.pipeline.index.entries import Entry
 
@@ -224,6 +226,32 @@ def test_without_images_the_message_says_what_there_is(tmp_path: Path) -> None:
     tar = pack(tmp_path / "train.tar", [("n01440764.tar", b"1"), ("n01443537.tar", b"1")])
     with pytest.raises(DataError, match="but 2 .tar"):
         list_images(tar)
+
+
+def test_one_reader_keeps_a_few_archives_open_until_it_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "KEPT_OPEN", 2)
+    tars = [pack(tmp_path / f"{i}.tar", [("a.jpg", b"%d" % i), ("b.jpg", b"b%d" % i)]) for i in range(4)]
+    listed = [(tar, entry) for name in (0, 1) for tar in tars for entry in list_images(tar)[name : name + 1]]
+    opened: list[IO[Any]] = []
+    plain = Path.open
+
+    def watched(path: Path, mode: str = "r") -> IO[Any]:
+        file = plain(path, mode)
+        opened.append(file)
+        return file
+
+    monkeypatch.setattr(Path, "open", watched)
+    with module.Reader() as reader:
+        assert [reader.read(tar, entry) for tar, entry in listed[:2] * 3] == [b"0", b"1"] * 3
+        assert len(opened) == 2
+        found = []
+        for tar, entry in listed:
+            found.append(reader.read(tar, entry))
+            assert sum(not file.closed for file in opened) <= 2
+    assert found == [b"0", b"1", b"2", b"3", b"b0", b"b1", b"b2", b"b3"]
+    assert all(file.closed for file in opened)
 
 
 def test_images_that_changed_size_or_went_are_refused(tmp_path: Path) -> None:

@@ -124,7 +124,7 @@ def _encoded(index: Index, size: int) -> Generator[list[tuple[bytes, Row]], None
     """Batches of images as they are stored, each with its row."""
 
     def read(rows: Sequence[Row]) -> list[tuple[bytes, Row]]:
-        return [(index.read(row), row) for row in rows]
+        return list(zip(index.read_all(rows), rows, strict=True))
 
     parts = [index.rows[i : i + size] for i in range(0, len(index), size)]
     return ahead(read, parts, threads=READERS, depth=READERS)

@@ -4,6 +4,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from unitmean.decode import FORMATS
 from unitmean.errors import DataError
@@ -17,6 +18,8 @@ from unitmean.pipeline.index.tars import list_tar
 
 Container = Path | Remote
 
+# Archives that one reader keeps open at a time: opening takes as long as reading a small image.
+KEPT_OPEN = 16
 ESCAPED = re.compile(rb"\\x([89a-f][0-9a-f])")
 
 
@@ -55,37 +58,63 @@ def listing(container: Container) -> Listing:
     return Listing(sorted(entries, key=lambda entry: entry.name), others)
 
 
+class Reader:
+    """Reads images as they lie in their containers; archives stay open until it is closed."""
+
+    def __init__(self) -> None:
+        self._open: dict[Path, BinaryIO] = {}
+
+    def __enter__(self) -> "Reader":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        while self._open:
+            self._open.popitem()[1].close()
+
+    def read(self, container: Container, entry: Entry) -> bytes:
+        """The image's bytes; DataError if they are no longer there."""
+        try:
+            data = self._read(container, entry)
+        except OSError as error:
+            where = container / entry.name if entry.offset is None else container
+            raise DataError(
+                f"image {entry.name!r} must be readable; found {error} at {str(where)!r}: "
+                "bring it back, or index again with `dvc repro -f index_images`"
+            ) from error
+        if len(data) != entry.size:
+            raise DataError(
+                f"image {entry.name!r} in {str(container)!r} must have {entry.size} bytes; found "
+                f"{len(data)}: it changed or was cut since it was listed, run `dvc repro -f index_images`"
+            )
+        return data
+
+    def _read(self, container: Container, entry: Entry) -> bytes:
+        if entry.offset is None and container.suffix.lower() == zips.SUFFIX and not container.is_dir():
+            return zips.read_member(container, entry.name)
+        if entry.offset is not None and container.suffix.lower() == SUFFIX:
+            return read_row(container, entry.offset)
+        if isinstance(container, Remote):
+            place = container if entry.offset is not None else container / entry.name
+            return place.read(entry.offset, entry.size)
+        if entry.offset is None:
+            # To its end: a file that grew since it was listed must not look unchanged.
+            return _file(container, entry.name).read_bytes()
+        archive = self._opened(container)
+        archive.seek(entry.offset)
+        return archive.read(entry.size)
+
+    def _opened(self, path: Path) -> BinaryIO:
+        if path not in self._open:
+            if len(self._open) == KEPT_OPEN:
+                self._open.pop(next(iter(self._open))).close()
+            self._open[path] = path.open("rb")
+        return self._open[path]
+
+
 def read_bytes(container: Container, entry: Entry) -> bytes:
-    """The image's bytes as they lie in the container; DataError if they are no longer there."""
-    try:
-        data = _read(container, entry)
-    except OSError as error:
-        where = container / entry.name if entry.offset is None else container
-        raise DataError(
-            f"image {entry.name!r} must be readable; found {error} at {str(where)!r}: "
-            "bring it back, or index again with `dvc repro -f index_images`"
-        ) from error
-    if len(data) != entry.size:
-        raise DataError(
-            f"image {entry.name!r} in {str(container)!r} must have {entry.size} bytes; found {len(data)}: "
-            "it changed or was cut since it was listed, run `dvc repro -f index_images`"
-        )
-    return data
-
-
-def _read(container: Container, entry: Entry) -> bytes:
-    if entry.offset is None and container.suffix.lower() == zips.SUFFIX and not container.is_dir():
-        return zips.read_member(container, entry.name)
-    if entry.offset is not None and container.suffix.lower() == SUFFIX:
-        return read_row(container, entry.offset)
-    if isinstance(container, Remote):
-        return (container if entry.offset is not None else container / entry.name).read(
-            entry.offset, entry.size
-        )
-    with (container if entry.offset is not None else _file(container, entry.name)).open("rb") as file:
-        file.seek(entry.offset or 0)
-        # A file is read to its end: one that grew since it was listed must not look unchanged.
-        return file.read() if entry.offset is None else file.read(entry.size)
+    """The bytes of one image, by `Reader`."""
+    with Reader() as reader:
+        return reader.read(container, entry)
 
 
 def _file(folder: Path, name: str) -> Path:

@@ -19,7 +19,7 @@ from unitmean.disk.progress import watched
 from unitmean.errors import DataError, refusing
 from unitmean.pipeline.disk.ahead import ahead
 from unitmean.pipeline.disk.remote import Remote, is_remote
-from unitmean.pipeline.index.containers import Container, read_bytes
+from unitmean.pipeline.index.containers import Container, Reader, read_bytes
 from unitmean.pipeline.index.entries import Entry
 
 SCHEMA = pa.schema(
@@ -83,14 +83,26 @@ class Index:
 
     def read(self, row: Row) -> bytes:
         """The image's bytes; DataError if they are not those that were indexed."""
-        data = read_bytes(place(row.container, self.root), Entry(row.name, row.offset, row.size))
-        found = hashlib.sha256(data).hexdigest()
-        if found != row.sha256:
-            raise DataError(
-                f"image {row.name!r} in {row.container!r} must have the index's sha256 {row.sha256[:12]!r}…; "
-                f"found {found[:12]!r}…: it changed since it was indexed, run `dvc repro -f index_images`"
-            )
-        return data
+        return self.read_all([row])[0]
+
+    def read_all(self, rows: Sequence[Row]) -> list[bytes]:
+        """The bytes of some images, as by `read`; faster than one by one, as archives stay open."""
+        places = {name: place(name, self.root) for name in {row.container for row in rows}}
+        with Reader() as reader:
+            return [
+                _checked(reader.read(places[row.container], Entry(row.name, row.offset, row.size)), row)
+                for row in rows
+            ]
+
+
+def _checked(data: bytes, row: Row) -> bytes:
+    found = hashlib.sha256(data).hexdigest()
+    if found != row.sha256:
+        raise DataError(
+            f"image {row.name!r} in {row.container!r} must have the index's sha256 {row.sha256[:12]!r}…; "
+            f"found {found[:12]!r}…: it changed since it was indexed, run `dvc repro -f index_images`"
+        )
+    return data
 
 
 def index_hash(index: Index) -> str:
