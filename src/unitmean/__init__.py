@@ -11,7 +11,7 @@ verify(model, state, batches)       whether weights compute what the model compu
 analyse(model, example)             which channels may be rescaled, and what holds the others: a Plan
 measure(model, batches, plan)       the moments of every rectifier's channels
 factors(plan, statistics)           what each channel is to be divided by
-load(path)                          a weights file of the pipeline as a module, or what result.save wrote
+load(path)                          a weights file of the pipeline as a module
 stylise(content, style)             a picture in another's style
 
 Each has its own help: help(unitmean.normalise). Errors derive from UnitmeanError and say what was

@@ -10,9 +10,10 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from unitmean.disk.atomic import write_text
+from unitmean.errors import WeightsError
 from unitmean.graph.plan import Plan
 from unitmean.graph.variables import ONE
-from unitmean.layouts.files import save_weights
+from unitmean.layouts.files import load_weights, save_weights
 from unitmean.measuring import Statistics
 from unitmean.page import Range, page, ranges, table
 from unitmean.stored_plan import plan_of, plan_values, statistics_of, statistics_values
@@ -47,7 +48,7 @@ class Normalised:
     def save(self, path: str | Path) -> None:
         """Write the new weights as safetensors under their own names, with all the rest as metadata.
 
-        `unitmean.load(path)` returns the result again, except that its plan doesn't hold the original
+        `Normalised.load(path)` returns the result again, except that its plan doesn't hold the original
         weights; any reader of safetensors gets the state dict. Raises DiskError where it can't be written.
         """
         values = {
@@ -62,17 +63,29 @@ class Normalised:
         save_weights(Path(path), self.state, values)
 
     @classmethod
-    def from_values(cls, state: dict[str, Tensor], values: Mapping[str, Any]) -> "Normalised":
-        """What `save` wrote, from a file's tensors and metadata."""
-        return cls(
-            state,
-            torch.tensor(values["factors"], dtype=torch.float64),
-            plan_of(values["plan"]),
-            statistics_of(values["statistics"]),
-            values["dead"],
-            values["negative"],
-            values["made"],
-        )
+    def load(cls, path: str | Path) -> "Normalised":
+        """The result that `save` wrote. Raises WeightsError where the file holds none."""
+        state, values = load_weights(Path(path))
+        if values.get("kind") != KIND:
+            raise WeightsError(
+                f"{path} must hold what result.save wrote; found another file of this package: "
+                "unitmean.load(path) gives its network"
+            )
+        try:
+            return cls(
+                state,
+                torch.tensor(values["factors"], dtype=torch.float64),
+                plan_of(values["plan"]),
+                statistics_of(values["statistics"]),
+                values["dead"],
+                values["negative"],
+                values["made"],
+            )
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise WeightsError(
+                f"{path} must hold what result.save wrote; found {type(error).__name__} {error} in its "
+                "metadata; it was changed, or written by another version: save it again"
+            ) from error
 
     def report(self, path: str | Path) -> None:
         """Write an HTML page with the network, the settings and each rectifier's channels."""

@@ -17,7 +17,6 @@ from unitmean.errors import WeightsError
 from unitmean.hub import located
 from unitmean.layouts.files import save_weights
 from unitmean.networks.inputs import TORCHVISION
-from unitmean.networks.loaded import Loaded
 from unitmean.networks.seeded import seeded
 
 CODE = """\
@@ -93,7 +92,7 @@ def test_a_folder_is_taken_for_its_file(weights: Path, tmp_path: Path) -> None:
     assert located(weights) == weights / "model.safetensors"
     assert located(weights / "model.safetensors") == weights / "model.safetensors"
     network = unitmean.load(weights)
-    assert isinstance(network, Loaded) and network(torch.rand(1, 3, 64, 64)).shape == (1, 1000)
+    assert network(torch.rand(1, 3, 64, 64)).shape == (1, 1000)
     with pytest.raises(WeightsError, match="must hold model.safetensors; found none"):
         unitmean.load(tmp_path)
 

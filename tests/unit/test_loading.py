@@ -6,7 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import pytest
 import torch
@@ -22,7 +21,6 @@ from unitmean.layouts.kinds import layouts
 from unitmean.layouts.networks import Stored
 from unitmean.networks.architectures import build
 from unitmean.networks.inputs import CAFFE
-from unitmean.networks.loaded import Loaded
 from unitmean.pipeline.exports.write import write_exports
 from unitmean.style.pictures import write_picture
 
@@ -47,12 +45,6 @@ def picture() -> torch.Tensor:
     return torch.rand(2, 3, 32, 40, generator=torch.Generator().manual_seed(0))
 
 
-def loaded(path: str | Path, **settings: Any) -> Loaded:
-    found = unitmean.load(path, **settings)
-    assert isinstance(found, Loaded)
-    return found
-
-
 def by_hand(weights: dict[str, torch.Tensor], x: torch.Tensor) -> list[torch.Tensor]:
     x = x.flip(1) * 255 - torch.tensor([103.939, 116.779, 123.68]).view(1, 3, 1, 1)
     found = []
@@ -65,7 +57,7 @@ def by_hand(weights: dict[str, torch.Tensor], x: torch.Tensor) -> list[torch.Ten
 
 
 def test_it_is_ready(path: Path, weights: dict[str, torch.Tensor], picture: torch.Tensor) -> None:
-    network = loaded(str(path))
+    network = unitmean.load(str(path))
     assert network.names == ["relu1_1", "relu2_1", "relu3_1"] and not network.training
     expected = by_hand(weights, picture)
     torch.testing.assert_close(network(picture), expected[2])
@@ -76,7 +68,7 @@ def test_it_is_ready(path: Path, weights: dict[str, torch.Tensor], picture: torc
 
 
 def test_it_stops_behind_the_last_layer_asked_for(path: Path, picture: torch.Tensor) -> None:
-    network = loaded(path)
+    network = unitmean.load(path)
     seen = []
     network.network.get_submodule("features.3").register_forward_hook(lambda *_: seen.append(3))
     assert list(network.activations(picture, ["relu1_1"])) == ["relu1_1"]
@@ -86,7 +78,7 @@ def test_it_stops_behind_the_last_layer_asked_for(path: Path, picture: torch.Ten
 
 
 def test_gradients_reach_the_picture_only(path: Path, picture: torch.Tensor) -> None:
-    network = loaded(path)
+    network = unitmean.load(path)
     picture.requires_grad_()
     network.activations(picture, ["relu2_1"])["relu2_1"].sum().backward()
     assert picture.grad is not None and picture.grad.abs().sum() > 0
@@ -96,10 +88,10 @@ def test_gradients_reach_the_picture_only(path: Path, picture: torch.Tensor) -> 
 def test_measured_pooling_and_padding_unless_given(weights: dict[str, torch.Tensor], tmp_path: Path) -> None:
     measured = {"statistics": {"model": {"name": "vgg11", "pooling": "avg", "padding": "reflect"}}}
     save_weights(tmp_path / "w.safetensors", weights, METADATA | measured)
-    features = loaded(tmp_path / "w.safetensors").network.features
+    features = unitmean.load(tmp_path / "w.safetensors").network.features
     assert isinstance(features, nn.Sequential) and isinstance(features[2], nn.AvgPool2d)
     assert isinstance(features[0], nn.Conv2d) and features[0].padding_mode == "reflect"
-    features = loaded(tmp_path / "w.safetensors", pooling="max", padding="zeros").network.features
+    features = unitmean.load(tmp_path / "w.safetensors", pooling="max", padding="zeros").network.features
     assert isinstance(features, nn.Sequential) and isinstance(features[2], nn.MaxPool2d)
     assert isinstance(features[0], nn.Conv2d) and features[0].padding_mode == "zeros"
 
@@ -108,10 +100,10 @@ def test_a_proof_that_failed_is_told_of(path: Path) -> None:
     proof = path.parent / "proof.json"
     for passed, digest in ((True, sha256(path)), (False, "0" * 64)):  # or is of another file
         proof.write_text(json.dumps({"passed": passed, "sha256": digest}))
-        loaded(path)  # warnings are errors here
+        unitmean.load(path)  # warnings are errors here
     proof.write_text(json.dumps({"passed": False, "sha256": sha256(path)}))
     with pytest.warns(UserWarning, match="must be proved.*found a proof of it that failed"):
-        loaded(path)
+        unitmean.load(path)
 
 
 def test_what_cannot_be_loaded(path: Path, picture: torch.Tensor, tmp_path: Path) -> None:
@@ -121,7 +113,7 @@ def test_what_cannot_be_loaded(path: Path, picture: torch.Tensor, tmp_path: Path
     with pytest.raises(WeightsError, match="unitmean's metadata"):
         unitmean.load(tmp_path / "foreign.safetensors")
     with pytest.raises(NetworkError, match=r"relu1_1, relu2_1, relu3_1; found \['relu4_2'\]"):
-        loaded(path).activations(picture, ["relu4_2"])
+        unitmean.load(path).activations(picture, ["relu4_2"])
 
 
 def test_importing_the_package_does_not_import_torch() -> None:
@@ -134,7 +126,7 @@ def test_importing_the_package_does_not_import_torch() -> None:
 
 def test_torch_hub_loads_from_a_checkout(path: Path, picture: torch.Tensor) -> None:
     network = torch.hub.load(str(ROOT), "normalised", path=path, source="local")
-    torch.testing.assert_close(network(picture), loaded(path)(picture), rtol=0, atol=0)
+    torch.testing.assert_close(network(picture), unitmean.load(path)(picture), rtol=0, atol=0)
 
 
 def example(name: str) -> ModuleType:

@@ -69,8 +69,7 @@ def test_a_result_is_kept_and_shown_whatever_device_it_is_of(device: str, tmp_pa
     result = unitmean.normalise(model, batches(device))
     result.save(tmp_path / "result.safetensors")
     result.report(tmp_path / "page.html")
-    kept = unitmean.load(tmp_path / "result.safetensors")
-    assert isinstance(kept, unitmean.Normalised)
+    kept = unitmean.Normalised.load(tmp_path / "result.safetensors")
     model.load_state_dict(kept.state)
     assert all(torch.equal(kept.state[name], tensor.cpu()) for name, tensor in result.state.items())
     assert repr(result).splitlines()[1].split()[:2] == ["rectifier", "channels"]

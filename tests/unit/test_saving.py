@@ -33,17 +33,11 @@ def result(model: nn.Module, batches: list[torch.Tensor]) -> unitmean.Normalised
     return unitmean.normalise(model, batches, statistic="quantile", rounding="pow2", min_active_fraction=0.1)
 
 
-def loaded(path: Path) -> unitmean.Normalised:
-    found = unitmean.load(path)
-    assert isinstance(found, unitmean.Normalised)
-    return found
-
-
 def test_a_result_comes_back_as_it_was(
     model: nn.Module, batches: list[torch.Tensor], result: unitmean.Normalised, tmp_path: Path
 ) -> None:
     result.save(tmp_path / "result.safetensors")
-    found = loaded(tmp_path / "result.safetensors")
+    found = unitmean.Normalised.load(tmp_path / "result.safetensors")
     assert found.state.keys() == result.state.keys()
     assert all(torch.equal(found.state[key], tensor) for key, tensor in result.state.items())
     assert torch.equal(found.factors, result.factors)
@@ -65,7 +59,7 @@ def test_a_wrong_number_in_the_file_fails_the_proof(
     state, values = load_weights(tmp_path / "result.safetensors")
     name = next(key for key in state if key.endswith("weight"))
     save_weights(tmp_path / "wrong.safetensors", state | {name: 1.01 * state[name]}, values)
-    wrong = loaded(tmp_path / "wrong.safetensors")
+    wrong = unitmean.Normalised.load(tmp_path / "wrong.safetensors")
     proof = unitmean.verify(model, wrong.state, batches, wrong)
     assert not proof and any(failure.startswith(name) for failure in proof.failures)
 
@@ -90,10 +84,15 @@ def test_it_says_whose_network_it_is(result: unitmean.Normalised) -> None:
     assert known_name(nn.Sequential()) is None
 
 
-def test_settings_of_a_network_are_none_of_a_result(result: unitmean.Normalised, tmp_path: Path) -> None:
+def test_a_result_and_a_network_are_not_taken_for_each_other(
+    result: unitmean.Normalised, tmp_path: Path
+) -> None:
     result.save(tmp_path / "result.safetensors")
-    with pytest.raises(WeightsError, match="pooling and padding must be left out.*found pooling='avg'"):
-        unitmean.load(tmp_path / "result.safetensors", pooling="avg")
+    with pytest.raises(WeightsError, match=r"must hold a network.*unitmean.Normalised.load\(path\)"):
+        unitmean.load(tmp_path / "result.safetensors")
+    save_weights(tmp_path / "network.safetensors", {}, {"model": "vgg19"})
+    with pytest.raises(WeightsError, match=r"what result.save wrote; found another.*unitmean.load\(path\)"):
+        unitmean.Normalised.load(tmp_path / "network.safetensors")
 
 
 def test_changed_metadata_is_refused(result: unitmean.Normalised, tmp_path: Path) -> None:
@@ -103,7 +102,7 @@ def test_changed_metadata_is_refused(result: unitmean.Normalised, tmp_path: Path
     for change in changes:
         save_weights(tmp_path / "changed.safetensors", state, values | change)
         with pytest.raises(WeightsError, match="what result.save wrote"):
-            unitmean.load(tmp_path / "changed.safetensors")
+            unitmean.Normalised.load(tmp_path / "changed.safetensors")
 
 
 class Balanced(HTMLParser):
@@ -156,4 +155,4 @@ def test_a_network_of_which_a_rectifier_is_never_active(tmp_path: Path) -> None:
     result = unitmean.normalise(module, [torch.rand(2, 3, 8, 8)])
     assert "<svg" in result._repr_html_()
     result.save(tmp_path / "result.safetensors")
-    assert loaded(tmp_path / "result.safetensors").dead == result.dead == {"3": [0, 1]}
+    assert unitmean.Normalised.load(tmp_path / "result.safetensors").dead == result.dead == {"3": [0, 1]}
