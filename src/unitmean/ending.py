@@ -1,9 +1,10 @@
-"""One line and an exit status for a program that is stopped by an error or by Ctrl-C."""
+"""One line and an exit status for a program that is stopped by an error, by Ctrl-C or by another signal."""
 
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from unitmean.errors import UnitmeanError, in_words
@@ -11,6 +12,9 @@ from unitmean.errors import UnitmeanError, in_words
 FAILED = 1  # after an error that the user can mend
 INTERRUPTED = 130  # what shells report for a program ended by Ctrl-C
 UNREAD = 141  # what they report for one that writes into a pipe which nobody reads any more
+
+# Signals that ask a program to end. Ctrl-C isn't among them: a terminal sends it to all processes.
+ENDINGS = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
 
 _pressed = False
 
@@ -31,22 +35,47 @@ def interrupted(error: BaseException) -> bool:
     return _pressed or isinstance(error, KeyboardInterrupt)
 
 
+@contextmanager
+def when_asked_to_end(stop: Callable[[int, Any], None]) -> Iterator[None]:
+    """Call `stop(number, frame)` on a signal that asks the program to end, unless it ignores that signal."""
+    heeded = [number for number in ENDINGS if signal.getsignal(number) is not signal.SIG_IGN]  # as by nohup
+    before = {number: signal.signal(number, stop) for number in heeded}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def ending_in_words(name: str, work: Callable[[], int]) -> int:
     """Run `work` and return its exit status; `name` is the program's.
 
     If Ctrl-C, a UnitmeanError or an OSError stops it, one line on stderr says so, and the status is that of a
-    program that was interrupted or has failed. Where nobody reads its output any more, as behind `| head`, it
-    ends without a word. Any other error is a fault of the program and passes.
+    program that was interrupted or has failed. On SIGTERM or SIGHUP it removes its temporary files, says so
+    and raises SystemExit with 128 and the signal's number. Where nobody reads its output any more, as behind
+    `| head`, it ends without a word. Any other error is a fault of the program and passes.
     """
+    asked: list[int] = []
+
+    def leave(number: int, frame: Any) -> None:
+        asked.append(number)
+        raise SystemExit(128 + number)
+
     note_interruptions()
     try:
         if _pressed:  # during imports, where a library swallowed it
             raise KeyboardInterrupt
-        return _written(work)
+        with when_asked_to_end(leave):
+            return _written(work)
+    except SystemExit:
+        if asked:
+            sent = signal.Signals(asked[0]).name
+            print(f"ended by {sent}: {name} left nothing half-written", file=sys.stderr)
+        raise
     except (Exception, KeyboardInterrupt) as error:
         if interrupted(error):
             return _end(
-                f"interrupted: {name} left nothing half-written; the same command goes on", INTERRUPTED
+                f"interrupted: {name} left nothing half-written; give the same command again", INTERRUPTED
             )
         if isinstance(error, BrokenPipeError):
             return UNREAD

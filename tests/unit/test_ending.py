@@ -7,6 +7,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -53,7 +55,8 @@ def test_an_interruption_even_if_a_library_makes_another_error_of_it(
 
     assert ending_in_words("work", work) == 130
     assert (
-        capsys.readouterr().err == "interrupted: work left nothing half-written; the same command goes on\n"
+        capsys.readouterr().err
+        == "interrupted: work left nothing half-written; give the same command again\n"
     )
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
@@ -78,6 +81,38 @@ def test_who_ignores_interruptions_goes_on_doing_so() -> None:
         assert ending_in_words("work", work) == 0
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_asked_to_end_it_tidies_up(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    number = signal.Signals[name]
+    before = signal.getsignal(number)
+
+    def work() -> int:
+        with TemporaryDirectory(dir=tmp_path):
+            os.kill(os.getpid(), number)
+            time.sleep(5)
+        return 0
+
+    with pytest.raises(SystemExit) as ended:
+        ending_in_words("work", work)
+    assert ended.value.code == 128 + number and not list(tmp_path.iterdir())
+    assert capsys.readouterr().err == f"ended by {name}: work left nothing half-written\n"
+    assert signal.getsignal(number) is before
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+def test_what_it_ignores_does_not_end_it() -> None:
+    def work() -> int:
+        os.kill(os.getpid(), signal.SIGHUP)
+        return 0
+
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as by nohup
+    try:
+        assert ending_in_words("work", work) == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 PROGRAM = """

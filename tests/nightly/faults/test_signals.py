@@ -29,7 +29,7 @@ def test_stopped(project: Project, stage: str, sent: signal.Signals, round_: int
         assert ended.code == -signal.SIGKILL, ended
     else:
         assert ended.code == 130, ended
-        assert ended.words == f"interrupted: {stage} left nothing half-written; the same command goes on\n"
+        assert ended.words == f"interrupted: {stage} left nothing half-written; give the same command again\n"
     project.survives(sent.name, stage)
 
 

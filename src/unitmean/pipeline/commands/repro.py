@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 
 from unitmean.console import console
+from unitmean.ending import when_asked_to_end
 from unitmean.pipeline.commands.configure import EPILOG, configure
 from unitmean.pipeline.commands.exclusive import exclusive
 from unitmean.pipeline.commands.figures import figures
@@ -25,10 +26,6 @@ from unitmean.pipeline.config.project import find_root
 # Arguments behind -- with which `dvc repro` still brings every stage up to date. After others the figures in
 # the model's folder may be those of another run.
 WHOLE = {"-f", "--force", "--pull", "--allow-missing", "--no-run-cache", "-q", "--quiet", "-v", "--verbose"}
-
-
-# Signals that ask a program to end. Ctrl-C isn't among them: a terminal sends it to all processes.
-ENDINGS = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
 PATIENCE = 20.0  # seconds before processes that don't end are killed
 
 
@@ -62,12 +59,8 @@ def _ending_together() -> Iterator[None]:
                 process.kill()
         raise SystemExit(128 + number)
 
-    before = {number: signal.signal(number, stop) for number in ENDINGS}
-    try:
+    with when_asked_to_end(stop):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _repro(root: Path, options: argparse.Namespace, handles: tuple[int, ...]) -> int:
