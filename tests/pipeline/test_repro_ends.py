@@ -73,6 +73,43 @@ def test_asked_to_end_it_ends_what_it_started(at_work: AtWork, tmp_path: Path) -
         pass
 
 
+# A child that takes its time to end, as DVC does while a stage is busy, and who waits for it.
+SLOW = """
+import signal, sys, time
+from pathlib import Path
+
+def end(number, frame):
+    time.sleep(1)
+    Path("ended").touch()
+    sys.exit(3)
+
+signal.signal(signal.SIGINT, end)
+Path("begun").touch()
+time.sleep(60)
+"""
+WAITING = """
+import sys
+from unitmean.pipeline.commands.repro import status_of
+status_of([sys.executable, "slow.py"])
+"""
+
+
+def test_what_is_interrupted_may_end_in_its_own_time(tmp_path: Path) -> None:
+    """A terminal sends Ctrl-C to all. DVC, if it were killed then, would leave its locks behind."""
+    (tmp_path / "slow.py").write_text(SLOW)
+    run = subprocess.Popen(
+        [sys.executable, "-c", WAITING], cwd=tmp_path, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    while not (tmp_path / "begun").exists():
+        assert run.poll() is None, "it ended before it began"
+        time.sleep(0.05)
+    (child,) = psutil.Process(run.pid).children()
+    os.killpg(run.pid, signal.SIGINT)
+    assert run.wait() == -signal.SIGINT
+    assert (tmp_path / "ended").exists()
+    assert not child.is_running()  # nor left for others to wait for
+
+
 def test_killed_it_leaves_the_project_to_dvc(at_work: AtWork, tmp_path: Path) -> None:
     run, started = at_work
     run.kill()

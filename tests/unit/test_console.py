@@ -13,13 +13,14 @@ import pytest
 # A bar whose patience is over at once, then the table that `unitmean repro` ends with.
 PROGRAM = """
 from pathlib import Path
-from unitmean.pipeline.commands.repro import show
+from unitmean.pipeline.commands.repro import name_files, show
 from unitmean.disk import progress
 
 progress.PATIENCE = -1.0
 print("one line")
 list(progress.watched("abc", 3, "measuring", "batches"))
 show(Path("data/small"))
+name_files(Path("data/small"))
 """
 FORBIDDING = ("NO_COLOR", "TERM", "FORCE_COLOR", "COLORTERM")
 
@@ -30,7 +31,9 @@ def folder(tmp_path: Path) -> Path:
     small.mkdir(parents=True)
     figures = {"passed": True, "float64_log10": -12.9, "top1_agreement": 1.0, "accuracy_after": None}
     (small / "invariance.json").write_text(json.dumps(figures))
-    (small / "report.html").touch()
+    (small / "hub").mkdir()
+    for name in ("report.html", "hub/README.md"):
+        (small / name).touch()
     return tmp_path
 
 
@@ -83,4 +86,5 @@ def test_codes_and_bars_are_for_terminals(
             "change of the output, float64, relative  1.3e-13",
             "same top-1 class                          100.0%",
             "report: data/small/report.html",
+            "for the hub: data/small/hub, by `hf upload OWNER/NAME data/small/hub`",
         ]

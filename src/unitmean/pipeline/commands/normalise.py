@@ -5,7 +5,6 @@ import hashlib
 import os
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -15,7 +14,7 @@ from unitmean.errors import ConfigError, DataError
 from unitmean.pipeline.commands.configure import configure
 from unitmean.pipeline.commands.exclusive import exclusive
 from unitmean.pipeline.commands.init import definition, write_project
-from unitmean.pipeline.commands.repro import show
+from unitmean.pipeline.commands.repro import show, status_of
 from unitmean.pipeline.config.choices import Device, Padding, Pooling, Statistic
 from unitmean.pipeline.config.own_code import running_code
 from unitmean.pipeline.disk.folders import writing_folder
@@ -101,6 +100,8 @@ def run(options: argparse.Namespace) -> int:
             _copy_folder(folder / "hub", written[-1])
         show(folder)
     print(f"written: {' and '.join(map(str, written))}")
+    if HUB in options.export:
+        print(f"upload the folder with `hf upload OWNER/NAME {written[-1]}`")
     return 0
 
 
@@ -109,9 +110,7 @@ def _run(project: Path, targets: Iterable[str], handles: tuple[int, ...]) -> int
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     for arguments in (("config", "--local", "core.no_scm", "true"), ("repro", "--quiet", *targets)):
         command = [sys.executable, "-m", "dvc", *arguments]
-        environment = {**os.environ, "PATH": path}
-        status = subprocess.run(command, cwd=project, env=environment, pass_fds=handles).returncode
-        if status:
+        if status := status_of(command, cwd=project, env={**os.environ, "PATH": path}, pass_fds=handles):
             return status
     return 0
 

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -49,18 +49,40 @@ def _ending_together() -> Iterator[None]:
     """On a signal to end, end the processes started here first: DVC, and the stage that it runs."""
 
     def stop(number: int, frame: Any) -> None:
-        started = psutil.Process().children(recursive=True)
-        for process in started:
-            with suppress(psutil.NoSuchProcess):
-                process.send_signal(signal.SIGINT)
-        _, left = psutil.wait_procs(started, timeout=PATIENCE)
-        for process in left:
-            with suppress(psutil.NoSuchProcess):
-                process.kill()
+        _end_started()
         raise SystemExit(128 + number)
 
     with when_asked_to_end(stop):
         yield
+
+
+def _end_started() -> None:
+    """Interrupt all processes that were started here, and kill those that don't end."""
+    started = psutil.Process().children(recursive=True)
+    for process in started:
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(signal.SIGINT)
+    _, left = psutil.wait_procs(started, timeout=PATIENCE)
+    for process in left:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+
+
+def status_of(command: Sequence[str], **how: Any) -> int:
+    """The exit status of a command, which on Ctrl-C is waited for: it got that, too, and ends in its own way.
+
+    `subprocess.run` would kill it, and DVC would leave its locks behind.
+    """
+    with subprocess.Popen(command, **how) as process:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            try:
+                process.wait(PATIENCE)
+            except (subprocess.TimeoutExpired, KeyboardInterrupt):
+                _end_started()
+                process.wait()
+            raise
 
 
 def _repro(root: Path, options: argparse.Namespace, handles: tuple[int, ...]) -> int:
@@ -70,7 +92,7 @@ def _repro(root: Path, options: argparse.Namespace, handles: tuple[int, ...]) ->
     # The stages' commands begin with `python`, which must be this interpreter: its folder is first in PATH.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     command = [sys.executable, "-m", "dvc", "repro", *options.behind]
-    status = subprocess.run(command, cwd=root, env={**os.environ, "PATH": path}, pass_fds=handles).returncode
+    status = status_of(command, cwd=root, env={**os.environ, "PATH": path}, pass_fds=handles)
     folder = root / "data" / read_params(root / "params.yaml")["model"]["name"]
     if status == 0 and set(options.behind) <= WHOLE:
         if not (folder / "normalised.safetensors").exists():
@@ -80,9 +102,10 @@ def _repro(root: Path, options: argparse.Namespace, handles: tuple[int, ...]) ->
                 flush=True,
             )
         show(folder)
+        name_files(folder)
     elif any(_refused(folder / name, started) for name in ("proof.json", "transfer.json")):
         # DVC runs nothing behind a stage that failed; the report says what was found all the same.
-        subprocess.run([sys.executable, "-m", "unitmean.pipeline.stages.report"], cwd=root)
+        status_of([sys.executable, "-m", "unitmean.pipeline.stages.report"], cwd=root)
     return status
 
 
@@ -108,7 +131,7 @@ def _refused(figures: Path, started: float) -> bool:
 
 
 def show(folder: Path) -> None:
-    """Print the figures in a model's folder and the path of its report."""
+    """Print the figures in a model's folder."""
     from rich.table import Table
 
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
@@ -120,6 +143,12 @@ def show(folder: Path) -> None:
     out.print()
     if table.row_count:
         out.print(table)
-    report = folder / "report.html"
-    if report.exists():
-        out.print(f"report: {os.path.relpath(report)}", soft_wrap=True)
+
+
+def name_files(folder: Path) -> None:
+    """Print where the report lies and, if there is one, the folder for the hub."""
+    here = Path(os.path.relpath(folder))
+    if (folder / "report.html").exists():
+        print(f"report: {here / 'report.html'}", flush=True)
+    if (folder / "hub" / "README.md").exists():
+        print(f"for the hub: {here / 'hub'}, by `hf upload OWNER/NAME {here / 'hub'}`", flush=True)

@@ -26,7 +26,7 @@ def export_hub(run: Run) -> str:
     rescale = read_json(run.dep("rescale.json"))
     with writing_folder(out) as folder:
         write_hub(folder, weights, digest, stored, run.params.hub, rescale, read_json(proof), beside)
-    return f"upload it with `hf upload OWNER/NAME {out}`"
+    return "a folder that is ready to be uploaded"
 
 
 if __name__ == "__main__":
