@@ -69,6 +69,9 @@ def test_a_file_and_photographs_become_a_proved_file(
     out = tmp_path / "out" / "normalised.safetensors"
     own = shutil.copy(weights, tmp_path / "own.pth")
     command = [*UNITMEAN, "normalise", str(own), str(photographs), "-o", str(out), "--model", "vgg11"]
+    refused = attempt(tmp_path, *command)
+    assert refused.returncode == 1 and not out.exists()
+    assert "give weights.input=caffe" in refused.stderr and "weights.input is --input" in refused.stderr
     command += ["--images", "6", "--input", "torchvision", "--set", *SMALL]
     first = run(tmp_path, *command).stdout
     assert "channels normalised" in first and f"written: {out}" in first
@@ -95,7 +98,7 @@ def test_a_file_and_photographs_become_a_proved_file(
         ({2: "nowhere"}, "PHOTOGRAPHS must be a folder"),
         ({6: "vgg99"}, "model must be one of"),
         ({4: "out/n.pt"}, "--out must name a safetensors file"),
-        ({5: "--images", 6: "0"}, "dataset.subset must be"),
+        ({5: "--images", 6: "0"}, "error: --images must be at least 1; found 0: mend it there\n"),
         ({5: "--set", 6: "model.name=vgg13"}, "--set must name a setting that no argument of its own sets"),
         ({5: "--set", 6: "rescale.statistic=rms"}, "found 'rescale.statistic=rms': use the argument"),
     ],

@@ -6,7 +6,8 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from unitmean.disk.atomic import require_writable, writing, written_over
@@ -79,7 +80,8 @@ def run(options: argparse.Namespace) -> int:
         require_hub()
         _require_new(_hub_folder(options.out))
     overrides = _overrides(options)
-    compose(definition(), overrides)  # refuses what is wrong before anything is written
+    with _named_as_typed(overrides):
+        compose(definition(), overrides)  # refuses what is wrong before anything is written
     require_writable(options.out)
     project = _project(options)
     project.mkdir(parents=True, exist_ok=True)
@@ -88,7 +90,7 @@ def run(options: argparse.Namespace) -> int:
         configure(project, overrides)
         status = _run(project, HUB_TARGETS if HUB in options.export else TARGETS, handles)
         if status:
-            print(f"nothing was written to {str(options.out)!r}: see above", file=sys.stderr)
+            print(f"nothing was written to {str(options.out)!r}: see above. {TYPED}", file=sys.stderr)
             return 1
         folder = project / "data" / options.model
         files = _files(folder, options)
@@ -120,6 +122,33 @@ HUB = "hub"  # a folder rather than a layout
 OWN = ("model.name", "weights", "weights.source", "weights.path", "dataset.source", "dataset.name")
 TARGETS = ("export_weights",)
 HUB_TARGETS = (*TARGETS, "export_hub")
+
+
+# How settings that the stages' errors name are given to this command.
+ARGUMENTS = {
+    "weights.path": "WEIGHTS",
+    "dataset.path": "PHOTOGRAPHS",
+    "model.name": "--model",
+    "dataset.subset": "--images",
+    "weights.input": "--input",
+}
+TYPED = (
+    f"Here {', '.join(f'{key} is {argument}' for key, argument in ARGUMENTS.items())}; other settings are "
+    "given by --set KEY=VALUE"
+)
+
+
+@contextmanager
+def _named_as_typed(overrides: Sequence[str]) -> Iterator[None]:
+    """An error on settings names them as they were typed, not as overrides that the user never saw."""
+    from unitmean.pipeline.config.compose import WHERE
+
+    try:
+        yield
+    except ConfigError as error:
+        words = str(error).replace(f" in {WHERE} {' '.join(overrides)!r}", "")
+        named = re.sub("|".join(map(re.escape, ARGUMENTS)), lambda found: ARGUMENTS[found[0]], words)
+        raise ConfigError(named) from error
 
 
 def _overrides(options: argparse.Namespace) -> list[str]:
