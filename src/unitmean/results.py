@@ -28,7 +28,7 @@ class Normalised:
     By site: `dead` lists the channels that are hardly ever active: they keep the factor one unless they share
     it with live channels. `negative` lists those whose mean is below zero, as a leaky rectifier allows: no
     factor makes it one, but with statistic="rms" they are normalised. `made` has the network, the settings
-    and the versions. A notebook shows a table and a picture.
+    and the versions. A notebook shows a table and a picture; in both, dead channels don't count after.
     """
 
     state: dict[str, Tensor]
@@ -94,9 +94,16 @@ class Normalised:
         write_text(Path(path), page(f"{title}, normalised", table(made) + self._repr_html_()))
 
     def __repr__(self) -> str:
-        return "\n".join([f"Normalised, {len(self.state)} tensors", *_columns(self._rows())])
+        images = next(iter(self.statistics.values())).images
+        over = "one image" if images == 1 else f"{images:,} images"
+        return "\n".join([f"Normalised, {len(self.state)} tensors, over {over}", *_columns(self._rows())])
 
     def _repr_html_(self) -> str:
+        label = "means of the channels that aren't dead: grey before, orange after"
+        return table(self._rows()) + ranges(*self._means(), label)
+
+    def _means(self) -> tuple[dict[str, Range], dict[str, Range]]:
+        """By site, the least and the largest mean of the channels that aren't dead: before and after."""
         before: dict[str, Range] = {}
         after: dict[str, Range] = {}
         for site in self.plan.sites:
@@ -107,22 +114,36 @@ class Normalised:
                 new = mean / self.factors[site.variables]
                 before[site.name] = (float(mean[seen].min()), float(mean[seen].max()))
                 after[site.name] = (float(new[seen].min()), float(new[seen].max()))
-        label = "means of the channels that aren't dead: grey before, orange after"
-        return table(self._rows()) + ranges(before, after, label)
+        return before, after
 
     def _rows(self) -> list[tuple[str, ...]]:
         rows: list[tuple[str, ...]] = [
-            ("rectifier", "channels", "free", "tied", "dead", "negative", "mean before")
+            (
+                "rectifier",
+                "channels",
+                "free",
+                "tied",
+                "dead",
+                "negative",
+                "mean before",
+                "mean after",
+            )
         ]
         lists = (self.tied, self.dead, self.negative)
+        after = self._means()[1]
         for site in self.plan.sites:
             mean = self.statistics[site.name].expectation()
             counted = [str(len(found.get(site.name, []))) for found in lists]
             free = str(int((site.variables != ONE).sum()))
-            rows.append(
-                (site.name, str(site.channels), free, *counted, f"{mean.min():.3g} to {mean.max():.3g}")
-            )
+            new = _range(*after[site.name]) if site.name in after else ""
+            old = _range(float(mean.min()), float(mean.max()))
+            rows.append((site.name, str(site.channels), free, *counted, old, new))
         return rows
+
+
+def _range(least: float, largest: float) -> str:
+    low, high = f"{least:.3g}", f"{largest:.3g}"
+    return low if low == high else f"{low} to {high}"
 
 
 def _columns(rows: Sequence[Sequence[str]]) -> list[str]:

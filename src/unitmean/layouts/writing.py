@@ -25,11 +25,12 @@ def chosen(names: list[str], network: Network) -> list[Layout]:
             )
     found = [known[name] for name in fitting if "all" in names or name in names]
     for layout in found:
-        _require(layout)
+        require_installed(layout)
     return found
 
 
-def _require(layout: Layout) -> None:
+def require_installed(layout: Layout) -> None:
+    """ConfigError where a package is missing that writing the layout needs."""
     if missing := [name for name in layout.needs if find_spec(name) is None]:
         raise ConfigError(
             f"rescale.exports={layout.name} needs the packages {' and '.join(layout.needs)}; "

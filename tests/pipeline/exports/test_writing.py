@@ -27,6 +27,16 @@ def test_equal_weights_give_equal_bytes_and_old_files_go(tmp_path: Path) -> None
     assert f"`{digests[0]}`" in (tmp_path / "README.md").read_text()
 
 
+def test_the_card_says_what_was_taken_of_a_checkpoint(tmp_path: Path) -> None:
+    original = stored(TORCHVISION, 1)
+    taken = "the checkpoint's ['ema'] was taken"
+    noted = replace(original, metadata=original.metadata | {"notes": [taken, "1 other dict left out"]})
+    for one, told in ((original, False), (noted, True)):
+        write_exports(tmp_path, [], one, "0" * 64, 40, COUNTS)
+        text = (tmp_path / "README.md").read_text()
+        assert (f"| of that file | {taken}; 1 other dict left out |" in text) is told
+
+
 def fitting(names: list[str], network: Network) -> list[str]:
     return [layout.name for layout in chosen(names, network)]
 

@@ -15,12 +15,12 @@ from unitmean.errors import ConfigError, DataError
 from unitmean.pipeline.commands.configure import configure
 from unitmean.pipeline.commands.exclusive import exclusive
 from unitmean.pipeline.commands.init import definition, write_project
+from unitmean.pipeline.commands.packages import require_packages
 from unitmean.pipeline.commands.repro import show, status_of
 from unitmean.pipeline.config.choices import Device, Padding, Pooling, Statistic
 from unitmean.pipeline.config.own_code import running_code
 from unitmean.pipeline.disk.folders import writing_folder
 from unitmean.pipeline.disk.remote import is_remote
-from unitmean.pipeline.exports.hub import require_hub
 from unitmean.pipeline.sources.weights import weights_sources
 from unitmean.statistics.kinds import statistics
 
@@ -67,7 +67,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the pipeline up to its proof in a folder of its own; copy what was proved."""
     # Imported here, since Hydra takes a second, for which `--help` shouldn't wait.
-    from unitmean.pipeline.config.compose import compose
+    from unitmean.pipeline.config.compose import as_values, compose
 
     if options.out.suffix.lower() != ".safetensors":
         raise ConfigError(
@@ -77,11 +77,11 @@ def run(options: argparse.Namespace) -> int:
     _require_other(options, [options.out])
     _require_card(options.out.with_suffix(".md"))
     if HUB in options.export:
-        require_hub()
         _require_new(_hub_folder(options.out))
     overrides = _overrides(options)
     with _named_as_typed(overrides):
-        compose(definition(), overrides)  # refuses what is wrong before anything is written
+        composed = compose(definition(), overrides)  # refuses what is wrong before anything is written
+    require_packages(as_values(composed))
     require_writable(options.out)
     project = _project(options)
     project.mkdir(parents=True, exist_ok=True)

@@ -19,6 +19,7 @@ from unitmean.ending import when_asked_to_end
 from unitmean.pipeline.commands.configure import EPILOG, configure
 from unitmean.pipeline.commands.exclusive import exclusive
 from unitmean.pipeline.commands.figures import figures
+from unitmean.pipeline.commands.packages import require_packages
 from unitmean.pipeline.config.own_code import require_own_code
 from unitmean.pipeline.config.params import read_params
 from unitmean.pipeline.config.project import find_root
@@ -89,6 +90,7 @@ def _repro(root: Path, options: argparse.Namespace, handles: tuple[int, ...]) ->
     started = time.time()
     _allow_no_git(root)
     configure(root, options.overrides, to_run=True)
+    require_packages(read_params(root / "params.yaml"))
     # The stages' commands begin with `python`, which must be this interpreter: its folder is first in PATH.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     command = [sys.executable, "-m", "dvc", "repro", *options.behind]

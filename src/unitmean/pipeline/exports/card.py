@@ -99,8 +99,10 @@ def _what(network: Network, metadata: Mapping[str, Any], counts: Mapping[str, in
 
 def _facts(metadata: Mapping[str, Any], measured: Mapping[str, Any]) -> list[tuple[str, Any]]:
     model, preprocess = measured.get("model", {}), measured.get("preprocess", {})
+    notes = metadata.get("notes", [])  # on which tensors of a checkpoint were taken, and what was left out
     return [
         ("original weights", _pairs(metadata.get("source", {}))),
+        *([("of that file", "; ".join(notes))] if notes else []),
         ("their licence", metadata.get("licence", "not known")),
         ("their sha256", measured.get("weights", "not known")),
         ("images", f"{measured.get('images', '?')} of {measured.get('dataset', 'a data set not known')}"),

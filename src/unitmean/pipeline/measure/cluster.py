@@ -38,7 +38,7 @@ def by_ray(
 
     A shard whose worker dies is measured again. Every node must find the images under the same paths.
     """
-    ray = _ray()
+    ray = require_ray()
     started = not ray.is_initialized()
     if started:
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -99,7 +99,8 @@ def _result(ray: Any, pending: deque[tuple[int, Any]], advance: Advance) -> Sums
     return sums
 
 
-def _ray() -> Any:
+def require_ray() -> Any:
+    """The package; ConfigError where it isn't installed."""
     try:
         import ray
         import ray.exceptions

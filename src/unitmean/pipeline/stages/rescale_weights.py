@@ -44,11 +44,15 @@ def rescale_weights(run: Run) -> str:
     write_parquet(run.out("factors.parquet"), [frame], metadata)
     totals = {name: int(counts.get(name, 0)) for name in ("normalised", "tied", "dead", "pinned")}
     orders = round(math.log10(frame["factor"].max() / frame["factor"].min()), 4)
-    write_json(run.out("rescale.json"), totals | {"channels": sum(totals.values()), "factor_orders": orders})
+    known = (table["standard_error"] / table["mean"])[table["mean"] > 0].median()  # NaN for a single image
+    facts = {"factor_orders": orders, "standard_error": None if math.isnan(known) else round(known, 5)}
+    write_json(run.out("rescale.json"), totals | {"channels": sum(totals.values())} | facts)
     others = [f"{count:,} {name}" for name, count in totals.items() if name != "normalised" and count]
     how = " up to a power of two" if settings.rounding == "pow2" else ""
     said = f"{totals['normalised']:,} of {sum(totals.values()):,} channels normalised{how}"
     said = ", ".join([said, *others])
+    if provenance["images"] == 1:
+        said += "; the means are those of one image, so nothing says how well they hold for others"
     heads = f"; not reached, left as they were and of no use now: {', '.join(unreached)}"
     return said + heads if unreached else said
 

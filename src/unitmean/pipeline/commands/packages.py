@@ -1,0 +1,23 @@
+"""Packages that settings need are missed before anything runs, rather than at the end of a day."""
+
+from unitmean.pipeline.config.check import Values
+
+
+def require_packages(values: Values) -> None:
+    """ConfigError where a setting needs a package that isn't installed."""
+    # Imported as they are needed: they import torch, for which other runs shouldn't wait.
+    if values["hub"]["enabled"]:
+        from unitmean.pipeline.exports.hub import require_hub
+
+        require_hub()
+    if values["collect"]["engine"] == "ray":
+        from unitmean.pipeline.measure.cluster import require_ray
+
+        require_ray()
+    if exports := values["rescale"]["exports"]:
+        from unitmean.layouts.kinds import layouts
+        from unitmean.layouts.writing import require_installed
+
+        for name in exports:
+            if name != "all":  # which stands for those that fit, whichever these are
+                require_installed(layouts()[name])
