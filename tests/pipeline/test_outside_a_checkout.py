@@ -133,6 +133,7 @@ def test_nothing_that_lies_there_is_written_over(
     for arguments, words in (
         (["c.safetensors"], "a card is written beside --out"),
         (["own.safetensors"], "must not be WEIGHTS itself"),
+        (["new/../own.safetensors"], "must not be WEIGHTS itself"),
         (["n.safetensors", "--export", "hub"], "the hub's folder must be new"),
     ):
         result = attempt(tmp_path, *command, *arguments)

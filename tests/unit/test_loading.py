@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +17,7 @@ from torch import nn
 import unitmean
 from unitmean.disk.digest import sha256
 from unitmean.errors import NetworkError, WeightsError
-from unitmean.layouts.files import save_weights
+from unitmean.layouts.files import load_weights, save_weights
 from unitmean.layouts.kinds import layouts
 from unitmean.layouts.networks import Stored
 from unitmean.networks.architectures import build
@@ -98,12 +99,24 @@ def test_measured_pooling_and_padding_unless_given(weights: dict[str, torch.Tens
 
 def test_a_proof_that_failed_is_told_of(path: Path) -> None:
     proof = path.parent / "proof.json"
-    for passed, digest in ((True, sha256(path)), (False, "0" * 64)):  # or is of another file
-        proof.write_text(json.dumps({"passed": passed, "sha256": digest}))
-        unitmean.load(path)  # warnings are errors here
+    other = shutil.copy(path, path.parent / "weights.safetensors")
+    proof.write_text(json.dumps({"passed": False, "sha256": "0" * 64}))
+    unitmean.load(other)  # the proof is of normalised.safetensors; warnings are errors here
+    proof.write_text(json.dumps({"passed": True, "sha256": sha256(path)}))
+    unitmean.load(path)
     proof.write_text(json.dumps({"passed": False, "sha256": sha256(path)}))
     with pytest.warns(UserWarning, match="must be proved.*found a proof of it that failed"):
         unitmean.load(path)
+
+
+def test_a_file_that_changed_since_its_proof_is_told_of(path: Path) -> None:
+    other = path.rename(path.parent / "normalised.safetensors")
+    (path.parent / "proof.json").write_text(json.dumps({"passed": True, "sha256": sha256(other)}))
+    unitmean.load(other)
+    state, metadata = load_weights(other)
+    save_weights(other, {name: 2 * tensor for name, tensor in state.items()}, metadata)
+    with pytest.warns(UserWarning, match="must be proved.*found other bytes than those that were proved"):
+        unitmean.load(other)
 
 
 def test_what_cannot_be_loaded(path: Path, picture: torch.Tensor, tmp_path: Path) -> None:

@@ -169,7 +169,7 @@ def _normalised() -> Path:
             "network's name as --weights vgg19; `unitmean normalise` or `unitmean repro` make normalised ones"
         )
     if not (passed := proved(found[0])):
-        why = "no proof of it" if passed is None else "a proof of it that failed"
+        why = "a proof of it that failed" if passed is False else "no proof of it as it is"
         raise ConfigError(
             f"stylise takes by itself only weights that are proved; found {str(found[0])!r} and, in {PROOF} "
             f"beside it, {why}: run `unitmean repro`, or give --weights FILE"

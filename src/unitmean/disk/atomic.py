@@ -50,7 +50,16 @@ def writing(path: Path) -> Iterator[Path]:
 
 def written_over(path: Path, read: Iterable[Path]) -> Path | None:
     """The first of the files `read` that writing `path` would replace; None where it replaces none."""
-    return next((file for file in read if path.exists() and file.exists() and path.samefile(file)), None)
+    # Resolved, too, as a folder on the way may not be there yet: new/../file is the file.
+    target = path.resolve()
+    return next(
+        (file for file in read if file.exists() and (target == file.resolve() or _same(path, file))), None
+    )
+
+
+def _same(path: Path, file: Path) -> bool:
+    """Whether both exist and are one file, by two names perhaps."""
+    return path.exists() and path.samefile(file)
 
 
 def require_writable(path: Path) -> None:

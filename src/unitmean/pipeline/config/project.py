@@ -13,5 +13,5 @@ def find_root(start: Path | None = None) -> Path:
             return folder
     raise ConfigError(
         f"dvc.yaml and conf/ must lie in the working directory or above it; found none from {str(start)!r}: "
-        "change into a checkout of unitmean"
+        "make a project by `unitmean init FOLDER`, or change into one"
     )

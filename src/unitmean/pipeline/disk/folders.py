@@ -34,6 +34,12 @@ def writing_folder(path: Path) -> Iterator[Path]:
             shutil.rmtree(around)
 
 
+def write_nothing(path: Path, words: str) -> None:
+    """A folder that holds no more than the words that say why; DVC warns of empty folders."""
+    with writing_folder(path) as folder:
+        (folder / "nothing.txt").write_text(f"{words}\n", encoding="utf-8")
+
+
 def walk(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
     """All files below `folder`, those of linked folders too: data sets are often put together so.
 

@@ -2,7 +2,7 @@
 
 from unitmean.layouts.networks import read_network
 from unitmean.pipeline.disk.documents import read_json
-from unitmean.pipeline.disk.folders import writing_folder
+from unitmean.pipeline.disk.folders import write_nothing, writing_folder
 from unitmean.pipeline.exports.hub import require_hub, write_hub
 from unitmean.pipeline.exports.proved import require_proved
 from unitmean.pipeline.stages.entry import Run, stage
@@ -13,8 +13,9 @@ def export_hub(run: Run) -> str:
     """Write the folder that `hub.enabled` asks for, ready to be uploaded; nothing is uploaded here."""
     out = run.out("hub")
     if not run.params.hub.enabled:
-        with writing_folder(out):
-            return "not asked for; +exports=hub makes a folder for the Hugging Face hub"
+        words = "not asked for; +exports=hub makes a folder for the Hugging Face hub"
+        write_nothing(out, words)
+        return words
     require_hub()
     weights, proof = run.dep("normalised.safetensors"), run.dep("proof.json")
     settings = {"model": run.params.model, "preprocess": run.params.preprocess}

@@ -1,6 +1,5 @@
 """Style transfer with both networks, and how its losses fall."""
 
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -13,6 +12,7 @@ from unitmean.errors import InvarianceError
 from unitmean.layouts.networks import read_network
 from unitmean.networks.features import features
 from unitmean.networks.transfer_layers import transfer_layers
+from unitmean.pipeline.disk.folders import write_nothing
 from unitmean.pipeline.stages.entry import Run, stage
 from unitmean.pipeline.transfer.shares import figures, layer_table, loss_table, require_finite, too_little
 from unitmean.style.losses import Losses, LossWeights, Picture, losses_at_start
@@ -86,13 +86,13 @@ def transfer_style(run: Run) -> str:
 
 
 def _nothing(run: Run) -> str:
-    """The files of a style transfer that wasn't asked for: an empty folder, tables without rows."""
-    shutil.rmtree(run.out("transfer"), ignore_errors=True)
-    run.out("transfer").mkdir(parents=True)
+    """The files of a style transfer that wasn't asked for: a folder that says so, tables without rows."""
+    words = "not asked for; transfer=smoke shows what normalising does to a picture"
+    write_nothing(run.out("transfer"), words)
     write_text(run.out("losses.csv"), "step,plain,normalised,plain_pixels,normalised_pixels\n")
     write_text(run.out("style.csv"), "layer,plain,normalised\n")
     write_json(run.out("transfer.json"), {})
-    return "not asked for; transfer=smoke shows what normalising does to a picture"
+    return words
 
 
 def _advance(bar: Bar, preview: Preview, step: int, losses: Losses, picture: Picture) -> None:
