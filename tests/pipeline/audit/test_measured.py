@@ -61,7 +61,51 @@ def test_one_layer_that_is_off_is_not_hidden_by_the_others(level: float) -> None
 
 
 def test_a_layer_that_is_never_active_is_not_normalised() -> None:
-    assert not measured(layer(100, 1.0), layer(100, 0.0)).normalised
+    found = measured(layer(100, 1.0), layer(100, 0.0))
+    assert not found.normalised and found.verdict == "NOT KNOWN to be normalised"
+
+
+def seldom(images: int, active: int, value: float) -> Moments:
+    """Channels that only so many of the images make active."""
+    values = torch.zeros(images, CHANNELS)
+    values[:active] = value
+    return Moments.of(per_image(values, 1))
+
+
+def mixed(*parts: tuple[Moments, int]) -> Moments:
+    """The first channels of each."""
+    counts = [count for _, count in parts]
+    split = [moments.split([count, CHANNELS - count])[0] for moments, count in parts]
+    assert sum(counts) == CHANNELS
+    names = ("mean", "mean_square", "square", "maximum", "active", "histogram")
+    joined = [torch.cat([getattr(moments, name) for moments in split]) for name in names]
+    return Moments(split[0].images, *joined)
+
+
+def test_channels_that_hardly_any_image_makes_active_are_judged_neither_way() -> None:
+    """As `normalise` leaves them: at a mean of a hundredth, known from one image of a hundred."""
+    left = mixed((layer(100, 1.0), 150), (seldom(100, 1, 1.0), 30), (layer(100, 0.0), 20))
+    found = measured(layer(100, 1.0, seed=1), left)
+    assert found.normalised and found.spread < 0.1
+    assert found.within > 0.9 and len(found.known) == 350
+    assert "not judged, since too few images make them active: 50" in found.words
+    assert figures([found], 100)["audit_unknown"] == 50
+    assert found.unexplained["known"].all()
+
+
+def test_a_few_channels_that_are_off_are_named_and_many_decide() -> None:
+    few, many = (mixed((layer(100, 1.0), CHANNELS - count), (layer(100, 0.01), count)) for count in (8, 30))
+    found = measured(few)
+    assert found.normalised and len(found.unexplained) == 8
+    assert not measured(many).normalised and "scatter by" in measured(many).words
+
+
+def test_a_layer_of_which_too_little_is_known_is_not_judged() -> None:
+    for known, verdict in ((60, "normalised"), (40, "NOT KNOWN to be normalised")):
+        rest = seldom(100, 1, 100.0)  # whose means are one
+        found = measured(layer(100, 1.0), mixed((layer(100, 1.0), known), (rest, CHANNELS - known)))
+        assert found.verdict == verdict and found.normalised is (known == 60)
+    assert "1 of 2 layers are active in too few images" in found.words and "40 of 200 channels" in found.words
 
 
 def test_channels_that_share_a_factor_are_judged_by_what_it_can_make_one() -> None:

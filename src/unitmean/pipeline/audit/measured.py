@@ -14,10 +14,19 @@ from unitmean.graph.variables import ONE
 from unitmean.pipeline.audit.candidates import Candidate
 from unitmean.statistics.moments import Moments
 
+# A channel is judged where its mean's relative standard error is at most KNOWN. Where n images make it active
+# alike, among many, that is 1/sqrt(n): so it takes four of them. `unitmean normalise` leaves channels alone
+# that rest on an image or two, and other images would have made it leave others.
+KNOWN = 0.5
+# A layer is judged where at least this share of its active channels is.
+LEAST = 0.25
 # A layer counts as normalised where the median distance of its channels' means from one is at most NEAR and
-# the standard deviation of their logarithms at most SCATTER, each plus what sampling explains. Layers of
-# networks as trained have means of any size, and a standard deviation of a half to one and more.
+# the scatter of their logarithms at most SCATTER, each plus what sampling explains. Layers of networks as
+# trained have means of any size, and scatter by a half to one and more.
 NEAR, SCATTER = 0.15, 0.5
+# The scatter is that of the middle: half the distance of these quantiles, which is 1.645 standard deviations
+# of normally distributed numbers. So the few channels that a small sample hardly made active don't decide it.
+MIDDLE, DEVIATIONS = (0.05, 0.95), 1.645
 # Standard errors that sampling explains of either: a small sample may be brighter, which makes all means
 # larger, and late layers' channels follow few images.
 SHIFT = 2.0
@@ -42,10 +51,11 @@ class Measured:
     def table(self) -> pd.DataFrame:
         """A row a channel that may have a factor.
 
-        Columns: site, channel, mean, standard_error, shared_mean, z, explained.
-        shared_mean is the geometric mean over the active channels that share the channel's factor: it is what
-        a factor can make one. z is its distance from one in standard errors. A channel that is never active,
-        or off by more than sampling explains, is not explained.
+        Columns: site, channel, mean, standard_error, shared_mean, z, known, explained.
+        Channels are known where enough images make them active. shared_mean is the geometric mean over the
+        known channels that share the channel's factor: it is what a factor can make one. z is its distance
+        from one in standard errors. A known channel that is off by more than sampling explains is not
+        explained.
         """
         frames = [
             pd.DataFrame(
@@ -61,47 +71,64 @@ class Measured:
         ]
         every = pd.concat(frames, ignore_index=True)
         table = every[every["variable"] != ONE].reset_index(drop=True)
-        active = table["mean"].where(table["mean"] > 0)
+        relative = table["standard_error"] / table["mean"].where(table["mean"] > 0)
+        known = relative <= KNOWN
         by = table["variable"]
-        shared = np.exp(np.log(active).groupby(by).transform("mean")).where(active.notna(), 0.0)
+        logarithms = np.log(table["mean"].where(known))
+        shared = np.exp(logarithms.groupby(by).transform("mean")).where(known, table["mean"])
         # The errors of channels of one image go together, so that an average of them is no smaller.
-        error = shared * (table["standard_error"] / active).groupby(by).transform("mean")
-        z = (shared - 1) / error.where(error > 0)
-        table = table.assign(shared_mean=shared, z=z, explained=z.abs() <= EXPLAINED)
+        error = shared * relative.where(known).groupby(by).transform("mean")
+        z = ((shared - 1) / error.where(error > 0)).where(known)
+        explained = ~known | (z.abs() <= EXPLAINED)
+        table = table.assign(shared_mean=shared, z=z, known=known, explained=explained)
         return table.drop(columns="variable")
 
     @cached_property
-    def layers(self) -> pd.DataFrame:
-        """By site: mean, the median of its channels' means, distance, spread and normalised.
+    def known(self) -> pd.DataFrame:
+        """The rows of the channels that can be judged."""
+        return self.table[self.table["known"]]
 
-        distance and spread are as of the whole table. A layer without active channels isn't normalised.
+    @cached_property
+    def layers(self) -> pd.DataFrame:
+        """By site: known, of so many channels; the median of their means, mean; distance, spread; verdicts.
+
+        distance and spread are as of the whole table. judged says whether enough channels are known,
+        normalised what is found then.
         """
         rows = {}
         for site, channels in self.table.groupby("site", sort=False):
-            active = channels[channels["shared_mean"] > 0]
+            known = channels[channels["known"]]
             # A mean far above one has a larger error, and one far below one a smaller: neither excuses it.
-            relative = active["standard_error"] / active["mean"]
-            error = float(relative.clip(upper=relative * active["shared_mean"]).fillna(0.0).median())
-            distance, spread = _distance(active), _spread(active)
-            normalised = distance <= NEAR + SHIFT * error and spread <= SCATTER + SHIFT * error
-            median = float(channels["shared_mean"].median())
-            rows[site] = {"mean": median, "distance": distance, "spread": spread, "normalised": normalised}
+            relative = known["standard_error"] / known["mean"]
+            error = float(relative.clip(upper=relative * known["shared_mean"]).fillna(0.0).median())
+            distance, spread = _distance(known), _spread(known)
+            judged = 0 < len(known) >= LEAST * (channels["mean"] > 0).sum()
+            near = distance <= NEAR + SHIFT * error and spread <= SCATTER + SHIFT * error
+            rows[site] = {
+                "channels": len(channels),
+                "known": len(known),
+                "mean": float(known["shared_mean"].median()),
+                "distance": distance,
+                "spread": spread,
+                "judged": judged,
+                "normalised": judged and near,
+            }
         return pd.DataFrame.from_dict(rows, orient="index")
 
     @property
     def spread(self) -> float:
-        """The standard deviation of the logarithms of the means of channels that are ever active."""
-        return _spread(self.table[self.table["shared_mean"] > 0])
+        """How far the logarithms of the known channels' means scatter, as a standard deviation."""
+        return _spread(self.known)
 
     @property
     def distance(self) -> float:
-        """The median distance of a mean from one."""
-        return _distance(self.table)
+        """The median distance of a known mean from one."""
+        return _distance(self.known)
 
     @property
     def within(self) -> float:
-        """The share of channels whose mean lies within three standard errors of one."""
-        return float((self.table["z"].abs() <= 3).mean())
+        """The share of the known channels whose mean lies within three standard errors of one."""
+        return float((self.known["z"].abs() <= 3).mean())
 
     @property
     def normalised(self) -> bool:
@@ -110,38 +137,54 @@ class Measured:
 
     @property
     def verdict(self) -> str:
-        return "normalised" if self.normalised else "NOT normalised"
+        if self.normalised:
+            return "normalised"
+        off = self.layers["judged"] & ~self.layers["normalised"]
+        return "NOT normalised" if off.any() else "NOT KNOWN to be normalised"
 
     @property
     def words(self) -> str:
         """The clause that follows the verdict and the number of images."""
-        said = (
-            f"the mean of {self.within:.1%} of {len(self.table):,} channels lies within three standard "
+        said = [
+            f"the mean of {self.within:.1%} of {len(self.known):,} channels lies within three standard "
             f"errors of one; best by {self.candidate}"
-        )
-        off = self.layers[~self.layers["normalised"]]
-        if not len(off):
-            return said
-        named = ", ".join(
-            f"{site} (median mean {row['mean']:.3g})" for site, row in off.head(SHOWN).iterrows()
-        )
-        more = f" and {len(off) - SHOWN} more" if len(off) > SHOWN else ""
-        return f"{said}; {len(off)} of {len(self.layers)} layers are off: {named}{more}"
+        ]
+        if unknown := len(self.table) - len(self.known):
+            said.append(f"not judged, since too few images make them active: {unknown:,}")
+        layers = self.layers
+        for rows, what, described in (
+            (layers[layers["judged"] & ~layers["normalised"]], "off", _off),
+            (layers[~layers["judged"]], "active in too few images, so that it takes more", _unknown),
+        ):
+            if len(rows):
+                named = ", ".join(f"{site} ({described(row)})" for site, row in rows.head(SHOWN).iterrows())
+                more = f" and {len(rows) - SHOWN} more" if len(rows) > SHOWN else ""
+                said.append(f"{len(rows)} of {len(layers)} layers are {what}: {named}{more}")
+        return "; ".join(said)
 
     @property
     def unexplained(self) -> pd.DataFrame:
         """The channels that are not explained, the worst first."""
-        table = self.table
-        off = table[~table["explained"]]
+        off = self.table[~self.table["explained"]]
         return off.assign(by=off["z"].abs().fillna(np.inf)).sort_values("by", ascending=False, kind="stable")
+
+
+def _off(layer: pd.Series) -> str:
+    return f"median mean {layer['mean']:.3g}, logarithms scatter by {layer['spread']:.2g}"
+
+
+def _unknown(layer: pd.Series) -> str:
+    return f"{layer['known']:,} of {layer['channels']:,} channels"
 
 
 def _distance(channels: pd.DataFrame) -> float:
     return float((channels["shared_mean"] - 1).abs().median())
 
 
-def _spread(active: pd.DataFrame) -> float:
-    return float(np.log(active["shared_mean"]).std(ddof=0))
+def _spread(channels: pd.DataFrame) -> float:
+    """Half the distance of two quantiles of the logarithms, as standard deviations; NaN without channels."""
+    low, high = np.log(channels["shared_mean"]).quantile(list(MIDDLE))
+    return float(high - low) / (2 * DEVIATIONS)
 
 
 def candidate_table(measured: Sequence[Measured]) -> pd.DataFrame:
@@ -172,6 +215,7 @@ def figures(measured: Sequence[Measured], images: int) -> dict[str, Any]:
         "audit_distance": round(best.distance, 4),
         "audit_within_3": round(best.within, 4),
         "audit_layers_off": int((~best.layers["normalised"]).sum()),
+        "audit_unknown": len(best.table) - len(best.known),
         "audit_unexplained": len(best.unexplained),
         "audit_images": images,
     }

@@ -92,7 +92,7 @@ def try_candidates(
             sums = whole(measurement, parts, partial, what=f"auditing {candidate.short}")
             variables = {network.layer(site.name): site.variables for site in sites}
             found.append(Measured(candidate, sums, variables))
-    return sorted(found, key=lambda measured: measured.spread)
+    return sorted(found, key=lambda measured: (not len(measured.known), measured.spread))
 
 
 def _named(input: Input) -> dict[str, Input]:

@@ -166,7 +166,7 @@ def _show(out: "Console", published: "Published", measured: "list[Measured]", im
     off = best.unexplained
     if best.normalised and len(off):
         out.print(
-            f"{len(off)} channels are never active, or off by more than sampling explains: 4 standard errors",
+            f"{len(off)} channels are off by more than sampling explains, 4 standard errors:",
             soft_wrap=True,
         )
         for row in off.head(SHOWN).to_dict("records"):

@@ -4,7 +4,7 @@ from unitmean.disk.atomic import write_json, write_text
 from unitmean.pipeline.stages.entry import Run, stage
 
 CANDIDATES = "candidate,pixels,input,padding,pooling,spread,distance,within"
-MEANS = "site,channel,mean,standard_error,shared_mean,z,explained"
+MEANS = "site,channel,mean,standard_error,shared_mean,z,known,explained"
 
 
 @stage
