@@ -7,11 +7,12 @@ import pytest
 import torch
 from heads import conv2_1
 from PIL import Image
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from unitmean.api import measure
 from unitmean.cli import main
 from unitmean.graph.analysis import analyse
+from unitmean.layouts.files import save_weights
 from unitmean.networks.architectures import build
 from unitmean.networks.inputs import TORCHVISION
 from unitmean.pipeline.index.batches import batches
@@ -45,6 +46,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     new = plan.rescale(factors, kept)
     save_file(kept, folder / "original.safetensors")
     save_file(new, folder / "normalised.safetensors")
+    save_weights(folder / "own.safetensors", new, {"model": MODEL, "input": TORCHVISION.to_dict()})
+    short = {key: value for key, value in new.items() if key != "features.3.bias"}
+    save_file(short, folder / "short.safetensors")
     wrong = {key: value.clone() for key, value in new.items()}
     wrong["features.3.weight"][5, 3] *= 1.01
     save_file(wrong, folder / "wrong.safetensors")
@@ -106,6 +110,9 @@ def test_what_is_left_out_is_told(
     ("arguments", "words"),
     [
         (["nothing.pth"], "a weights file must exist"),
+        (["nothing.pth"], "check FILE"),
+        (["short.safetensors"], "check --model"),
+        (["own.safetensors", "--model", "vgg16"], "--model must be vgg11 or left out"),
         (["normalised.safetensors", "--limit", "1"], "--limit must be at least 2"),
         (["normalised.safetensors", "--size", "0"], "--size must be at least 1 pixel"),
         (
@@ -123,3 +130,34 @@ def test_mistakes_are_told(
 ) -> None:
     assert run(monkeypatch, folder, *arguments) == 1
     assert words in capsys.readouterr().err
+
+
+def test_a_file_of_this_package_says_which_network_it_is_of(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder)
+    arguments = ["audit", "--images", "images", "--size", "32", "own.safetensors"]
+    assert main([*arguments, "--original", "original.safetensors"]) == 0
+    said = capsys.readouterr()
+    assert "own.safetensors: vgg11" in said.out
+    assert said.err.count("spread") == 12  # a line a candidate, without a terminal
+
+
+def test_channels_that_a_run_left_alone_do_not_decide(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Some channels of a proper file are hardly ever active: they were, and stay, at a mean far below one."""
+    state = load_file(folder / "normalised.safetensors")
+    path = folder / "images"
+    rows, _ = build_rows(path, list_images(path), str(path), seed=0, skip=False)
+    (shown,) = batches(Index(tuple(rows), path), PREPROCESSING, 8)
+    features = build(MODEL, state, input=TORCHVISION).module.get_submodule("features")
+    assert isinstance(features, torch.nn.Sequential)
+    with torch.no_grad():  # lowered so far that one image alone makes them active
+        second = features[:4](TORCHVISION.apply(shown)).amax((2, 3)).sort(0).values[-2]
+    state["features.3.bias"][::3] -= second[::3]
+    save_file(state, folder / "seldom.safetensors")
+    assert run(monkeypatch, folder, "seldom.safetensors") == 0
+    words = capsys.readouterr().out
+    assert words.splitlines()[4].split()[:5] == ["warp", "32", "torchvision", "zeros", "max"]
+    assert "\nnormalised:" in words and "not judged, since too few images make them active" in words

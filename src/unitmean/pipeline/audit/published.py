@@ -1,6 +1,6 @@
 """Whether a published file is normalised, by which measurement, and whether it still computes the same."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from unitmean.disk.digest import sha256
-from unitmean.errors import NetworkError, WeightsError
+from unitmean.errors import ConfigError, NetworkError, WeightsError
 from unitmean.graph.analysis import analyse
 from unitmean.graph.plan import Site
 from unitmean.graph.strict import require_rectifier
@@ -51,6 +51,23 @@ class Published:
         return sha256(self.path)
 
 
+def named_model(path: Path, asked: str | None) -> str:
+    """The architecture that a file of this package says it is of; else the one asked for, or vgg19.
+
+    ConfigError where another is asked for.
+    """
+    record = read_record(path) if path.is_file() else None
+    own = None if record is None else record.get("model")
+    if not isinstance(own, str):
+        return asked or "vgg19"
+    if asked not in (None, own):
+        raise ConfigError(
+            f"--model must be {own} or left out, since {path} says which network it is of; found {asked!r}: "
+            "leave it out, or give another file"
+        )
+    return own
+
+
 def read_published(path: Path, model: str) -> Published:
     """A file in any known layout; WeightsError where it isn't one, or isn't of the architecture `model`."""
     tensors, notes = read_tensors(path, skeleton(model).state_dict())
@@ -67,11 +84,17 @@ def read_fetched(path: Path, model: str) -> Published:
 
 
 def try_candidates(
-    published: Published, index: Index, trials: Trials, partial: Path, device: str = "cpu"
+    published: Published,
+    index: Index,
+    trials: Trials,
+    partial: Path,
+    device: str = "cpu",
+    tell: Callable[[Measured], object] = lambda measured: None,
 ) -> list[Measured]:
     """Every candidate on all images of the index, the one whose means scatter least first.
 
-    Sums are kept under `partial`. NetworkError where there is nothing to try.
+    Sums are kept under `partial`; `tell` is called with each candidate that is done. NetworkError where there
+    is nothing to try.
     """
     inputs = _named(published.input) if published.input else INPUTS
     batch = batch_size(None, device)
@@ -92,6 +115,7 @@ def try_candidates(
             sums = whole(measurement, parts, partial, what=f"auditing {candidate.short}")
             variables = {network.layer(site.name): site.variables for site in sites}
             found.append(Measured(candidate, sums, variables))
+            tell(found[-1])
     return sorted(found, key=lambda measured: (not len(measured.known), measured.spread))
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import hashlib
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from unitmean.console import console
-from unitmean.errors import ConfigError, DataError
+from unitmean.errors import ConfigError, DataError, UnitmeanError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -40,7 +41,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="a folder or archive of images (default: the project's index)",
     )
-    parser.add_argument("--model", default="vgg19", metavar="NAME", help="architecture (default: vgg19)")
+    parser.add_argument("--model", metavar="NAME", help="the network, where the file doesn't say (vgg19)")
     parser.add_argument("--limit", type=int, default=200, metavar="N", help="images to show (default: 200)")
     parser.add_argument(
         "--size", type=int, default=224, metavar="N", help="pixels of the network's input (default: 224)"
@@ -51,10 +52,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    with _named_as_typed():
+        return _run(options)
+
+
+def _run(options: argparse.Namespace) -> int:
     # Imported here, since torch takes seconds, for which `--help` shouldn't wait.
     from unitmean.device import choose_device
     from unitmean.pipeline.audit.candidates import Trials
-    from unitmean.pipeline.audit.published import compare_with, read_published, try_candidates
+    from unitmean.pipeline.audit.published import compare_with, named_model, read_published, try_candidates
 
     if options.limit < 2:
         raise ConfigError(f"--limit must be at least 2, for standard errors; found {options.limit!r}")
@@ -62,13 +68,14 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigError(f"--size must be at least 1 pixel; found {options.size!r}: set it, e.g. to 224")
     out = console()
     device = choose_device(options.device)
-    files = [read_published(path, options.model) for path in options.files]
-    original = read_published(options.original, options.model) if options.original else None
+    models = [named_model(path, options.model) for path in options.files]
+    files = [read_published(path, model) for path, model in zip(options.files, models, strict=True)]
+    original = read_published(options.original, models[0]) if options.original else None
     index = _index(options.images, options.limit)
     good = True
     for published in files:
         with _partial() as partial:
-            measured = try_candidates(published, index, Trials(options.size), partial, device)
+            measured = try_candidates(published, index, Trials(options.size), partial, device, _tell)
         _show(out, published, measured, len(index))
         good = good and measured[0].normalised
         if original is not None:
@@ -108,8 +115,7 @@ def _index(path: Path | None, limit: int) -> "Index":
             )
         index = load_index(found)
         return index.head(min(limit, len(index)))
-    with _named_as_option():
-        return _indexed(path, limit)
+    return _indexed(path, limit)
 
 
 def _indexed(path: Path, limit: int) -> "Index":
@@ -134,13 +140,26 @@ def _indexed(path: Path, limit: int) -> "Index":
     return Index(tuple(rows), path.resolve())
 
 
+# How keys that errors name are given to this command.
+ARGUMENTS = {"dataset.path": "--images", "weights.path": "FILE", "model.name": "--model"}
+
+
 @contextmanager
-def _named_as_option() -> Iterator[None]:
-    """Let errors about the key dataset.path name the option --images instead."""
+def _named_as_typed() -> Iterator[None]:
+    """Let errors about configuration keys name this command's arguments instead."""
     try:
         yield
-    except DataError as error:
-        raise DataError(str(error).replace("dataset.path", "--images")) from error
+    except UnitmeanError as error:
+        words = str(error)
+        for key, argument in ARGUMENTS.items():
+            words = words.replace(key, argument)
+        raise UnitmeanError(words) from error
+
+
+def _tell(measured: "Measured") -> None:
+    """A line for each candidate, where there is no terminal for a bar."""
+    if not sys.stderr.isatty():
+        print(f"{measured.candidate}: spread {measured.spread:.3f}", file=sys.stderr, flush=True)
 
 
 def _show(out: "Console", published: "Published", measured: "list[Measured]", images: int) -> None:
