@@ -1,7 +1,6 @@
 """The command line: params.yaml, DVC's status, the closing table."""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import pytest
 from scratch_project import copy_settings
 
 from unitmean import cli
+from unitmean.pipeline.commands import repro
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -26,11 +26,11 @@ def dvc(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Records the call of DVC instead of making it; `status` is what it exits with."""
     seen: dict[str, Any] = {"status": 0}
 
-    def run(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
-        seen.update(command=command, **options)
-        return subprocess.CompletedProcess(command, seen["status"])
+    def status_of(command: list[str], **options: Any) -> int:
+        seen.update(options, command=command)
+        return int(seen["status"])
 
-    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(repro, "status_of", status_of)
     return seen
 
 
