@@ -1,12 +1,14 @@
 """When a file counts as normalised."""
 
+import json
+
 import pytest
 import torch
 from torch import Tensor
 
 from unitmean.graph.variables import ONE
 from unitmean.pipeline.audit.candidates import Candidate
-from unitmean.pipeline.audit.measured import Measured, figures
+from unitmean.pipeline.audit.measured import Measured, candidate_table, figures
 from unitmean.statistics.moments import Moments, per_image
 
 CHANNELS = 200
@@ -63,6 +65,15 @@ def test_one_layer_that_is_off_is_not_hidden_by_the_others(level: float) -> None
 def test_a_layer_that_is_never_active_is_not_normalised() -> None:
     found = measured(layer(100, 1.0), layer(100, 0.0))
     assert not found.normalised and found.verdict == "NOT KNOWN to be normalised"
+
+
+def test_where_nothing_is_known_there_are_no_figures() -> None:
+    found = measured(layer(100, 0.0), seldom(100, 1, 100.0))
+    assert found.verdict == "NOT KNOWN to be normalised" and "none of 400 channels" in found.words
+    told = figures([found], 100)
+    assert (told["audit_spread"], told["audit_distance"], told["audit_within_3"]) == (None, None, None)
+    assert json.loads(json.dumps(told, allow_nan=False))["audit_unknown"] == 400
+    assert candidate_table([found])["spread"].isna().all()
 
 
 def seldom(images: int, active: int, value: float) -> Moments:

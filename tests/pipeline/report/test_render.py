@@ -180,11 +180,27 @@ def test_no_page_claims_means_of_one_of_another_statistic_or_names_a_makefile() 
         assert "means are one with" not in text and "make repro" not in text and "dvc repro" in text
 
 
+def test_an_audit_that_could_judge_nothing() -> None:
+    made = audited(normalised=False)
+    assert made.audit is not None
+    figures = dict(made.audit.figures) | {
+        "audit_spread": None,
+        "audit_distance": None,
+        "audit_within_3": None,
+    }
+    means = made.audit.means.assign(known=False, explained=True)
+    made = dataclasses.replace(made, audit=dataclasses.replace(made.audit, figures=figures, means=means))
+    text = " ".join(Page(render(made)).text.split())
+    assert (
+        "Were the weights normalised before? No." in text and "nan" not in text and "So measured" not in text
+    )
+
+
 def test_an_audit_says_whether_by_which_way_and_which_channels_are_off() -> None:
     text = " ".join(Page(render(audited())).text.split())
     assert "Were the weights normalised before? Yes." in text
     assert "measured in 4 ways over 8 images, scatter least by warp 32, input caffe" in text
     assert "Off by more than four standard errors, the worst first: relu1_1 channel 5 (1.3)." in text
     no = " ".join(Page(render(audited(normalised=False))).text.split())
-    assert "Were the weights normalised before? No." in no and "Never active" not in no
+    assert "Were the weights normalised before? No." in no and "Off by more" not in no
     assert "Were the weights normalised" not in page_of("passed")

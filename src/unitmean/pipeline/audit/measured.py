@@ -1,5 +1,6 @@
 """What an audit found: each candidate's means, and how far they are from one."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -102,7 +103,7 @@ class Measured:
             relative = known["standard_error"] / known["mean"]
             error = float(relative.clip(upper=relative * known["shared_mean"]).fillna(0.0).median())
             distance, spread = _distance(known), _spread(known)
-            judged = 0 < len(known) >= LEAST * (channels["mean"] > 0).sum()
+            judged = bool(0 < len(known) >= LEAST * (channels["mean"] > 0).sum())
             near = distance <= NEAR + SHIFT * error and spread <= SCATTER + SHIFT * error
             rows[site] = {
                 "channels": len(channels),
@@ -145,6 +146,8 @@ class Measured:
     @property
     def words(self) -> str:
         """The clause that follows the verdict and the number of images."""
+        if not len(self.known):
+            return f"none of {len(self.table):,} channels is active in enough images to be judged"
         said = [
             f"the mean of {self.within:.1%} of {len(self.known):,} channels lies within three standard "
             f"errors of one; best by {self.candidate}"
@@ -206,16 +209,20 @@ def candidate_table(measured: Sequence[Measured]) -> pd.DataFrame:
 
 
 def figures(measured: Sequence[Measured], images: int) -> dict[str, Any]:
-    """The best candidate's verdict and figures, as a flat dict for tables."""
+    """The best candidate's verdict and figures, as a flat dict for tables; None where no channel is known."""
     best = measured[0]
     return {
         "audit_normalised": best.normalised,
         "audit_best": best.candidate.short,
-        "audit_spread": round(best.spread, 4),
-        "audit_distance": round(best.distance, 4),
-        "audit_within_3": round(best.within, 4),
+        "audit_spread": _figure(best.spread),
+        "audit_distance": _figure(best.distance),
+        "audit_within_3": _figure(best.within),
         "audit_layers_off": int((~best.layers["normalised"]).sum()),
         "audit_unknown": len(best.table) - len(best.known),
         "audit_unexplained": len(best.unexplained),
         "audit_images": images,
     }
+
+
+def _figure(value: float) -> float | None:
+    return None if math.isnan(value) else round(value, 4)
