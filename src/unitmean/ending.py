@@ -36,7 +36,7 @@ def interrupted(error: BaseException) -> bool:
 
 
 @contextmanager
-def when_asked_to_end(stop: Callable[[int, Any], None]) -> Iterator[None]:
+def _when_asked_to_end(stop: Callable[[int, Any], None]) -> Iterator[None]:
     """Call `stop(number, frame)` on a signal that asks the program to end, unless it ignores that signal."""
     heeded = [number for number in ENDINGS if signal.getsignal(number) is not signal.SIG_IGN]  # as by nohup
     before = {number: signal.signal(number, stop) for number in heeded}
@@ -65,7 +65,7 @@ def ending_in_words(name: str, work: Callable[[], int]) -> int:
     try:
         if _pressed:  # during imports, where a library swallowed it
             raise KeyboardInterrupt
-        with when_asked_to_end(leave):
+        with _when_asked_to_end(leave):
             return _written(work)
     except SystemExit:
         if asked:

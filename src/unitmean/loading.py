@@ -20,8 +20,8 @@ def load(path: str | Path, *, pooling: Pooling | None = None, padding: Padding |
     layers)` returns layers. `path` may also be a folder that `+exports=hub` or `unitmean normalise --export
     hub` wrote, or `hf://owner/name[@revision]`, which huggingface_hub downloads. Pooling and padding default
     to those that the means were measured with. Warns where the pipeline's proof of the file, proof.json
-    beside it, failed. Raises WeightsError where the file holds no network: what `result.save` wrote is read
-    by `Normalised.load`.
+    beside it, failed or is of other bytes. Raises WeightsError where the file holds no network: what
+    `result.save` wrote is read by `Normalised.load`.
     """
     path = located(path)
     metadata = load_weights(path)[1]

@@ -1,5 +1,6 @@
 """The pipeline as a project of one's own, and as one command, by the installed package alone."""
 
+import json
 import shutil
 import sys
 from hashlib import sha256
@@ -89,6 +90,10 @@ def test_a_file_and_photographs_become_a_proved_file(
     ratio = (load_file(out)["features.0.weight"] / old["features.0.weight"]).flatten(1)
     torch.testing.assert_close(ratio, ratio[:, :1].expand_as(ratio))
     assert (ratio > 0).all()
+    alone = run(tmp_path, *["1" if text == "6" else text for text in command]).stdout
+    assert "those of one image, so nothing says how well they hold for others" in alone
+    (facts,) = (tmp_path / "cache").rglob("rescale.json")
+    assert json.loads(facts.read_text())["standard_error"] is None
 
 
 @pytest.mark.parametrize(

@@ -89,13 +89,16 @@ time.sleep(60)
 """
 WAITING = """
 import sys
-from unitmean.pipeline.commands.repro import status_of
-status_of([sys.executable, "slow.py"])
+from unitmean.ending import ending_in_words
+from unitmean.pipeline.commands.processes import status_of
+sys.exit(ending_in_words("it", lambda: status_of([sys.executable, "slow.py"])))
 """
 
 
-def test_what_is_interrupted_may_end_in_its_own_time(tmp_path: Path) -> None:
-    """A terminal sends Ctrl-C to all. DVC, if it were killed then, would leave its locks behind."""
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_what_is_asked_to_end_may_do_so_in_its_own_time(tmp_path: Path, number: int, status: int) -> None:
+    """A terminal sends Ctrl-C to all, `kill` a signal to one. DVC, if it were killed then, would leave its
+    locks behind."""
     (tmp_path / "slow.py").write_text(SLOW)
     run = subprocess.Popen(
         [sys.executable, "-c", WAITING], cwd=tmp_path, stderr=subprocess.DEVNULL, start_new_session=True
@@ -104,8 +107,11 @@ def test_what_is_interrupted_may_end_in_its_own_time(tmp_path: Path) -> None:
         assert run.poll() is None, "it ended before it began"
         time.sleep(0.05)
     (child,) = psutil.Process(run.pid).children()
-    os.killpg(run.pid, signal.SIGINT)
-    assert run.wait() == -signal.SIGINT
+    if number == signal.SIGINT:
+        os.killpg(run.pid, number)
+    else:
+        run.send_signal(number)
+    assert run.wait() == status
     assert (tmp_path / "ended").exists()
     assert not child.is_running()  # nor left for others to wait for
 

@@ -10,6 +10,7 @@ from torchvision import models
 
 from unitmean.errors import ConfigError, WeightsError
 from unitmean.hub import located
+from unitmean.layouts.agreed import require_same_model
 from unitmean.layouts.files import load_weights, read_record, read_tensors
 from unitmean.layouts.proved import unproved
 from unitmean.layouts.reading import canonical
@@ -104,11 +105,7 @@ def _require_agreed(
     weights: str, name: str, pixels: Input, model: str | None, input: InputName | None
 ) -> None:
     """ConfigError where a model or an input is given that isn't that of the weights, which say theirs."""
-    if model is not None and model != name:
-        raise ConfigError(
-            f"--model must be {name} or left out, since {weights} says which network it is of; found "
-            f"{model!r}: leave it out, or give other weights"
-        )
+    require_same_model(weights, name, model)
     if input is not None and INPUTS[input] != pixels:
         known = next((key for key, value in INPUTS.items() if value == pixels), None)
         raise ConfigError(

@@ -22,11 +22,12 @@ KNOWN = 0.5
 # A layer is judged where at least this share of its active channels is.
 LEAST = 0.25
 # A layer counts as normalised where the median distance of its channels' means from one is at most NEAR and
-# the scatter of their logarithms at most SCATTER, each plus what sampling explains. Layers of networks as
-# trained have means of any size, and scatter by a half to one and more.
+# the standard deviation of their logarithms at most SCATTER, each plus what sampling explains. Layers of
+# networks as trained have means of any size, and a standard deviation of a half to one and more.
 NEAR, SCATTER = 0.15, 0.5
-# The scatter is that of the middle: half the distance of these quantiles, which is 1.645 standard deviations
-# of normally distributed numbers. So the few channels that a small sample hardly made active don't decide it.
+# Candidates are ranked by the middle of the logarithms alone: half the distance of these quantiles, which is
+# 1.645 standard deviations of normally distributed numbers. Else the few channels would decide that were
+# hardly active where the means were measured, and so were left as they were.
 MIDDLE, DEVIATIONS = (0.05, 0.95), 1.645
 # Standard errors that sampling explains of either: a small sample may be brighter, which makes all means
 # larger, and late layers' channels follow few images.
@@ -91,10 +92,9 @@ class Measured:
 
     @cached_property
     def layers(self) -> pd.DataFrame:
-        """By site: known, of so many channels; the median of their means, mean; distance, spread; verdicts.
-
-        distance and spread are as of the whole table. judged says whether enough channels are known,
-        normalised what is found then.
+        """By site: channels, and how many are known; of their means the median, mean, and distance, as of
+        the whole table; deviation, the standard deviation of the logarithms; judged, whether enough channels
+        are known, and normalised.
         """
         rows = {}
         for site, channels in self.table.groupby("site", sort=False):
@@ -102,15 +102,15 @@ class Measured:
             # A mean far above one has a larger error, and one far below one a smaller: neither excuses it.
             relative = known["standard_error"] / known["mean"]
             error = float(relative.clip(upper=relative * known["shared_mean"]).fillna(0.0).median())
-            distance, spread = _distance(known), _spread(known)
+            distance, deviation = _distance(known), float(np.log(known["shared_mean"]).std(ddof=0))
             judged = bool(0 < len(known) >= LEAST * (channels["mean"] > 0).sum())
-            near = distance <= NEAR + SHIFT * error and spread <= SCATTER + SHIFT * error
+            near = distance <= NEAR + SHIFT * error and deviation <= SCATTER + SHIFT * error
             rows[site] = {
                 "channels": len(channels),
                 "known": len(known),
                 "mean": float(known["shared_mean"].median()),
                 "distance": distance,
-                "spread": spread,
+                "deviation": deviation,
                 "judged": judged,
                 "normalised": judged and near,
             }
@@ -118,8 +118,9 @@ class Measured:
 
     @property
     def spread(self) -> float:
-        """How far the logarithms of the known channels' means scatter, as a standard deviation."""
-        return _spread(self.known)
+        """How far the middle nine tenths of the known means' logarithms spread, as a standard deviation."""
+        low, high = np.log(self.known["shared_mean"]).quantile(list(MIDDLE))
+        return float(high - low) / (2 * DEVIATIONS)
 
     @property
     def distance(self) -> float:
@@ -154,15 +155,15 @@ class Measured:
         ]
         if unknown := len(self.table) - len(self.known):
             said.append(f"not judged, since too few images make them active: {unknown:,}")
-        layers = self.layers
-        for rows, what, described in (
-            (layers[layers["judged"] & ~layers["normalised"]], "off", _off),
-            (layers[~layers["judged"]], "active in too few images, so that it takes more", _unknown),
+        judged = self.layers["judged"]
+        for chosen, what, described in (
+            (judged & ~self.layers["normalised"], "are off", _off),
+            (~judged, "have too few channels that these images make active, show more", _unknown),
         ):
-            if len(rows):
+            if len(rows := self.layers[chosen]):
                 named = ", ".join(f"{site} ({described(row)})" for site, row in rows.head(SHOWN).iterrows())
                 more = f" and {len(rows) - SHOWN} more" if len(rows) > SHOWN else ""
-                said.append(f"{len(rows)} of {len(layers)} layers are {what}: {named}{more}")
+                said.append(f"{len(rows)} of {len(self.layers)} layers {what}: {named}{more}")
         return "; ".join(said)
 
     @property
@@ -173,7 +174,7 @@ class Measured:
 
 
 def _off(layer: pd.Series) -> str:
-    return f"median mean {layer['mean']:.3g}, logarithms scatter by {layer['spread']:.2g}"
+    return f"median mean {layer['mean']:.3g}, logarithms' deviation {layer['deviation']:.2g}"
 
 
 def _unknown(layer: pd.Series) -> str:
@@ -182,12 +183,6 @@ def _unknown(layer: pd.Series) -> str:
 
 def _distance(channels: pd.DataFrame) -> float:
     return float((channels["shared_mean"] - 1).abs().median())
-
-
-def _spread(channels: pd.DataFrame) -> float:
-    """Half the distance of two quantiles of the logarithms, as standard deviations; NaN without channels."""
-    low, high = np.log(channels["shared_mean"]).quantile(list(MIDDLE))
-    return float(high - low) / (2 * DEVIATIONS)
 
 
 def candidate_table(measured: Sequence[Measured]) -> pd.DataFrame:

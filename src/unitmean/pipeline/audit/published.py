@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from unitmean.disk.digest import sha256
-from unitmean.errors import ConfigError, NetworkError, WeightsError
+from unitmean.errors import NetworkError, WeightsError
 from unitmean.graph.analysis import analyse
 from unitmean.graph.plan import Site
 from unitmean.graph.strict import require_rectifier
 from unitmean.graph.variables import ONE
+from unitmean.layouts.agreed import require_same_model
 from unitmean.layouts.files import load_weights, read_record, read_tensors
 from unitmean.layouts.reading import canonical
 from unitmean.networks.architectures import Network, build
@@ -60,11 +61,7 @@ def named_model(path: Path, asked: str | None) -> str:
     own = None if record is None else record.get("model")
     if not isinstance(own, str):
         return asked or "vgg19"
-    if asked not in (None, own):
-        raise ConfigError(
-            f"--model must be {own} or left out, since {path} says which network it is of; found {asked!r}: "
-            "leave it out, or give another file"
-        )
+    require_same_model(str(path), own, asked)
     return own
 
 

@@ -10,7 +10,8 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from unitmean.console import console
-from unitmean.errors import ConfigError, DataError, UnitmeanError
+from unitmean.errors import ConfigError, DataError
+from unitmean.pipeline.commands.typed import named_as_typed
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,6 +28,8 @@ on the images; the one by which the channels' means scatter least is likely the 
 Exit status 0: every FILE is normalised and, given --original, computes the same function; 1 otherwise.
 """
 SHOWN = 12  # channels listed
+# How settings that errors name are given to this command.
+ARGUMENTS = {"dataset.path": "--images", "weights.path": "FILE", "model.name": "--model"}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,7 +55,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    with _named_as_typed():
+    with named_as_typed(ARGUMENTS):
         return _run(options)
 
 
@@ -138,22 +141,6 @@ def _indexed(path: Path, limit: int) -> "Index":
     if found.left_out:
         out.print(f"left out as no images: {found.left_out}", soft_wrap=True)
     return Index(tuple(rows), path.resolve())
-
-
-# How keys that errors name are given to this command.
-ARGUMENTS = {"dataset.path": "--images", "weights.path": "FILE", "model.name": "--model"}
-
-
-@contextmanager
-def _named_as_typed() -> Iterator[None]:
-    """Let errors about configuration keys name this command's arguments instead."""
-    try:
-        yield
-    except UnitmeanError as error:
-        words = str(error)
-        for key, argument in ARGUMENTS.items():
-            words = words.replace(key, argument)
-        raise UnitmeanError(words) from error
 
 
 def _tell(measured: "Measured") -> None:

@@ -3,23 +3,22 @@
 import argparse
 import hashlib
 import os
-import re
-import shutil
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 
-from unitmean.disk.atomic import require_writable, writing, written_over
+from unitmean.disk.atomic import require_writable
 from unitmean.errors import ConfigError, DataError
 from unitmean.pipeline.commands.configure import configure
+from unitmean.pipeline.commands.delivery import Delivery
 from unitmean.pipeline.commands.exclusive import exclusive
 from unitmean.pipeline.commands.init import definition, write_project
 from unitmean.pipeline.commands.packages import require_packages
-from unitmean.pipeline.commands.repro import show, status_of
+from unitmean.pipeline.commands.processes import status_of
+from unitmean.pipeline.commands.repro import show
+from unitmean.pipeline.commands.typed import named_as_typed
 from unitmean.pipeline.config.choices import Device, Padding, Pooling, Statistic
 from unitmean.pipeline.config.own_code import running_code
-from unitmean.pipeline.disk.folders import writing_folder
 from unitmean.pipeline.disk.remote import is_remote
 from unitmean.pipeline.sources.weights import weights_sources
 from unitmean.statistics.kinds import statistics
@@ -67,19 +66,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the pipeline up to its proof in a folder of its own; copy what was proved."""
     # Imported here, since Hydra takes a second, for which `--help` shouldn't wait.
-    from unitmean.pipeline.config.compose import as_values, compose
+    from unitmean.pipeline.config.compose import WHERE, as_values, compose
 
-    if options.out.suffix.lower() != ".safetensors":
-        raise ConfigError(
-            f"--out must name a safetensors file; found {str(options.out)!r}: let it end in .safetensors "
-            "(--export writes other programs' files beside it)"
-        )
-    _require_other(options, [options.out])
-    _require_card(options.out.with_suffix(".md"))
-    if HUB in options.export:
-        _require_new(_hub_folder(options.out))
+    delivery = Delivery(options.out, Path(options.weights).expanduser(), hub=HUB in options.export)
+    delivery.require_possible()
     overrides = _overrides(options)
-    with _named_as_typed(overrides):
+    with named_as_typed(ARGUMENTS, f" in {WHERE} {' '.join(overrides)!r}"):
         composed = compose(definition(), overrides)  # refuses what is wrong before anything is written
     require_packages(as_values(composed))
     require_writable(options.out)
@@ -88,22 +80,15 @@ def run(options: argparse.Namespace) -> int:
     with exclusive(project) as handles:
         write_project(project, code=running_code())  # another version's files must not stay
         configure(project, overrides)
-        status = _run(project, HUB_TARGETS if HUB in options.export else TARGETS, handles)
-        if status:
+        if _run(project, HUB_TARGETS if delivery.hub else TARGETS, handles):
             print(f"nothing was written to {str(options.out)!r}: see above. {TYPED}", file=sys.stderr)
             return 1
         folder = project / "data" / options.model
-        files = _files(folder, options)
-        _require_other(options, files)
-        _copy(files)
-        written = [options.out]
-        if HUB in options.export:
-            written.append(_hub_folder(options.out))
-            _copy_folder(folder / "hub", written[-1])
+        written = delivery.write(folder, options.model)
         show(folder)
     print(f"written: {' and '.join(map(str, written))}")
-    if HUB in options.export:
-        print(f"upload the folder with `hf upload OWNER/NAME {written[-1]}`")
+    if delivery.hub:
+        print(f"upload the folder with `hf upload OWNER/NAME {delivery.hub_folder}`")
     return 0
 
 
@@ -136,19 +121,6 @@ TYPED = (
     f"Here {', '.join(f'{key} is {argument}' for key, argument in ARGUMENTS.items())}; other settings are "
     "given by --set KEY=VALUE"
 )
-
-
-@contextmanager
-def _named_as_typed(overrides: Sequence[str]) -> Iterator[None]:
-    """An error on settings names them as they were typed, not as overrides that the user never saw."""
-    from unitmean.pipeline.config.compose import WHERE
-
-    try:
-        yield
-    except ConfigError as error:
-        words = str(error).replace(f" in {WHERE} {' '.join(overrides)!r}", "")
-        named = re.sub("|".join(map(re.escape, ARGUMENTS)), lambda found: ARGUMENTS[found[0]], words)
-        raise ConfigError(named) from error
 
 
 def _overrides(options: argparse.Namespace) -> list[str]:
@@ -210,65 +182,3 @@ def _project(options: argparse.Namespace) -> Path:
     weights = options.weights if named else str(Path(options.weights).expanduser().resolve())
     identity = "\n".join([options.model, weights, str(Path(options.photographs).expanduser().absolute())])
     return cache / "unitmean" / hashlib.sha256(identity.encode()).hexdigest()[:16]
-
-
-def _hub_folder(out: Path) -> Path:
-    return out.with_name(f"{out.stem}_hub")
-
-
-def _require_new(folder: Path) -> None:
-    """ConfigError where a folder would be replaced: it may be a repository by now."""
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        raise ConfigError(
-            f"the hub's folder must be new; found something at {str(folder)!r}: move it, or name another "
-            "--out"
-        )
-
-
-def _require_other(options: argparse.Namespace, written: Iterable[Path]) -> None:
-    """ConfigError where WEIGHTS itself would be written over."""
-    weights = Path(options.weights).expanduser()
-    for path in written:
-        if written_over(path, [weights]):
-            raise ConfigError(
-                f"what is written must not be WEIGHTS itself; found {str(path)!r}: move it, or name another "
-                "--out"
-            )
-
-
-def _copy_folder(folder: Path, out: Path) -> None:
-    with writing_folder(out) as made:
-        shutil.copytree(folder, made, dirs_exist_ok=True)
-
-
-def _files(folder: Path, options: argparse.Namespace) -> dict[Path, bytes | Path]:
-    """By target path: the proved file, exports, and the card, which names them as they are called there."""
-    out: Path = options.out
-    files: dict[Path, bytes | Path] = {out: folder / "normalised.safetensors"}
-    named = {"normalised.safetensors": out.name}
-    for source in sorted((folder / "exports").iterdir()):
-        if source.suffix not in (".md", ".json"):  # card.json is the report's
-            named[source.name] = source.name.replace(f"{options.model}_normalised", out.stem, 1)
-            files[out.with_name(named[source.name])] = source
-    card = (folder / "exports" / "README.md").read_text(encoding="utf-8")
-    words = re.compile("|".join(map(re.escape, sorted(named, key=len, reverse=True))))
-    files[out.with_suffix(".md")] = words.sub(lambda found: named[found[0]], card).encode()
-    return files
-
-
-def _copy(files: Mapping[Path, bytes | Path]) -> None:
-    for target, source in files.items():
-        with writing(target) as temporary:
-            if isinstance(source, Path):
-                shutil.copyfile(source, temporary)
-            else:
-                temporary.write_bytes(source)
-
-
-def _require_card(path: Path) -> None:
-    """ConfigError where the card would replace a text that isn't one."""
-    if path.exists() and (not path.is_file() or b"unitmean" not in path.read_bytes()):
-        raise ConfigError(
-            f"a card is written beside --out; found another file at {str(path)!r}: move it, or name another "
-            "--out"
-        )

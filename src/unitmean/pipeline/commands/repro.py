@@ -3,23 +3,17 @@
 import argparse
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
-
-import psutil
 
 from unitmean.console import console
-from unitmean.ending import when_asked_to_end
 from unitmean.pipeline.commands.configure import EPILOG, configure
 from unitmean.pipeline.commands.exclusive import exclusive
 from unitmean.pipeline.commands.figures import figures
 from unitmean.pipeline.commands.packages import require_packages
+from unitmean.pipeline.commands.processes import status_of
 from unitmean.pipeline.config.own_code import require_own_code
 from unitmean.pipeline.config.params import read_params
 from unitmean.pipeline.config.project import find_root
@@ -27,7 +21,6 @@ from unitmean.pipeline.config.project import find_root
 # Arguments behind -- with which `dvc repro` still brings every stage up to date. After others the figures in
 # the model's folder may be those of another run.
 WHOLE = {"-f", "--force", "--pull", "--allow-missing", "--no-run-cache", "-q", "--quiet", "-v", "--verbose"}
-PATIENCE = 20.0  # seconds before processes that don't end are killed
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,49 +34,8 @@ def run(options: argparse.Namespace) -> int:
     """Write params.yaml, run `dvc repro`, show the figures; DVC's exit status."""
     root = find_root()
     require_own_code(root)
-    with exclusive(root) as handles, _ending_together():
+    with exclusive(root) as handles:
         return _repro(root, options, handles)
-
-
-@contextmanager
-def _ending_together() -> Iterator[None]:
-    """On a signal to end, end the processes started here first: DVC, and the stage that it runs."""
-
-    def stop(number: int, frame: Any) -> None:
-        _end_started()
-        raise SystemExit(128 + number)
-
-    with when_asked_to_end(stop):
-        yield
-
-
-def _end_started() -> None:
-    """Interrupt all processes that were started here, and kill those that don't end."""
-    started = psutil.Process().children(recursive=True)
-    for process in started:
-        with suppress(psutil.NoSuchProcess):
-            process.send_signal(signal.SIGINT)
-    _, left = psutil.wait_procs(started, timeout=PATIENCE)
-    for process in left:
-        with suppress(psutil.NoSuchProcess):
-            process.kill()
-
-
-def status_of(command: Sequence[str], **how: Any) -> int:
-    """The exit status of a command, which on Ctrl-C is waited for: it got that, too, and ends in its own way.
-
-    `subprocess.run` would kill it, and DVC would leave its locks behind.
-    """
-    with subprocess.Popen(command, **how) as process:
-        try:
-            return process.wait()
-        except KeyboardInterrupt:
-            try:
-                process.wait(PATIENCE)
-            except (subprocess.TimeoutExpired, KeyboardInterrupt):
-                _end_started()
-                process.wait()
-            raise
 
 
 def _repro(root: Path, options: argparse.Namespace, handles: tuple[int, ...]) -> int:

@@ -33,7 +33,8 @@ READERS = 4
 DECODERS = min(16, os.cpu_count() or 1)
 # Batches on the GPU that wait for the network.
 WAITING = 2
-# Threads that feed the GPU's decoder, each in a stream of its own. One alone keeps an H100's decoder busy.
+# Threads that feed the GPU's decoder, each in a stream of its own. On an H100 that did nothing but decode,
+# more of them gained nothing.
 FEEDERS = 1
 
 

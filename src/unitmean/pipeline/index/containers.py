@@ -18,7 +18,7 @@ from unitmean.pipeline.index.tars import list_tar
 
 Container = Path | Remote
 
-# Archives that one reader keeps open at a time: opening takes as long as reading a small image.
+# Archives that one reader keeps open at a time.
 KEPT_OPEN = 16
 ESCAPED = re.compile(rb"\\x([89a-f][0-9a-f])")
 

@@ -27,7 +27,7 @@ def layers(audit: Audit) -> list[dict[Hashable, Any]]:
             "unexplained": by.size() - by["explained"].sum(),
         }
     )
-    return table.loc[list(by.groups)].rename_axis("site").reset_index().to_dict("records")
+    return table.loc[audit.means["site"].unique()].rename_axis("site").reset_index().to_dict("records")
 
 
 def unexplained(audit: Audit) -> list[dict[Hashable, Any]]:
