@@ -1,6 +1,7 @@
 """When a file counts as normalised."""
 
 import json
+import math
 
 import pytest
 import torch
@@ -109,6 +110,18 @@ def test_a_few_channels_that_are_off_fail_their_layer_and_do_not_rank_the_candid
     found = measured(mixed((layer(100, 1.0, 0.01), CHANNELS - 8), (layer(100, 0.01), 8)))
     assert not found.normalised and len(found.unexplained) == 8 and found.spread < 0.05
     assert "1 of 1 layers are off: relu0 (median mean 1, logarithms' deviation 0.9" in found.words
+
+
+@pytest.mark.parametrize(("images", "quantile"), [(8, 8.467), (33, 4.5998), (1000, 4.0171)])
+def test_few_images_explain_more(images: int, quantile: float) -> None:
+    """As many standard errors as Student's distribution has in the place of the normal one's four."""
+    for factor, explained in ((0.98, True), (1.04, False)):
+        shown = layer(images, 1.0)
+        table = measured(shown).table
+        away = math.exp(factor * quantile * table["standard_error"][0] / table["mean"][0]) / table["mean"][0]
+        for scale in (away, 1 / (away * table["mean"][0] ** 2)):
+            moved = measured(shown.scaled(torch.full((CHANNELS,), scale, dtype=torch.float64))).table
+            assert moved["explained"][0] == explained and moved["shared_mean"].equals(moved["mean"])
 
 
 def test_a_layer_of_which_too_little_is_known_is_not_judged() -> None:

@@ -32,7 +32,8 @@ MIDDLE, DEVIATIONS = (0.05, 0.95), 1.645
 # Standard errors that sampling explains of either: a small sample may be brighter, which makes all means
 # larger, and late layers' channels follow few images.
 SHIFT = 2.0
-# Standard errors that sampling explains of one mean: of normally distributed ones one in 16,000 lies beyond.
+# Standard errors that sampling explains of one mean, where many images measure it: of normally distributed
+# ones one in 16,000 lies beyond. See `_explained` for few images.
 EXPLAINED = 4.0
 SHOWN = 4  # layers that a sentence names
 
@@ -55,9 +56,10 @@ class Measured:
 
         Columns: site, channel, mean, standard_error, shared_mean, z, known, explained.
         Channels are known where enough images make them active. shared_mean is the geometric mean over the
-        known channels that share the channel's factor: it is what a factor can make one. z is its distance
-        from one in standard errors. A known channel that is off by more than sampling explains is not
-        explained.
+        known channels that share the channel's factor: it is what a factor can make one. z is its logarithm
+        in standard errors, and so its distance from one: where a few images that make a channel active are
+        missing, its mean is small, and so is the error of that mean. A known channel that is off by more
+        than sampling explains is not explained.
         """
         frames = [
             pd.DataFrame(
@@ -67,6 +69,7 @@ class Measured:
                     "mean": found.expectation().numpy(),
                     "standard_error": found.standard_error().numpy(),
                     "variable": self.variables[site].numpy(),
+                    "most": _explained(found.images),
                 }
             )
             for site, found in self.means.items()
@@ -77,13 +80,15 @@ class Measured:
         known = relative <= KNOWN
         by = table["variable"]
         logarithms = np.log(table["mean"].where(known))
-        shared = np.exp(logarithms.groupby(by).transform("mean")).where(known, table["mean"])
+        logarithm = logarithms.groupby(by).transform("mean").where(known)
         # The errors of channels of one image go together, so that an average of them is no smaller.
-        error = shared * relative.where(known).groupby(by).transform("mean")
-        z = ((shared - 1) / error.where(error > 0)).where(known)
-        explained = ~known | (z.abs() <= EXPLAINED)
+        error = relative.where(known).groupby(by).transform("mean")
+        z = logarithm / error.where(error > 0)
+        explained = ~known | (z.abs() <= table["most"])
+        tied = by.where(known).duplicated(keep=False) & known
+        shared = np.exp(logarithm).where(tied, table["mean"])
         table = table.assign(shared_mean=shared, z=z, known=known, explained=explained)
-        return table.drop(columns="variable")
+        return table.drop(columns=["variable", "most"])
 
     @cached_property
     def known(self) -> pd.DataFrame:
@@ -179,6 +184,19 @@ def _off(layer: pd.Series) -> str:
 
 def _unknown(layer: pd.Series) -> str:
     return f"{layer['known']:,} of {layer['channels']:,} channels"
+
+
+def _explained(images: int) -> float:
+    """The quantile of Student's distribution for so many images that is EXPLAINED of the normal one.
+
+    By Wallace (1959), "Bounds on normal approximations to Student's and the chi-square distributions", whose
+    approximation is too large by a fifth for four images, by 2% for eight.
+    """
+    if images < 2:
+        return math.inf
+    degrees = images - 1
+    normal = EXPLAINED * (8 * degrees + 3) / (8 * degrees + 1)
+    return math.sqrt(degrees * math.expm1(normal**2 / degrees))
 
 
 def _distance(channels: pd.DataFrame) -> float:

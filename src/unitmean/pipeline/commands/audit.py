@@ -171,10 +171,7 @@ def _show(out: "Console", published: "Published", measured: "list[Measured]", im
     out.print(f"{best.verdict}: over {images} images {best.words}", soft_wrap=True)
     off = best.unexplained
     if best.normalised and len(off):
-        out.print(
-            f"{len(off)} channels are off by more than sampling explains, 4 standard errors:",
-            soft_wrap=True,
-        )
+        out.print(f"channels that are off by more than sampling explains: {len(off)}", soft_wrap=True)
         for row in off.head(SHOWN).to_dict("records"):
             own, shared = row["mean"], row["shared_mean"]
             together = f", with those that share its factor {shared:.4g}" if shared != own else ""
