@@ -18,20 +18,22 @@ from jaxtyping import Bool, Float64
 from torch import Tensor, nn
 
 import unitmean
+from unitmean.arguments import require_model, require_plan, require_settings
 from unitmean.batches import Batches
 from unitmean.errors import DataError
 from unitmean.graph.analysis import analyse
 from unitmean.graph.inputs import converted
 from unitmean.graph.plan import Plan
-from unitmean.graph.strict import only_outputs, require_rectifier, require_whole
+from unitmean.graph.strict import only_outputs, require_rectifier, require_whole, unreached
 from unitmean.graph.unwrapped import unwrapped
 from unitmean.graph.variables import ONE
-from unitmean.measuring import Statistics, device_of, floating_type, measure, measured
+from unitmean.measuring import device_of, floating_type, measure, measured
 from unitmean.networks.named import class_name, known_name
 from unitmean.results import Normalised
 from unitmean.statistics import kinds
 from unitmean.statistics.alive import alive
 from unitmean.statistics.factors import choose
+from unitmean.statistics.moments import Statistics
 from unitmean.verifying import require_same
 
 __all__ = ["Normalised", "factors", "measure", "normalise"]
@@ -55,8 +57,16 @@ def factors(
     it is active at a smaller share of positions than `min_active_fraction`, or its mean has a larger relative
     standard error than `max_relative_error`; a variable without channels that count has the factor one.
 
-    Raises ValueError for an unknown `statistic` or `rounding`, or where histograms are needed and missing.
+    Raises ValueError for an unknown `statistic` or `rounding`, a number outside its range, or where
+    histograms are needed and missing; DataError where a rectifier's statistics are missing.
     """
+    require_plan(plan)
+    require_settings(statistic, quantile, rounding, min_active_fraction, max_relative_error)
+    if missing := [site.name for site in plan.sites if site.name not in statistics]:
+        raise DataError(
+            f"statistics must have every rectifier of the plan; found none of {missing[0]!r}: give what "
+            "unitmean.measure(model, batches, plan) returns"
+        )
     values = _values(statistics, statistic, quantile)
     live = _alive(statistics, values, min_active_fraction, max_relative_error)
     return choose(plan, values, live, rounding=rounding)
@@ -80,8 +90,10 @@ def normalise(
 
     The model, in eval mode, is left alone. outputs: "normalise" divides a rectified output too, by
     `result.factors[ids]`, where `result.plan.outputs` has the ids. See `factors` and `measure` for the other
-    arguments. Before it returns, the new weights, as `load_state_dict` puts them into the model, are compared
-    with the old ones on the first images of each of the first four shapes of input, as by `verify`.
+    arguments. Warns of tensors that the network doesn't use as it is called, and where all rectifiers'
+    channels are preserved outputs. The graph that is followed must return what the model itself returns.
+    Before anything is given back, the new weights, as `load_state_dict` puts them into the model, are
+    compared with the old ones on the first images of each of the first four shapes of input, as by `verify`.
 
     Raises NetworkError for a model in training mode, one that torch.export can't trace and, unless
     `strict=False`, one that can be normalised only in part; DataError where there is no batch, one holds NaN,
@@ -89,6 +101,10 @@ def normalise(
     weights don't compute what the old ones do. Autocast in the forward method is ignored: the network is
     traced and measured in the type of its weights.
     """
+    require_model(model)
+    require_settings(
+        statistic, quantile, rounding, min_active_fraction, max_relative_error, target_standard_error
+    )
     given = Batches(batches, "measuring", progress)
     example = converted(given.first, floating_type(model), device_of(model))
     plan = analyse(model, example, outputs=outputs)
@@ -97,8 +113,7 @@ def normalise(
         require_whole(plan, "strict=False")
     if words := only_outputs(plan):
         warnings.warn(words, stacklevel=2)
-    known = kinds.statistics().get(statistic)
-    histograms = known is not None and known.counted
+    histograms = kinds.statistics()[statistic].counted
     statistics = measured(model, given, plan, histograms=histograms, target=target_standard_error)
     values = _values(statistics, statistic, quantile)
     live = _alive(statistics, values, min_active_fraction, max_relative_error)
@@ -130,6 +145,8 @@ def normalise(
         },
     )
     require_same(model, result, given.kinds.values())
+    if words := unreached(plan):
+        warnings.warn(words, stacklevel=2)
     return result
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from unitmean.disk.progress import Bar
 from unitmean.errors import DataError
-from unitmean.graph.inputs import Inputs, shape, tensors
+from unitmean.graph.inputs import Inputs, count, shape, tensors
 
 KINDS = 4
 
@@ -16,13 +16,19 @@ KINDS = 4
 class Batches:
     """The model's input from each batch, to be iterated over once; `shown` adds a bar on the terminal.
 
-    Raises DataError where there is no batch, or one doesn't begin with a tensor or a tuple of arguments.
+    Raises DataError where there is no batch, one doesn't begin with a tensor or a tuple of arguments, or one
+    holds no image.
     """
 
     def __init__(self, batches: Iterable[Any], what: str, shown: bool = False) -> None:
+        if isinstance(batches, Tensor) or not isinstance(batches, Iterable):
+            raise DataError(
+                "batches must be a loader, a list or another iterable of batches; found "
+                f"{_kind(batches)}: give [x] for a single batch x"
+            )
         self._total = len(batches) if isinstance(batches, Sized) else None
         self._what, self.shown = what, shown
-        found = (batch if isinstance(batch, Tensor) else _first(batch) for batch in batches)
+        found = map(_input, batches)
         first = next(found, None)
         if first is None:
             raise DataError(
@@ -53,12 +59,22 @@ class Batches:
             self._bar.note(words)
 
 
-def _first(batch: Any) -> Inputs:
-    first = batch[0] if isinstance(batch, tuple | list) and batch else None
-    if isinstance(first, Tensor) or (isinstance(first, tuple) and tensors(first)):
-        return first
-    raise DataError(
-        "a batch must be a tensor or a tuple that begins with one, or with a tuple of the model's arguments; "
-        f"found {type(batch).__name__}: give (batch['image'] for batch in loader), or whatever picks the "
-        "model's input"
-    )
+def _input(batch: Any) -> Inputs:
+    first = batch[0] if isinstance(batch, tuple | list) and batch else batch
+    if not isinstance(first, Tensor) and not (isinstance(first, tuple) and tensors(first)):
+        raise DataError(
+            "a batch must be a tensor or a tuple that begins with one, or with a tuple of the model's "
+            f"arguments; found {type(batch).__name__}: give (batch['image'] for batch in loader), or "
+            "whatever picks the model's input"
+        )
+    if any(t.is_meta for t in tensors(first)):
+        raise DataError("a batch must hold numbers; found a tensor on the device meta: give one with numbers")
+    if not count(first):
+        raise DataError(
+            f"a batch must hold an image; found {' x '.join(map(str, tensors(first)[0].shape))}: leave it out"
+        )
+    return first
+
+
+def _kind(value: Any) -> str:
+    return "one tensor" if isinstance(value, Tensor) else type(value).__name__

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from unitmean.arguments import require_model, require_plan, require_settings
 from unitmean.batches import Batches
 from unitmean.errors import DataError, WeightsError
 from unitmean.graph.inputs import Inputs, converted, tensors
@@ -13,10 +14,7 @@ from unitmean.graph.observe import reduce_at
 from unitmean.graph.plan import Plan
 from unitmean.graph.running import Running
 from unitmean.graph.unwrapped import inside, unwrapped
-from unitmean.statistics.moments import Moments, per_image, per_image_at_once, with_counts
-
-Statistics = dict[str, Moments]
-"""The moments of each site, by its path."""
+from unitmean.statistics.moments import Moments, Statistics, per_image, per_image_at_once, with_counts
 
 
 def measure(
@@ -37,6 +35,9 @@ def measure(
     Raises DataError where there is no batch, or one holds NaN or infinities, or activations overflow;
     WeightsError where the weights hold NaN or infinities; NetworkError where the model can't be traced.
     """
+    require_model(model)
+    require_plan(plan)
+    require_settings(target_standard_error=target_standard_error)
     given = Batches(batches, "measuring", progress)
     return measured(model, given, plan, histograms=histograms, target=target_standard_error)
 

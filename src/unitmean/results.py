@@ -14,8 +14,8 @@ from unitmean.errors import WeightsError
 from unitmean.graph.plan import Plan
 from unitmean.graph.variables import ONE
 from unitmean.layouts.files import load_weights, save_weights
-from unitmean.measuring import Statistics
 from unitmean.page import Range, page, ranges, table
+from unitmean.statistics.moments import Statistics
 from unitmean.stored_plan import plan_of, plan_values, statistics_of, statistics_values
 
 KIND = "result of unitmean.normalise"

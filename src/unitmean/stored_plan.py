@@ -10,8 +10,7 @@ from torch import Tensor
 from unitmean.graph.absorb import Absorption
 from unitmean.graph.call import Obstacle
 from unitmean.graph.plan import Plan, Site
-from unitmean.measuring import Statistics
-from unitmean.statistics.moments import Moments
+from unitmean.statistics.moments import Moments, Statistics
 
 
 def plan_values(plan: Plan) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from unitmean.arguments import require_model, require_result, require_weights
 from unitmean.batches import Batches
 from unitmean.errors import InvarianceError, NetworkError
 from unitmean.graph.inputs import Inputs, converted, of_batch, tensors
@@ -40,8 +41,11 @@ def verify(
     weights before they are rounded to the model's type. progress: a bar on the terminal.
 
     Raises DataError where there is no batch, NetworkError for a model that can't be traced, WeightsError for
-    a state dict of another class.
+    a state dict of another class, or the result of another model.
     """
+    require_model(model)
+    require_weights(model, state)
+    require_result(model, result)
     given = Batches(batches, "comparing", progress)
     running = _comparing(model, result.plan if result else None)
     return _proved(model, state, given, result, running)

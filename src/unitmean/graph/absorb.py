@@ -121,6 +121,8 @@ class Absorber:
         source_of = node
         while not operator(source_of):  # an item of several results
             source_of = source_of.args[0]  # type: ignore[assignment]
+        if not rearranges(source_of):
+            return None
         for source in source_of.all_input_nodes:
             shape = source.meta["val"].shape
             positions[source] = torch.arange(start, start + shape.numel()).reshape(shape)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+import torch
 from jaxtyping import Int64
 from torch import Tensor, fx, nn
 from torch.utils._pytree import tree_leaves, tree_map
@@ -11,13 +12,14 @@ from torch.utils._pytree import tree_leaves, tree_map
 from unitmean.errors import NetworkError
 from unitmean.graph.absorb import Absorption
 from unitmean.graph.call import Call, Obstacle, tree_nodes
+from unitmean.graph.called import called
 from unitmean.graph.ids import compact, constants, per_channel
 from unitmean.graph.inputs import Inputs
 from unitmean.graph.plan import OUTPUT, Plan, Site
 from unitmean.graph.rectifiers import rectifiers
 from unitmean.graph.relations import relation
 from unitmean.graph.stored import Stored
-from unitmean.graph.trace import operator, results, trace
+from unitmean.graph.trace import operator, path, results, trace
 from unitmean.graph.unwrapped import unwrapped
 from unitmean.graph.variables import Variables
 
@@ -41,7 +43,9 @@ def analyse(module: nn.Module, example: Inputs, *, outputs: str = "preserve") ->
         raise ValueError(f'outputs must be "preserve" or "normalise", got {outputs!r}')
     wrapped = module
     module, prefix = unwrapped(module)
+    called(module, example)
     traced = trace(module, example)
+    _require_shapes(traced)
     state = module.state_dict(keep_vars=True)
     stored = Stored(state, traced.graph.nodes)
     names, unread = set(rectifiers(traced.graph)), _unread(state, traced, stored.aliases)
@@ -63,7 +67,7 @@ def analyse(module: nn.Module, example: Inputs, *, outputs: str = "preserve") ->
     ]
     absorptions = [replace(a, name=prefix + a.name) for a in walk.absorptions]
     return replace(
-        _plan(walk.variables, sites, absorptions, [compact(walk.ids[n]) for n in returned.values()]),
+        _plan(walk.variables, sites, absorptions, [walk.ids[node] for node in returned.values()]),
         output_names=tuple(returned),
         aliases={
             prefix + name: tuple(prefix + other for other in names)
@@ -74,6 +78,21 @@ def analyse(module: nn.Module, example: Inputs, *, outputs: str = "preserve") ->
         obstacles=tuple(walk.obstacles),
         unreached=tuple(prefix + name for name in unread),
     )
+
+
+def _require_shapes(traced: fx.GraphModule) -> None:
+    """NetworkError where a result's size depends on numbers: factors can't be followed through it."""
+    for node in traced.graph.nodes:
+        found = [value for value in tree_leaves(node.meta.get("val")) if isinstance(value, Tensor)]
+        what = f"{operator(node)} in {path(node) or 'the forward method'}"
+        if any(value.layout != torch.strided for value in found):
+            raise NetworkError(f"tensors must be dense; found that {what} returns others: take it out")
+        if not all(isinstance(size, int) for value in found for size in value.shape):
+            raise NetworkError(
+                f"shapes must follow from the input's shape; found that the size of what {what} returns "
+                "depends on numbers, as of nonzero or of a mask: normalise the part before it, or let "
+                "indices be whole numbers"
+            )
 
 
 class _Walk:
@@ -220,8 +239,17 @@ def _with_heads(module: nn.Module, example: Inputs, names: set[str]) -> fx.Graph
 def _site(walk: _Walk, name: str, node: fx.Node) -> Site:
     ids = walk.ids[node]
     varying = [d for d, size in enumerate(compact(ids).shape) if size > 1]
-    dim = varying[0] if len(varying) == 1 else 1 if ids.ndim > 1 else 0
-    channels = per_channel(walk.variables, ids, dim, "its positions are measured together")
+    if varying == [0] and not walk.variables.pinned(ids).all():
+        raise NetworkError(
+            f"a rectifier's first dimension must be the batch's; found channels along that of {name}, of "
+            f"shape {' x '.join(map(str, ids.shape))}: let the forward method take all images at once, and "
+            "give it batches n c h w"
+        )
+    dim = varying[0] if len(varying) == 1 and varying[0] else 1
+    if ids.ndim > 1:
+        channels = per_channel(walk.variables, ids, dim, "its positions are measured together")
+    else:  # a number an image
+        dim, channels = 0, ids[:1]
     return Site(name, dim, ids.ndim, channels, tuple(walk.variables.reason(v) for v in channels.tolist()))
 
 
@@ -238,5 +266,5 @@ def _plan(
         absorptions=tuple(
             Absorption(a.name, multiply=number[a.multiply], divide=number[a.divide]) for a in absorptions
         ),
-        outputs=tuple(number[ids] for ids in outputs),
+        outputs=tuple(compact(number[ids]) for ids in outputs),
     )

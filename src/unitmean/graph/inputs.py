@@ -51,6 +51,11 @@ def converted(
     )
 
 
+def copies(x: Inputs) -> Inputs:
+    """The same arguments, for a network that may write into them."""
+    return tree_map(lambda t: t.clone() if isinstance(t, Tensor) else t, x)
+
+
 def shape(x: Inputs, *, batch: bool) -> Hashable:
     """What a trace depends on: the shapes of tensors, with or without the number of images, and all else."""
     whole = count(x)

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, fx, nn
 
 from unitmean.errors import NetworkError
-from unitmean.graph.inputs import Inputs, arguments, doubled
+from unitmean.graph.called import called, followed, require_as_called
+from unitmean.graph.inputs import Inputs, arguments, copies, doubled
 from unitmean.graph.plan import Site
 from unitmean.graph.rectifiers import rectifiers
 from unitmean.graph.trace import operator, results, trace
@@ -109,8 +110,11 @@ def reduce_at(
     reduced = {OUTPUT: nodes[OUTPUT]} if output else {}
     for site in sites:
         node = nodes[site.name]
-        with traced.graph.inserting_after(node):
-            reduced[site.name] = traced.graph.call_function(reduction, (node, site.dim))
+        with traced.graph.inserting_before(node.next):
+            dim = site.dim
+            if site.ndim == 1:  # a number an image: one channel
+                node, dim = traced.graph.call_function(torch.ops.aten.unsqueeze.default, (node, 1)), 1
+            reduced[site.name] = traced.graph.call_function(reduction, (node, dim))
     return _returning(traced, reduced, in_place=in_place)
 
 
@@ -130,7 +134,12 @@ def _find(
 ) -> tuple[fx.GraphModule, dict[str, fx.Node]]:
     # Export takes sizes of zero and one for constants, so a dynamic batch is shown as two.
     inner, _ = unwrapped(module)
-    traced = trace(inner, doubled(example) if dynamic else example, dynamic=dynamic)
+    shown = doubled(example) if dynamic else example
+    returned = called(inner, shown)
+    traced = trace(inner, shown, dynamic=dynamic)
+    if returned is not None:
+        floating = (t.dtype for t in inner.parameters() if t.is_floating_point())
+        _require_as_called(traced, shown, returned, next(floating, torch.float32))
     found = rectifiers(traced.graph) | results(traced)
     if OUTPUT in sites and OUTPUT not in found:
         raise NetworkError(f"the network must return one tensor; it returns {list(results(traced))!r}")
@@ -139,11 +148,26 @@ def _find(
     return traced, {name: found[name] for name in sites}
 
 
+def _require_as_called(
+    traced: fx.GraphModule, x: Inputs, returned: Sequence[Any], dtype: torch.dtype
+) -> None:
+    """NetworkError where the graph doesn't return what the module did; random numbers say nothing."""
+    if any(torch.Tag.nondeterministic_seeded in getattr(n.target, "tags", ()) for n in traced.graph.nodes):
+        return
+    autocast = traced.meta["autocast"]
+    # Carrying copies the buffers that the graph writes into.
+    outputs = _returning(traced, results(traced)).carrying({}, dtype if autocast else None)
+    with torch.no_grad(), followed(x):
+        found = outputs(copies(x))
+    names = traced.meta["outputs"]
+    require_as_called(found, dict(zip(names, returned, strict=True)), coarse=autocast)
+
+
 def _require_channels(sites: Sequence[Site], nodes: Mapping[str, fx.Node]) -> None:
     """Refuse channels that differ from the plan's in number, as where images are folded into channels."""
     for site in sites:
         found = nodes[site.name].meta["val"].shape[site.dim]
-        if not isinstance(found, int) or found != site.channels:
+        if site.ndim > 1 and (not isinstance(found, int) or found != site.channels):
             raise NetworkError(
                 f"{site.name} must have the {site.channels} channels that it had of the first batch; found "
                 f"{found}, as their number depends on the batch: give batches of one size and shape"

@@ -13,8 +13,8 @@ _REGIONS = {
 }
 
 
-def inline(module: fx.GraphModule) -> None:
-    """Replace each region, and those within it, by its operators.
+def inline(module: fx.GraphModule) -> bool:
+    """Replace each region, and those within it, by its operators; whether there was one with autocast.
 
     This drops autocast: the network is run in the type of its own weights.
     """
@@ -25,6 +25,7 @@ def inline(module: fx.GraphModule) -> None:
     if done:
         module.graph.eliminate_dead_code()
         module.recompile()
+    return any(region.target is torch.ops.higher_order.wrap_with_autocast for region in done)
 
 
 def _inline(module: fx.GraphModule, region: fx.Node) -> None:

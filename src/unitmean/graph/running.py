@@ -1,16 +1,16 @@
 """A network run on whatever its users give it, with other weights and in another type."""
 
-from collections.abc import Callable, Hashable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Hashable, Mapping
 
 import torch
 from torch import Tensor
 
 from unitmean.errors import NetworkError
 from unitmean.graph.any_batch import holds
-from unitmean.graph.inputs import Inputs, converted, count, shape, tensors
+from unitmean.graph.called import followed
+from unitmean.graph.inputs import Inputs, converted, count, shape
 from unitmean.graph.observe import Observer, Traced
-from unitmean.graph.untraceable import advice
+from unitmean.graph.undisturbed import seeded
 
 Trace = Callable[[Inputs, bool], Traced]
 """Traces a network with an example, for batches of any size (True) or of the example's (False)."""
@@ -39,10 +39,8 @@ class Running:
             key, traced = self._of(x)
             if key not in carrying:
                 carrying[key] = traced.carrying(weights, dtype)
-            with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-                torch.manual_seed(0)
-                with torch.inference_mode(), _followed(x):
-                    return carrying[key](converted(x, dtype, device, copy=True))
+            with seeded(device), torch.inference_mode(), followed(x):
+                return carrying[key](converted(x, dtype, device, copy=True))
 
         return run
 
@@ -89,23 +87,6 @@ def _suits(traced: Traced, x: Inputs) -> bool:
 
 def _foreign(target: object) -> bool:
     return isinstance(target, torch._ops.OpOverload) and target.namespace not in {"aten", "prims"}
-
-
-@contextmanager
-def _followed(x: Inputs) -> Iterator[None]:
-    """An error of an operator of the graph becomes NetworkError; running out of memory passes unchanged."""
-    try:
-        yield
-    except torch.OutOfMemoryError:
-        raise
-    except (RuntimeError, IndexError) as error:
-        if "not enough memory" in str(error):  # of the CPU
-            raise
-        raise NetworkError(
-            "the network must compute on its own what torch.export made of it; found, with an input of "
-            f"{', '.join(' x '.join(map(str, t.shape)) for t in tensors(x))}: "
-            f"{str(error).strip().splitlines()[0].rstrip('.')}; {advice(str(error))}"
-        ) from error
 
 
 def _as(tensor: Tensor, dtype: torch.dtype, device: torch.device) -> Tensor:

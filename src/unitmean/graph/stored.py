@@ -18,6 +18,7 @@ _UNREADING = set(
 )
 _ZEROS = {"zeros", "zeros_like", "new_zeros"}
 _FILLED = {"full": 1, "full_like": 1, "new_full": 2, "fill": 1}  # where the number stands among the arguments
+_WRITTEN_INTO = {"slice_scatter", "select_scatter", "diagonal_scatter"}
 # Layers, whose results have factors of their own even where their input is a stored table.
 _LAYERS = {"linear", *(f"conv{kind}{n}d" for kind in ("", "_transpose") for n in (1, 2, 3))}
 # Operators that return their input's numbers, at most rounded to another floating type.
@@ -106,6 +107,8 @@ def is_zero(argument: Any) -> bool:
         return True
     if name in _FILLED:
         return is_zero(argument.args[_FILLED[name]])
+    if name in _WRITTEN_INTO:
+        return is_zero(argument.args[0]) and is_zero(argument.args[1])
     if name in COPIES or rearranges(argument):
         return is_zero(argument.args[0])
     # torch.export keeps a tensor written in a forward method under a name of its own

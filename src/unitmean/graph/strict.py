@@ -47,6 +47,18 @@ def only_outputs(plan: Plan) -> str:
     )
 
 
+def unreached(plan: Plan) -> str:
+    """A note on tensors that the network doesn't use as it was called; "" where there are none."""
+    if not plan.unreached:
+        return ""
+    more = f" and {len(plan.unreached) - SHOWN} more" if len(plan.unreached) > SHOWN else ""
+    return (
+        f"not used for such a batch, and left as they were: {', '.join(plan.unreached[:SHOWN])}{more}; where "
+        "the forward method uses them, as for another shape or argument, it computes something else with the "
+        "new weights"
+    )
+
+
 def table(plan: Plan, names: Mapping[str, str]) -> str:
     """Which rectifiers aren't free as a whole, and why, for people."""
     part = [site for site in plan.sites if any(site.reasons)]

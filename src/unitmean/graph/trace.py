@@ -38,7 +38,8 @@ def trace(
 
     example: a tensor, or a tuple of the forward method's arguments. `dynamic` lets the batch size differ from
     the example's. `heads` sets the `training` flag of the outermost module alone: some networks then run
-    auxiliary heads. The graph's results are a flat tuple; `meta["outputs"]` has their names.
+    auxiliary heads. The graph's results are a flat tuple; `meta["outputs"]` has their names. Its
+    `meta["autocast"]` says whether the module computes in a coarser type, which the graph doesn't.
 
     Raises:
         NetworkError: the module is in training mode, or torch.export can't trace it (for any batch size).
@@ -71,7 +72,7 @@ def trace(
             "the function on the whole batch"
         )
     names = _output_names(program)
-    inline(program.graph_module)
+    autocast = inline(program.graph_module)
     if _without_mutation(program.graph):
         traced = _unlifted(program)
     else:
@@ -79,7 +80,7 @@ def trace(
             traced = program.run_decompositions({}).module(check_guards=False)
     traced.graph.eliminate_dead_code()
     traced.recompile()
-    traced.meta["outputs"] = names
+    traced.meta |= {"outputs": names, "autocast": autocast}
     if dynamic:
         traced.meta["conditions"] = conditions(traced, example)
     return traced

@@ -1,9 +1,10 @@
-"""Restores what a forward method changes in its module."""
+"""Restores what a forward method changes: its module, and the state of random numbers."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import nn
 
 _TABLES = ("_parameters", "_buffers", "_modules")
@@ -26,6 +27,14 @@ def undisturbed(module: nn.Module) -> Iterator[None]:
             for container, content in contents:
                 container.clear()
                 container.extend(content) if isinstance(container, list) else container.update(content)
+
+
+@contextmanager
+def seeded(device: torch.device) -> Iterator[None]:
+    """Random numbers begin at the same seed, and go on afterwards as if none had been drawn."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(0)
+        yield
 
 
 def _contents(attributes: dict[str, Any]) -> list[tuple[Any, Any]]:

@@ -84,7 +84,7 @@ def _against_factors(
 
 def _chunks(tensor: Tensor) -> Iterator[Any]:
     """Indices that together take the whole tensor, some rows at a time."""
-    if not tensor.ndim:
+    if not tensor.ndim or not len(tensor):
         yield ...
         return
     rows = max(1, CHUNK // max(1, tensor[0].numel()))

@@ -162,16 +162,21 @@ def compare(
 
 
 def _largest(x: Tensor) -> Tensor:
-    """The largest absolute value, infinities left out; one for whole numbers, which are equal or not."""
+    """The largest absolute value, infinities left out; one for whole numbers, which are equal or not.
+
+    NaN is left out, too, unless there is nothing else.
+    """
     if _whole(x):
         return x.new_ones((), dtype=torch.float64)
     x = _real(x).abs()
     found = x.amax()
-    return torch.where(x.isinf(), 0.0, x).amax() if found.isinf() else found
+    if found.isfinite() or x.isnan().all():
+        return found
+    return torch.where(x.isfinite(), x, 0.0).amax()
 
 
 def _apart(x: Tensor, y: Tensor, exact: Tensor | None = None) -> Tensor:
-    """The largest absolute difference; the same infinity in both is none, another one is infinite.
+    """The largest absolute difference; the same infinity or NaN in both is none, another one counts as it is.
 
     Of whole numbers, which name or count something, it is one where any differ. exact: x in float64; where it
     is finite and x is not, x overflows, and there is nothing to compare.
@@ -182,19 +187,19 @@ def _apart(x: Tensor, y: Tensor, exact: Tensor | None = None) -> Tensor:
     found = apart.amax()
     if found.isfinite():
         return found
-    left_out = x == y
+    left_out = (x == y) | (x.isnan() & y.isnan())
     if exact is not None:
         left_out |= x.isinf() & _real(exact).isfinite()
     return torch.where(left_out, 0.0, apart).amax()
 
 
 def _error(exact: Tensor, single: Tensor) -> Tensor:
-    """The largest error of float32; places where either of them is infinite say nothing of it."""
+    """The largest error of float32; places where either of them is infinite or NaN say nothing of it."""
     found = _apart(exact, single)
-    if not found.isinf():
+    if found.isfinite():
         return found
     exact, single = _real(exact), _real(single)
-    return torch.where(exact.isinf() | single.isinf(), 0.0, exact - single).abs().amax()
+    return torch.where(exact.isfinite() & single.isfinite(), exact - single, 0.0).abs().amax()
 
 
 def _scaled(x: Tensor, scale: Tensor) -> Tensor:

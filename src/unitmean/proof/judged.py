@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import isinf
+from math import isinf, isnan
 
 import torch
 from jaxtyping import Float64
@@ -114,4 +114,6 @@ def coarsened(old: Mapping[str, Tensor], new: Mapping[str, Tensor]) -> list[dict
 
 def _words(place: str, precision: str, allowed: float, found: float) -> str:
     where = "the output" if place == OUTPUT else place
+    if isnan(found) or isnan(allowed):
+        return f"{where} in {precision} must hold numbers, and NaN only where the original does; found more"
     return f"{where} in {precision} must change by at most {allowed:.3g}, relatively; found {found:.3g}"

@@ -9,6 +9,8 @@ from torch import Tensor
 from unitmean.graph.plan import Plan
 from unitmean.graph.variables import ONE
 
+ROUNDINGS = ("none", "pow2")
+
 
 def choose(
     plan: Plan,
@@ -21,8 +23,8 @@ def choose(
 
     rounding: "none", or "pow2" for the nearest power of two (in the logarithm).
     """
-    if rounding not in {"none", "pow2"}:
-        raise ValueError(f'rounding must be "none" or "pow2", got {rounding!r}')
+    if rounding not in ROUNDINGS:
+        raise ValueError(f"rounding must be one of {', '.join(ROUNDINGS)}; found {rounding!r}")
     logarithm, count = torch.zeros(2, plan.variables, dtype=torch.float64)
     for site in plan.sites:
         live = alive[site.name] & (site.variables != ONE)

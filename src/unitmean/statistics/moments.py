@@ -165,6 +165,10 @@ class Moments:
         return self.active / self.images
 
 
+Statistics = dict[str, Moments]
+"""The moments of each site, by its path."""
+
+
 def total(moments: Sequence[Moments]) -> Moments:
     """The sum of one or more moments."""
     return reduce(add, moments)

@@ -132,7 +132,9 @@ def test_infinities_where_there_were_none_or_others() -> None:
         ([1.0, 2.0], [1.5, inf], inf),
         ([1.0, inf], [1.0, -inf], inf),
         ([1.0, inf], [1.0, nan], nan),
-        ([1.0, nan], [1.0, nan], nan),
+        ([1.0, nan], [1.5, nan], 0.5),
+        ([1.0, nan], [1.0, 2.0], nan),
+        ([1.0, 2.0], [1.0, nan], nan),
     ]
     for x, y, expected in cases:
         found = float(_apart(torch.tensor(x), torch.tensor(y)))
@@ -144,5 +146,5 @@ def test_infinities_where_there_were_none_or_others() -> None:
         == 0.5
     )
     assert float(_error(torch.tensor([1.0, inf, 3.0]), torch.tensor([1.5, 2.0, -inf]))) == 0.5
-    assert float(_error(torch.tensor([1.0, inf]), torch.tensor([nan, inf]))) != 0
+    assert float(_error(torch.tensor([1.0, nan, 3.0]), torch.tensor([1.5, 2.0, nan]))) == 0.5
     assert float(_apart(torch.tensor([1 + 1j]), torch.tensor([1 + 3j]))) == 2.0

@@ -1,0 +1,123 @@
+"""The arguments of the library's functions, refused in words before anything is measured."""
+
+from collections.abc import Mapping
+from numbers import Real
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from unitmean.errors import NetworkError, WeightsError
+from unitmean.graph.plan import Plan
+from unitmean.results import Normalised
+from unitmean.statistics import kinds
+from unitmean.statistics.factors import ROUNDINGS
+
+
+def require_model(model: Any) -> None:
+    """NetworkError unless it is a module that holds numbers, and tensors alone in its state dict."""
+    if not isinstance(model, nn.Module):
+        raise NetworkError(
+            f"a model must be a torch.nn.Module; found {_kind(model)}: give the network itself, with its "
+            "weights loaded"
+        )
+    for name, value in model.state_dict().items():
+        if not isinstance(value, Tensor):
+            raise NetworkError(
+                f"a model's state dict must hold tensors alone; found {_kind(value)} in {name!r}: give the "
+                "part without it"
+            )
+        if value.is_meta:
+            raise NetworkError(
+                f"a model's tensors must have numbers; found {name!r} on the device meta: load its weights"
+            )
+
+
+def require_plan(plan: Any) -> None:
+    """NetworkError unless it is a Plan."""
+    if not isinstance(plan, Plan):
+        raise NetworkError(
+            f"a plan must be what unitmean.analyse(model, example) returns; found {_kind(plan)}: give that"
+        )
+
+
+def require_weights(model: nn.Module, state: Any) -> None:
+    """WeightsError unless it maps names to tensors, and to floating ones where the model has such."""
+    if not isinstance(state, Mapping):
+        hint = "its .state" if isinstance(state, Normalised) else "its .state_dict(), if it has one"
+        raise WeightsError(f"weights must be a state dict; found {_kind(state)}: give {hint}")
+    own = model.state_dict()
+    for name, value in state.items():
+        if not isinstance(value, Tensor):
+            raise WeightsError(
+                f"a state dict must hold tensors; found {_kind(value)} in {name!r}: convert it, as by "
+                "torch.as_tensor"
+            )
+        if name in own and own[name].is_floating_point() != value.is_floating_point():
+            raise WeightsError(
+                f"{name!r} must be of a type such as the model's, {own[name].dtype}; found {value.dtype}: "
+                "convert it, or give other weights"
+            )
+
+
+def require_result(model: nn.Module, result: Any) -> None:
+    """WeightsError unless it is None, or what `normalise` returned of a model with such tensors."""
+    if result is None:
+        return
+    if not isinstance(result, Normalised):
+        raise WeightsError(
+            f"a result must be what unitmean.normalise returned; found {_kind(result)}: give that, or none"
+        )
+    own = model.state_dict()
+    for absorption in result.plan.absorptions:
+        name, factors = absorption.name, (absorption.multiply, absorption.divide)
+        if name not in own or not all(_fits(ids.shape, own[name].shape) for ids in factors):
+            shape = tuple(own[name].shape) if name in own else None
+            raise WeightsError(
+                f"a result must be of the model that is given; found one with factors for {name!r}, which "
+                f"the model has {f'in the shape {shape}' if shape else 'not'}: give that model's own result"
+            )
+
+
+def require_settings(
+    statistic: str = "mean",
+    quantile: float = 0.999,
+    rounding: str = "none",
+    min_active_fraction: float = 0.0,
+    max_relative_error: float = 1.0,
+    target_standard_error: float | None = None,
+) -> None:
+    """ValueError for an unknown name, or a number outside its range."""
+    known = kinds.statistics()
+    if statistic not in known:
+        raise ValueError(f"statistic must be one of {', '.join(known)}; found {statistic!r}")
+    if rounding not in ROUNDINGS:
+        raise ValueError(f"rounding must be one of {', '.join(ROUNDINGS)}; found {rounding!r}")
+    _require_number("quantile", quantile, "above 0 and at most 1", 0 < _number(quantile) <= 1)
+    fraction = min_active_fraction
+    _require_number("min_active_fraction", fraction, "from 0 to below 1", 0 <= _number(fraction) < 1)
+    error = max_relative_error
+    _require_number("max_relative_error", error, "above 0", _number(error) > 0)
+    if (target := target_standard_error) is not None:
+        _require_number("target_standard_error", target, "above 0, or None", _number(target) > 0)
+
+
+def _require_number(name: str, value: Any, words: str, right: bool) -> None:
+    if not right:
+        raise ValueError(f"{name} must be {words}; found {value!r}")
+
+
+def _number(value: Any) -> float:
+    """NaN for what is no number, so that no comparison with it holds."""
+    return float(value) if isinstance(value, Real) else float("nan")
+
+
+def _fits(ids: torch.Size, shape: torch.Size) -> bool:
+    try:
+        return bool(torch.broadcast_shapes(ids, shape) == shape)
+    except RuntimeError:
+        return False
+
+
+def _kind(value: Any) -> str:
+    return f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__

@@ -1,0 +1,91 @@
+"""What a module returns where it is called, which its graph must return as well."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor
+from torch.func import functional_call
+from torch.utils._pytree import tree_leaves
+
+from unitmean.errors import NetworkError
+from unitmean.graph.inputs import Inputs, arguments, copies, tensors
+from unitmean.graph.undisturbed import seeded, undisturbed
+from unitmean.graph.untraceable import advice
+
+
+def called(module: nn.Module, x: Inputs) -> list[Any] | None:
+    """The leaves of what the module returns; None on an error, which tracing reports, or without numbers.
+
+    The module is left as it was. It is called before it is traced: what its code keeps outside of it, as by
+    functools.cache, then has numbers, where torch.export would leave tensors without any.
+    """
+    own = [*module.parameters(), *module.buffers()]
+    if any(t.is_meta or isinstance(t, FakeTensor) for t in (*own, *tensors(x))):
+        return None
+    buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}  # forward may write into them
+    try:
+        with undisturbed(module), seeded(tensors(x)[0].device), torch.no_grad():
+            return tree_leaves(functional_call(module, buffers, arguments(copies(x))))
+    except torch.OutOfMemoryError:
+        raise
+    except Exception:  # users' code raises whatever it likes
+        return None
+
+
+def require_as_called(found: Mapping[str, Tensor], returned: Mapping[str, Any], *, coarse: bool) -> None:
+    """NetworkError where what a graph returns, by name, is not what the module returned.
+
+    Numbers may differ as rounding makes them differ that grew on its way: by the square root of their type's
+    epsilon, relative to the largest. coarse: the module rounds to bfloat16 where the graph doesn't; then that
+    epsilon counts, and whole numbers may differ.
+    """
+    for name, value in found.items():
+        own = returned.get(name)
+        if (
+            not isinstance(own, Tensor)
+            or own.shape != value.shape
+            or (own.dtype != value.dtype and not coarse)
+        ):
+            raise _otherwise(name)
+        if own.dtype.is_floating_point or own.dtype.is_complex:
+            allowed = torch.finfo(torch.bfloat16 if coarse else own.dtype).eps ** 0.5
+        elif coarse:
+            continue
+        else:
+            allowed = 0.0
+        own, value = _numbers(own), _numbers(value)
+        largest = float(own.nan_to_num(0.0, 0.0, 0.0).abs().amax()) if own.numel() else 0.0
+        if not torch.allclose(own, value, rtol=0.0, atol=allowed * largest, equal_nan=True):
+            raise _otherwise(name)
+
+
+def _numbers(x: Tensor) -> Tensor:
+    return (torch.view_as_real(x.resolve_conj()) if x.is_complex() else x).double().flatten()
+
+
+def _otherwise(name: str) -> NetworkError:
+    return NetworkError(
+        "torch.export must make of the network a graph that computes the same; found that its graph returns "
+        f"another {name} than the network itself, as where the forward method writes into a tensor that "
+        "shares its memory with another: write it without in-place operations, such as x += y"
+    )
+
+
+@contextmanager
+def followed(x: Inputs) -> Iterator[None]:
+    """An error of an operator of the graph becomes NetworkError; running out of memory passes unchanged."""
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, IndexError) as error:
+        if "not enough memory" in str(error):  # of the CPU
+            raise
+        raise NetworkError(
+            "the network must compute on its own what torch.export made of it; found, with an input of "
+            f"{', '.join(' x '.join(map(str, t.shape)) for t in tensors(x))}: "
+            f"{str(error).strip().splitlines()[0].rstrip('.')}; {advice(str(error))}"
+        ) from error

@@ -1,0 +1,263 @@
+"""The graph that is followed must return what the module itself returns, which must stay as it was."""
+
+import warnings
+from collections.abc import Callable
+from contextlib import nullcontext
+from functools import cache
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor
+from unit.graph.chains import chain, randomised
+
+import unitmean
+from unitmean.errors import NetworkError
+from unitmean.graph.called import require_as_called
+from unitmean.graph.plan import Plan
+
+
+class WritesIntoAView(nn.Module):
+    """torch.export drops the addition: of one tensor einsum returns a view, which its schema doesn't say."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Conv2d(3, 8, 3), nn.Conv2d(8, 4, 1)
+        self.bias = nn.Parameter(torch.randn(8))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x).relu()
+        turned = torch.einsum("nchw->nhwc", x)
+        turned += self.bias
+        found: Tensor = self.last(x)
+        return found
+
+
+def test_a_graph_that_computes_something_else_is_refused() -> None:
+    model, x = randomised(WritesIntoAView(), 0), torch.randn(4, 3, 8, 8)
+    with pytest.raises(NetworkError, match="its graph returns another output than the network itself"):
+        unitmean.normalise(model, [x], strict=False)
+    with pytest.raises(NetworkError, match="without in-place operations"):
+        unitmean.verify(model, model.state_dict(), [x])
+    with pytest.raises(NetworkError, match="another output"), warnings.catch_warnings():
+        unitmean.measure(model, [x], unitmean.analyse(model, x))
+
+
+@cache
+def window(size: int) -> Tensor:
+    return torch.linspace(0.5, 1, size)
+
+
+class Cached(nn.Module):
+    """Numbers that are kept outside of it, and a buffer that it writes into."""
+
+    calls: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Conv2d(3, 8, 3), nn.Conv2d(8, 4, 1)
+        self.register_buffer("calls", torch.zeros(1))
+        self.shown: list[Tensor] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        x = self.first(x).relu() * window(x.shape[-1] - 2)
+        self.shown.append(x)
+        found: Tensor = self.last(x)
+        return found
+
+
+def test_what_code_keeps_elsewhere_has_numbers_afterwards() -> None:
+    window.cache_clear()
+    model, x = randomised(Cached(), 0), torch.randn(4, 3, 9, 9)
+    calls = float(model.calls)
+    result = unitmean.normalise(model, [x, torch.randn(4, 3, 12, 12)])
+    assert not isinstance(window(7), FakeTensor) and not isinstance(window(10), FakeTensor)
+    assert model.calls == calls and not model.shown
+    before = model(x)
+    model.load_state_dict(result.state)
+    torch.testing.assert_close(model(x), before)
+
+
+class Branches(nn.Module):
+    """A layer more for large images."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.more = nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 1)
+        self.last = nn.Conv2d(8, 4, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x).relu()
+        if x.shape[-1] > 9:
+            x = self.more(x).relu()
+        found: Tensor = self.last(x)
+        return found
+
+
+def test_tensors_that_are_not_used_are_told_of() -> None:
+    model = randomised(Branches(), 0)
+    with pytest.warns(UserWarning, match="not used for such a batch, .*: more.weight, more.bias; where"):
+        unitmean.normalise(model, [torch.randn(4, 3, 8, 8)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        unitmean.normalise(model, [torch.randn(4, 3, 16, 16)])
+
+
+@pytest.mark.parametrize(("own", "found", "coarse", "same"), [
+    ([1.0, 2.0], [1.0, 2.0002], False, True),
+    ([1.0, 2.0], [1.0, 2.002], False, False),
+    ([1.0, 2.0], [1.0, 2.1], True, True),
+    ([1.0, 2.0], [1.0, 2.5], True, False),
+    ([1.0, torch.nan, torch.inf], [1.0, torch.nan, torch.inf], False, True),
+    ([1.0, torch.nan], [1.0, 0.0], False, False),
+    ([1.0, torch.inf], [1.0, -torch.inf], False, False),
+    ([1, 2], [1, 2], False, True),
+    ([1, 2], [1, 3], False, False),
+    ([1, 2], [1, 3], True, True),
+    ([1.0, 2.0], [1, 2], False, False),
+    ([1.0, 2.0], [1.0], True, False),
+    ([1.0 + 2j], [1.0 + 2j], False, True),
+    ([1.0 + 2j], [1.0 - 2j], False, False),
+    ([], [], False, True),
+])  # fmt: skip
+def test_what_counts_as_the_same(own: list[complex], found: list[complex], coarse: bool, same: bool) -> None:
+    found_here = {"output": torch.tensor(found)}
+    with nullcontext() if same else pytest.raises(NetworkError):
+        require_as_called(found_here, {"output": torch.tensor(own)}, coarse=coarse)
+    for other in (None, torch.tensor(own)[None]):
+        with pytest.raises(NetworkError):
+            require_as_called(found_here, {"output": other}, coarse=coarse)
+
+
+class ByImage(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Conv2d(3, 8, 3), nn.Conv2d(8, 4, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.stack([self.last(self.first(image).relu()) for image in x])
+
+
+class Transposed(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(5, 8), nn.Linear(8, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = self.last(self.first(x).T.relu().T)
+        return found
+
+
+@pytest.mark.parametrize(("model", "of", "shape"), [
+    (ByImage(), (2, 3, 5, 5), "8 x 3 x 3"),
+    (Transposed(), (16, 5), "8 x 16"),
+])  # fmt: skip
+def test_channels_along_the_first_dimension_are_told(
+    model: nn.Module, of: tuple[int, ...], shape: str
+) -> None:
+    with pytest.raises(NetworkError, match=f"of shape {shape}: let the forward method take all images"):
+        unitmean.normalise(model.eval(), [torch.randn(of)])
+
+
+def test_a_number_an_image_is_one_channel() -> None:
+    class Regression(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.last = nn.Linear(5, 8), nn.Linear(8, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            found: Tensor = self.last(self.first(x).relu())[:, 0].relu()
+            return found
+
+    torch.manual_seed(0)
+    model, batches = Regression().eval(), [torch.randn(images, 5) for images in (16, 16, 3, 1)]
+    for statistic in ("mean", "quantile"):
+        result = unitmean.normalise(model, batches, statistic=statistic, outputs="normalise")
+        assert unitmean.verify(model, result.state, batches, result)
+        (ids,) = result.plan.outputs
+        factor = result.factors[ids]
+        before = torch.cat([model(x).detach() for x in batches])
+        changed = Regression().eval()
+        changed.load_state_dict(result.state)
+        torch.testing.assert_close(torch.cat([changed(x) for x in batches]) * factor.float(), before)
+        if statistic == "mean":
+            torch.testing.assert_close(float(before.mean()), float(factor))
+
+
+def plan_of(forward: str) -> Plan:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.last = nn.Conv2d(3, 8, 3), nn.Conv2d(8, 4, 1)
+            self.register_buffer("keep", torch.arange(8) < 4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            found: Tensor = eval(forward, {"torch": torch}, {"self": self, "x": self.first(x).relu()})
+            return found
+
+    return unitmean.analyse(Net().eval(), torch.randn(4, 3, 8, 8))
+
+
+@pytest.mark.parametrize(("forward", "words"), [
+    ("x.nonzero()", "nonzero in the forward method returns depends on numbers"),
+    ("x[:, self.keep]", "index in the forward method returns depends on numbers"),
+    ("x[x > 0]", "index in the forward method"),
+    ("x.repeat_interleave(torch.tensor([1] * 8), 1)", "repeat_interleave in the forward method"),
+    ("self.last(x).to_sparse()", "tensors must be dense; found that to_sparse"),
+])  # fmt: skip
+def test_sizes_that_depend_on_numbers_are_told(forward: str, words: str) -> None:
+    with pytest.raises(NetworkError, match=words):
+        plan_of(forward)
+
+
+def test_an_output_in_which_images_and_channels_share_a_dimension() -> None:
+    class Flat(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = chain()
+
+        def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+            x = self.net[1](self.net[0](x))
+            return x.flatten(0, 1), self.net[2:](x)
+
+    model, x = Flat().eval(), torch.randn(6, 3, 12, 12)
+    result = unitmean.normalise(model, [x], strict=False)
+    assert result and unitmean.verify(model, result.state, [x, x[:3]], result)
+
+
+def test_a_layer_without_channels() -> None:
+    class Empty(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.last, self.none = nn.Linear(5, 8), nn.Linear(8, 3), nn.Linear(8, 0)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.first(x).relu()
+            return torch.cat([self.last(x), self.none(x)], 1)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's, of initialising nothing
+        model = Empty().eval()
+    x = torch.randn(16, 5)
+    result = unitmean.normalise(model, [x])
+    assert unitmean.verify(model, result.state, [x], result)
+
+
+@pytest.mark.parametrize("made", [torch.sqrt, torch.log])
+def test_nan_where_the_original_has_it(made: Callable[[Tensor], Tensor]) -> None:
+    class Undefined(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.last = nn.Linear(5, 8), nn.Linear(8, 6)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return made(self.last(self.first(x).relu()))
+
+    torch.manual_seed(0)
+    model, x = Undefined().eval(), torch.randn(64, 5)
+    result = unitmean.normalise(model, [x])
+    assert model(x).isnan().any() and unitmean.verify(model, result.state, [x], result)
+    other = {name: tensor - float(name == "last.bias") for name, tensor in result.state.items()}
+    proof = unitmean.verify(model, other, [x])
+    assert not proof and "NaN only where the original does" in proof.failures[0]
