@@ -145,7 +145,7 @@ def normalise(
         },
     )
     require_same(model, result, given.kinds.values())
-    if words := unreached(plan):
+    if words := unreached(plan, dict(model.named_parameters())):
         warnings.warn(words, stacklevel=2)
     return result
 

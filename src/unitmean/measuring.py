@@ -78,9 +78,9 @@ def _precise(model: nn.Module) -> torch.dtype:
 
 
 def floating_type(model: nn.Module) -> torch.dtype:
-    """The type of the model's first floating tensor."""
-    found = (t.dtype for t in model.state_dict().values() if t.is_floating_point())
-    return next(found, torch.float32)
+    """The type of the model's first floating parameter or, where there is none, of its first such tensor."""
+    tensors = (*model.parameters(), *model.state_dict().values())
+    return next((t.dtype for t in tensors if t.is_floating_point()), torch.float32)
 
 
 def device_of(model: nn.Module) -> torch.device:
@@ -117,8 +117,9 @@ def _require_finite_sums(found: Statistics, number: int) -> None:
     for site, fine in zip(found, finite, strict=True):
         if not fine:
             raise DataError(
-                f"activations must be finite; found NaN or infinities at {site} in batch {number} (the first "
-                "is 0), itself finite: they overflow there; scale the input as the model expects it"
+                "activations must be finite, and their squares, too, which float32 holds up to 1.8e19; found "
+                f"others at {site} in batch {number} (the first is 0), itself finite: scale the input as the "
+                "model expects it, or normalise model.double()"
             )
 
 

@@ -49,16 +49,19 @@ def analyse(module: nn.Module, example: Inputs, *, outputs: str = "preserve") ->
     state = module.state_dict(keep_vars=True)
     stored = Stored(state, traced.graph.nodes)
     names, unread = set(rectifiers(traced.graph)), _unread(state, traced, stored.aliases)
-    if unread and (whole := _with_heads(module, example, names)):
+    own = results(traced)
+    if unread and outputs == "preserve" and (whole := _with_heads(module, example, names)):
         traced, stored = whole, Stored(state, whole.graph.nodes)
         unread = _unread(state, whole, stored.aliases)
     walk = _Walk(stored)
     for node in traced.graph.nodes:
         walk.visit(node)
     returned = {name: node for name, node in results(traced).items() if node in walk.ids}
+    leaving = {name: walk.ids[node] for name, node in returned.items()}
     if outputs == "preserve":
-        for node in returned.values():
-            walk.variables.pin(walk.ids[node], OUTPUT)
+        for ids in leaving.values():
+            walk.variables.pin(ids, OUTPUT)
+        leaving = {name: constants(node.meta["val"].shape) for name, node in own.items()}  # without heads
     walk.settle()
     sites = [
         _site(walk, name, node)
@@ -67,8 +70,8 @@ def analyse(module: nn.Module, example: Inputs, *, outputs: str = "preserve") ->
     ]
     absorptions = [replace(a, name=prefix + a.name) for a in walk.absorptions]
     return replace(
-        _plan(walk.variables, sites, absorptions, [walk.ids[node] for node in returned.values()]),
-        output_names=tuple(returned),
+        _plan(walk.variables, sites, absorptions, list(leaving.values())),
+        output_names=tuple(leaving),
         aliases={
             prefix + name: tuple(prefix + other for other in names)
             for name, names in stored.aliases.items()
@@ -118,6 +121,7 @@ class _Walk:
             self.ids[node] = self._apply(node, value)
         elif node.op == "call_function" and operator(node) not in _SHAPES:
             self._call(node, _unknown)
+            self.ids[node] = constants(())  # a number, such as of .item()
 
     def settle(self) -> None:
         """Merge what each stored tensor takes up at several places; it stays where one reads it unchanged."""

@@ -12,7 +12,7 @@ from torch.utils._pytree import tree_leaves
 
 from unitmean.errors import NetworkError
 from unitmean.graph.inputs import Inputs, arguments, copies, tensors
-from unitmean.graph.undisturbed import seeded, undisturbed
+from unitmean.graph.undisturbed import repeatable, undisturbed
 from unitmean.graph.untraceable import advice
 
 
@@ -27,7 +27,7 @@ def called(module: nn.Module, x: Inputs) -> list[Any] | None:
         return None
     buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}  # forward may write into them
     try:
-        with undisturbed(module), seeded(tensors(x)[0].device), torch.no_grad():
+        with undisturbed(module), repeatable(tensors(x)[0].device), torch.no_grad():
             return tree_leaves(functional_call(module, buffers, arguments(copies(x))))
     except torch.OutOfMemoryError:
         raise

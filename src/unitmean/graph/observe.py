@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
+from torch.utils._pytree import tree_leaves
 
 from unitmean.errors import NetworkError
 from unitmean.graph.called import called, followed, require_as_called
@@ -32,7 +33,7 @@ class Traced:
     names: tuple[str, ...]
 
     def __call__(self, x: Inputs) -> dict[str, Tensor]:
-        return dict(zip(self.names, self.graph(*arguments(x)), strict=True))
+        return dict(zip(self.names, self.graph(*tree_leaves(arguments(x))), strict=True))
 
     def carrying(self, state: Mapping[str, Tensor], dtype: torch.dtype | None = None) -> "Traced":
         """The same graph with these tensors, by name.
@@ -56,6 +57,7 @@ class Traced:
                 tensor = state.get(str(node.target), kept)
                 written = isinstance(tensor, Tensor) and any(_writes(user, node) for user in node.users)
                 tensors[str(node.target)] = tensor.clone() if written else tensor
+        _name_arguments(graph)
         return Traced(fx.GraphModule(tensors, graph), self.names)
 
 
@@ -121,7 +123,7 @@ def reduce_at(
 def compiled(observer: Traced) -> Observer:
     """The observer compiled by torch.compile, which fuses reductions with rectifiers; anew for each size."""
     evaluate = torch.compile(observer.graph, dynamic=False)
-    return lambda x: dict(zip(observer.names, evaluate(*arguments(x)), strict=True))
+    return lambda x: dict(zip(observer.names, evaluate(*tree_leaves(arguments(x))), strict=True))
 
 
 def without_gradient(observer: Observer) -> Observer:
@@ -182,9 +184,19 @@ def _returning(traced: fx.GraphModule, nodes: dict[str, fx.Node], *, in_place: b
     graph.eliminate_dead_code()
     if in_place:
         _rectify_in_place(graph)
+    _name_arguments(graph)
     found = Traced(fx.GraphModule(traced, graph), tuple(nodes))
     found.graph.meta["conditions"] = traced.meta.get("conditions", ())
     return found
+
+
+def _name_arguments(graph: fx.Graph) -> None:
+    """Name arguments after their nodes, whose names no other node has: a stored tensor's may be the same.
+
+    Else generated code would read the tensor where the forward method reads the argument.
+    """
+    for node in graph.find_nodes(op="placeholder"):
+        node.target = node.name
 
 
 def _rectify_in_place(graph: fx.Graph) -> None:

@@ -10,7 +10,7 @@ from unitmean.graph.any_batch import holds
 from unitmean.graph.called import followed
 from unitmean.graph.inputs import Inputs, converted, count, shape
 from unitmean.graph.observe import Observer, Traced
-from unitmean.graph.undisturbed import seeded
+from unitmean.graph.undisturbed import repeatable
 
 Trace = Callable[[Inputs, bool], Traced]
 """Traces a network with an example, for batches of any size (True) or of the example's (False)."""
@@ -39,7 +39,7 @@ class Running:
             key, traced = self._of(x)
             if key not in carrying:
                 carrying[key] = traced.carrying(weights, dtype)
-            with seeded(device), torch.inference_mode(), followed(x):
+            with repeatable(device), torch.inference_mode(), followed(x):
                 return carrying[key](converted(x, dtype, device, copy=True))
 
         return run

@@ -1,6 +1,6 @@
 """The refusal of a network that can be normalised only in part."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 from unitmean.errors import NetworkError
 from unitmean.graph.plan import OUTPUT, Plan, Site
@@ -47,13 +47,14 @@ def only_outputs(plan: Plan) -> str:
     )
 
 
-def unreached(plan: Plan) -> str:
-    """A note on tensors that the network doesn't use as it was called; "" where there are none."""
-    if not plan.unreached:
+def unreached(plan: Plan, parameters: Container[str]) -> str:
+    """A note on parameters that the network doesn't use as it was called; "" where there are none."""
+    found = [name for name in plan.unreached if name in parameters]
+    if not found:
         return ""
-    more = f" and {len(plan.unreached) - SHOWN} more" if len(plan.unreached) > SHOWN else ""
+    more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
     return (
-        f"not used for such a batch, and left as they were: {', '.join(plan.unreached[:SHOWN])}{more}; where "
+        f"not used for such a batch, and left as they were: {', '.join(found[:SHOWN])}{more}; where "
         "the forward method uses them, as for another shape or argument, it computes something else with the "
         "new weights"
     )

@@ -3,8 +3,9 @@
 import io
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager, redirect_stderr
+from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
@@ -17,7 +18,7 @@ from unitmean.graph.any_batch import conditions, dynamic_shapes
 from unitmean.graph.inputs import Inputs, arguments, tensors
 from unitmean.graph.regions import inline
 from unitmean.graph.undisturbed import undisturbed
-from unitmean.graph.untraceable import advice, scripted, vectorised
+from unitmean.graph.untraceable import advice, scripted, unnameable, vectorised
 
 _LOGS = (
     "torch._subclasses.fake_tensor",
@@ -51,13 +52,21 @@ def trace(
             "a network is analysed in eval mode; found in training mode: "
             f"{', '.join(repr(name) if name else 'the network' for name in training[:4])}: call .eval()"
         )
+    if name := unnameable(module):
+        raise NetworkError(
+            f"parts and tensors must have names that torch.fx can use; found {name!r}: rename it, and its "
+            "tensors in the state dict"
+        )
     given = arguments(example)
+    device = next((t.device.type for t in tensors(example)), "cpu")
     try:
-        with undisturbed(module), torch.no_grad(), _unlogged():
+        with undisturbed(module), torch.no_grad(), _unlogged(), torch.autocast(device, enabled=False):
             module.training = heads
             shapes = dynamic_shapes(module, given) if dynamic else None
             program = export(module, given, dynamic_shapes=shapes, strict=False)
-    except OSError:  # not the network's fault
+            names = _output_names(program)
+            traced, autocast = _graph(program)
+    except (OSError, NetworkError):  # the first is not the network's fault
         raise
     except Exception as error:  # torch.export raises errors of a dozen unrelated types
         words = str(error).strip() or type(error).__name__
@@ -66,24 +75,27 @@ def trace(
             f"{', '.join(' x '.join(map(str, t.shape)) for t in tensors(example))}: "
             f"{words.splitlines()[0].rstrip('.')}; {scripted(module) or advice(words)}"
         ) from error
+    traced.meta |= {"outputs": names, "autocast": autocast}
+    if dynamic:
+        traced.meta["conditions"] = conditions(traced, example)
+    return traced
+
+
+def _graph(program: ExportedProgram) -> tuple[fx.GraphModule, bool]:
+    """The program as a module without side effects, and whether a part of it was under autocast."""
     if vectorised(program.graph):
         raise NetworkError(
             "the forward method must not call torch.vmap, which torch.export doesn't resolve; found it: call "
             "the function on the whole batch"
         )
-    names = _output_names(program)
     autocast = inline(program.graph_module)
-    if _without_mutation(program.graph):
+    if _without_mutation(program.graph, set(program.graph_signature.user_inputs)):
         traced = _unlifted(program)
     else:
-        with _unlogged():
-            traced = program.run_decompositions({}).module(check_guards=False)
+        traced = program.run_decompositions({}).module(check_guards=False)
     traced.graph.eliminate_dead_code()
     traced.recompile()
-    traced.meta |= {"outputs": names, "autocast": autocast}
-    if dynamic:
-        traced.meta["conditions"] = conditions(traced, example)
-    return traced
+    return traced, autocast
 
 
 def _behaves(part: nn.Module) -> bool:
@@ -155,8 +167,11 @@ def path(node: fx.Node) -> str:
     return str(next((path for path, _ in reversed(stack.values())), ""))
 
 
-def _without_mutation(graph: fx.Graph) -> bool:
-    """Replace in-place operators by their pure variants; False where an alias might notice."""
+def _without_mutation(graph: fx.Graph, inputs: Container[Any]) -> bool:
+    """Replace in-place operators by their pure variants; False where an alias might notice.
+
+    inputs: names of the network's own arguments, into which it may write: it is given copies.
+    """
     position = {node: i for i, node in enumerate(graph.nodes)}
     for node in list(graph.nodes):
         if node.op != "call_function" or not getattr(node.target, "_schema", None):
@@ -168,7 +183,7 @@ def _without_mutation(graph: fx.Graph) -> bool:
         mutated = node.args[0] if node.args else None
         if not operator(node).endswith("_") or pure is None or not isinstance(mutated, fx.Node):
             return False
-        if overload not in pure.overloads() or _aliased(mutated, node, position):
+        if overload not in pure.overloads() or _aliased(mutated, node, position, inputs):
             return False
         node.target = getattr(pure, overload)
         for user in [user for user in mutated.users if position[user] > position[node]]:
@@ -176,14 +191,14 @@ def _without_mutation(graph: fx.Graph) -> bool:
     return True
 
 
-def _aliased(mutated: fx.Node, by: fx.Node, position: dict[fx.Node, int]) -> bool:
+def _aliased(mutated: fx.Node, by: fx.Node, position: dict[fx.Node, int], inputs: Container[Any]) -> bool:
     """Whether anything else may share the mutated tensor's memory and be read after the mutation."""
     base = mutated
     while _is_alias(base):
         if not base.all_input_nodes:
             return True
         base = base.all_input_nodes[0]
-    if base.op in {"placeholder", "get_attr"}:
+    if base.op in {"placeholder", "get_attr"} and base.name not in inputs:
         return True
     family = [base]
     for member in family:

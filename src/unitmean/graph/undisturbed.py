@@ -30,11 +30,12 @@ def undisturbed(module: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def seeded(device: torch.device) -> Iterator[None]:
-    """Random numbers begin at the same seed, and go on afterwards as if none had been drawn."""
+def repeatable(device: torch.device) -> Iterator[None]:
+    """Random numbers begin at one seed, and go on afterwards as before; the caller's autocast is off."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(0)
-        yield
+        with torch.autocast(device.type, enabled=False):
+            yield
 
 
 def _contents(attributes: dict[str, Any]) -> list[tuple[Any, Any]]:

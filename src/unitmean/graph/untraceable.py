@@ -1,5 +1,6 @@
 """What may be done about a network that torch.export can't trace, by what it says."""
 
+import keyword
 import re
 
 import torch
@@ -27,6 +28,13 @@ _ADVICE = (
 )
 
 
+# Names of torch.fx.GraphModule's own attributes, and what can't stand in generated code.
+_TAKEN = {"self"}.union(dir(fx.GraphModule(nn.Module(), fx.Graph()))) - set(dir(nn.Module()))
+_TAKEN -= {"graph", "meta", "recompile"}
+_KEYWORDS = "|".join(word for word in keyword.kwlist if word != "True")
+_UNWRITABLE = re.compile(rf"^(?:{_KEYWORDS}|__.*__)$|[\"\\\n]")
+
+
 def advice(words: str) -> str:
     """What to do about an error with these words, as a clause; general advice where they aren't known."""
     for pattern, remedy in _ADVICE:
@@ -46,6 +54,20 @@ def scripted(module: nn.Module) -> str:
                 f"{name or 'the network'} is TorchScript, whose operators can't be followed: build the "
                 "network from the module that was scripted, and load its weights by state_dict()"
             )
+    return ""
+
+
+def unnameable(module: nn.Module) -> str:
+    """The first name of a part or tensor that can't stand in a graph's code, or is GraphModule's own."""
+    names: tuple[str, ...] = (
+        *(name for name, _ in module.named_modules()),
+        *(name for name, _ in module.named_parameters()),
+        *(name for name, _ in module.named_buffers()),
+    )
+    for name in names:
+        first, *rest = name.split(".")
+        if first in _TAKEN or any(map(_UNWRITABLE.search, (first, *rest))):
+            return name
     return ""
 
 
