@@ -118,8 +118,8 @@ def _require_finite_sums(found: Statistics, number: int) -> None:
         if not fine:
             raise DataError(
                 "activations must be finite, and their squares, too, which float32 holds up to 1.8e19; found "
-                f"others at {site} in batch {number} (the first is 0), itself finite: scale the input as the "
-                "model expects it, or normalise model.double()"
+                f"others at {site} in batch {number} (the first is 0), itself finite: they overflow there; "
+                "scale the input as the model expects it, or normalise model.double()"
             )
 
 

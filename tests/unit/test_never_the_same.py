@@ -154,6 +154,7 @@ def test_a_state_dict_that_loading_changes_is_refused() -> None:
         unitmean.verify(model, state, [X])
 
 
+@pytest.mark.filterwarnings("ignore:not used for such a batch")
 def test_the_model_keeps_its_buffers() -> None:
     def counting(net: Net, h: Tensor) -> Tensor:
         net.stamp += 1
@@ -195,6 +196,7 @@ def test_complex_numbers_that_overflow() -> None:
     assert unitmean.verify(model, model.state_dict(), [X]) and not unitmean.verify(model, other, [X])
 
 
+@pytest.mark.filterwarnings("ignore:not used for such a batch")
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("own", [False, True], ids=["stored in it", "computed in it"])
 def test_weights_in_a_coarse_type_may_differ_by_its_rounding_and_no_more(

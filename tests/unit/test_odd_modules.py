@@ -173,6 +173,88 @@ def test_what_cannot_take_a_factor_keeps_its_own(body: Callable[[Between, Tensor
     proved(Between(body).eval(), [(torch.rand(4, 3, 12, 12), None)], strict=False)
 
 
+def test_zeros_that_are_written_into_tie_what_is_written() -> None:
+    result = proved(Between(half_written).eval(), [(torch.rand(4, 3, 12, 12), None)])
+    one, two = (site.variables for site in result.plan.sites)
+    if len(one) < len(two):
+        one, two = two, one
+    assert torch.equal(one[:4], two) and len(one.unique()) == 8 and one.all()
+
+
+class Stacked(nn.Module):
+    """Layers whose weights lie in one parameter."""
+
+    def __init__(self, body: Callable[["Stacked", Tensor], Tensor]) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(5, 8), nn.Linear(8, 3)
+        self.weights, self.biases = nn.Parameter(torch.randn(3, 8, 8)), nn.Parameter(torch.randn(3, 8))
+        self.body = body
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = self.last(self.body(self, self.first(x).relu()))
+        return found
+
+
+def one_after_another(module: Stacked, x: Tensor) -> Tensor:
+    for weight, bias in zip(module.weights, module.biases, strict=True):
+        x = F.linear(x, weight, bias).relu()
+    return x
+
+
+def side_by_side(module: Stacked, x: Tensor) -> Tensor:
+    every = [F.linear(x, module.weights[i], module.biases[i]).relu() for i in range(3)]
+    return torch.stack(every).sum(0)
+
+
+def one_twice(module: Stacked, x: Tensor) -> Tensor:
+    for i in (0, 1, 0):
+        x = F.linear(x, module.weights[i], module.biases[i]).relu()
+    return x
+
+
+def turned(module: Stacked, x: Tensor) -> Tensor:
+    x = F.linear(x, module.weights[0], module.biases[0]).relu()
+    return F.linear(x, module.weights[1].T, module.biases[1]).relu()
+
+
+@pytest.mark.parametrize(("body", "variables"), [
+    (one_after_another, 32),
+    (side_by_side, 16),
+    (one_twice, 16),  # before and behind a layer that is used twice the factors are the same
+    (turned, 3),  # what is by row for one slice and by column for another is one number for both
+])  # fmt: skip
+def test_slices_of_one_parameter_are_weights_of_their_own(
+    body: Callable[[Stacked, Tensor], Tensor], variables: int
+) -> None:
+    torch.manual_seed(0)
+    model = Stacked(body).eval()
+    for bias in (model.first.bias, model.biases):
+        nn.init.constant_(bias, 2.0)
+    result = proved(model, [(torch.randn(64, 5), None)], max_relative_error=10.0)
+    seen = torch.cat([site.variables for site in result.plan.sites])
+    assert seen.all() and len(seen.unique()) == variables
+
+
+class Recurrent(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.of_input, self.of_state, self.last = nn.Linear(5, 8), nn.Linear(8, 8, False), nn.Linear(8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        state = torch.zeros(len(x), 8)
+        for step in range(x.shape[1]):
+            state = (self.of_input(x[:, step]) + self.of_state(state)).relu()
+        found: Tensor = self.last(state)
+        return found
+
+
+def test_a_state_that_begins_at_zero_has_any_factor() -> None:
+    torch.manual_seed(0)
+    result = proved(Recurrent().eval(), [(torch.randn(64, 4, 5), None)])
+    assert all(torch.equal(site.variables, result.plan.sites[0].variables) for site in result.plan.sites)
+    assert len(result.plan.sites[0].variables.unique()) == 8 and result.plan.sites[0].variables.all()
+
+
 class Supervised(nn.Module):
     """In training it returns more than in use."""
 

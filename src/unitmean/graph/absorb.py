@@ -11,9 +11,10 @@ from unitmean.graph.ids import compact, fitted
 from unitmean.graph.rearrange import rearranged, rearranges
 from unitmean.graph.stored import COPIES, Stored, is_zero, value
 from unitmean.graph.trace import operator
-from unitmean.graph.variables import ONE, Variables
+from unitmean.graph.variables import Variables
 
 Ids = Int64[Tensor, "..."]
+UNREAD = -1  # in the place of an id: of numbers that a computation leaves out
 
 
 @dataclass(frozen=True)
@@ -140,17 +141,24 @@ class Absorber:
             into = placed[own] - position.min()
             back = []
             for ids in (multiply, divide):
-                there = torch.full((position.numel(),), ONE)
+                there = torch.full((position.numel(),), UNREAD)
                 there[into] = ids.expand(placed.shape)[own]
                 self.variables.merge(
                     there[into], ids.expand(placed.shape)[own], "a stored tensor is read twice"
                 )
-                back.append(compact(there.reshape(position.shape)))
+                back.append(self._completed(there.reshape(position.shape)))
             taken = self.take_up(source, *back)
             if taken is None:
                 return None
             whole = Taken(whole.absorptions + taken.absorptions, whole.read | taken.read)
         return whole
+
+    def _completed(self, ids: Ids) -> Ids:
+        """The ids with variables of their own in the place of UNREAD: other places may read those numbers."""
+        ids = compact(ids).clone()
+        unread = ids == UNREAD
+        ids[unread] = self.variables.new(int(unread.sum()))
+        return ids
 
     def _fitted(self, ids: Ids, shape: tuple[int, ...]) -> Ids:
         return fitted(self.variables, ids, shape, "one number of a stored tensor serves several channels")

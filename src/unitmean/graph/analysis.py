@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from math import prod
 from typing import Any
 
 import torch
@@ -18,11 +19,12 @@ from unitmean.graph.inputs import Inputs
 from unitmean.graph.plan import OUTPUT, Plan, Site
 from unitmean.graph.rectifiers import rectifiers
 from unitmean.graph.relations import relation
-from unitmean.graph.stored import Stored
+from unitmean.graph.stored import Stored, is_zero
 from unitmean.graph.trace import operator, path, results, trace
 from unitmean.graph.unwrapped import unwrapped
 from unitmean.graph.variables import Variables
 
+MOST_ZEROS = 1 << 16  # variables for one tensor of zeros
 # These return no tensor, but read only shapes: their inputs needn't be pinned.
 _SHAPES = {"sym_size", "sym_numel", "sym_stride", "_assert_tensor_metadata"}
 
@@ -115,7 +117,9 @@ class _Walk:
             for result in filter(self._stored.constant, node.all_input_nodes):
                 self._read |= dict.fromkeys(self._stored.leaves(result), "the network's output")
         elif node.op == "placeholder" or self._stored.constant(node):
-            if _holds_tensor(value):
+            if is_zero(node) and isinstance(value, Tensor):
+                self.ids[node] = self._any(value.shape)
+            elif _holds_tensor(value):
                 self.ids[node] = _constants(value)
         elif node.op == "call_function" and _holds_tensor(value):
             self.ids[node] = self._apply(node, value)
@@ -136,6 +140,14 @@ class _Walk:
                 because = f"{new.name} is also used by {self._read[new.name]}"
                 self.variables.merge(new.multiply, new.divide, because)
         self.absorptions = list(merged.values())
+
+    def _any(self, shape: torch.Size) -> Tensor:
+        """Ids of zeros, which have any factor, and so variables of their own along two dimensions."""
+        varying = {1, len(shape) - 1} - ({0} if len(shape) > 1 else set())
+        own = [size if d in varying else 1 for d, size in enumerate(shape)]
+        if not 0 < prod(own) <= MOST_ZEROS:
+            return constants(shape)
+        return self.variables.new(prod(own)).reshape(own).expand(shape)
 
     def _apply(self, node: fx.Node, value: Any) -> Any:
         result = self._call(node, _known)

@@ -58,7 +58,7 @@ def trace(
             "tensors in the state dict"
         )
     given = arguments(example)
-    device = next((t.device.type for t in tensors(example)), "cpu")
+    device = "cuda" if any(t.is_cuda for t in tensors(example)) else "cpu"
     try:
         with undisturbed(module), torch.no_grad(), _unlogged(), torch.autocast(device, enabled=False):
             module.training = heads

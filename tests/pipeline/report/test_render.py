@@ -200,7 +200,7 @@ def test_an_audit_says_whether_by_which_way_and_which_channels_are_off() -> None
     text = " ".join(Page(render(audited())).text.split())
     assert "Were the weights normalised before? Yes." in text
     assert "measured in 4 ways over 8 images, scatter least by warp 32, input caffe" in text
-    assert "Off by more than four standard errors, the worst first: relu1_1 channel 5 (1.3)." in text
+    assert "Off by more than sampling explains, the worst first: relu1_1 channel 5 (1.3)." in text
     no = " ".join(Page(render(audited(normalised=False))).text.split())
     assert "Were the weights normalised before? No." in no and "Off by more" not in no
     assert "Were the weights normalised" not in page_of("passed")
