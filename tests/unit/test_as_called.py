@@ -79,6 +79,23 @@ def test_what_code_keeps_elsewhere_has_numbers_afterwards() -> None:
     torch.testing.assert_close(model(x), before)
 
 
+class OnlyTraced(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = chain()
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not torch.compiler.is_exporting():
+            raise ValueError("it fails")
+        found: Tensor = self.net(x)
+        return found
+
+
+def test_a_module_that_fails_where_its_graph_does_not_is_refused() -> None:
+    with pytest.raises(NetworkError, match="must take the input that it is given; found, .*: it fails; call"):
+        unitmean.normalise(OnlyTraced().eval(), [torch.rand(4, 3, 12, 12)])
+
+
 class Branches(nn.Module):
     """A layer more for large images."""
 

@@ -1,6 +1,7 @@
 """From a module to a plan: walk its graph and relate the factors of all channels."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from math import prod
 from typing import Any
@@ -45,7 +46,8 @@ def analyse(module: nn.Module, example: Inputs, *, outputs: str = "preserve") ->
         raise ValueError(f'outputs must be "preserve" or "normalise", got {outputs!r}')
     wrapped = module
     module, prefix = unwrapped(module)
-    called(module, example)
+    with suppress(NetworkError):  # what fails is traced in vain, too
+        called(module, example)
     traced = trace(module, example)
     _require_shapes(traced)
     state = module.state_dict(keep_vars=True)
@@ -117,7 +119,7 @@ class _Walk:
             for result in filter(self._stored.constant, node.all_input_nodes):
                 self._read |= dict.fromkeys(self._stored.leaves(result), "the network's output")
         elif node.op == "placeholder" or self._stored.constant(node):
-            if is_zero(node) and isinstance(value, Tensor):
+            if isinstance(value, Tensor) and value.is_floating_point() and is_zero(node):
                 self.ids[node] = self._any(value.shape)
             elif _holds_tensor(value):
                 self.ids[node] = _constants(value)

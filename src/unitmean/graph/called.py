@@ -17,10 +17,12 @@ from unitmean.graph.untraceable import advice
 
 
 def called(module: nn.Module, x: Inputs) -> list[Any] | None:
-    """The leaves of what the module returns; None on an error, which tracing reports, or without numbers.
+    """The leaves of what the module returns; None where tensors have no numbers, or this device no operator
+    of their type, as for half precision.
 
     The module is left as it was. It is called before it is traced: what its code keeps outside of it, as by
     functools.cache, then has numbers, where torch.export would leave tensors without any.
+    Raises NetworkError where its code fails.
     """
     own = [*module.parameters(), *module.buffers()]
     if any(t.is_meta or isinstance(t, FakeTensor) for t in (*own, *tensors(x))):
@@ -31,8 +33,17 @@ def called(module: nn.Module, x: Inputs) -> list[Any] | None:
             return tree_leaves(functional_call(module, buffers, arguments(copies(x))))
     except torch.OutOfMemoryError:
         raise
-    except Exception:  # users' code raises whatever it likes
-        return None
+    except Exception as error:  # users' code raises whatever it likes
+        words = str(error).strip() or type(error).__name__
+        if "not enough memory" in words:  # of the CPU
+            raise
+        if "not implemented for" in words:
+            return None
+        raise NetworkError(
+            "the network must take the input that it is given; found, with one of "
+            f"{', '.join(' x '.join(map(str, t.shape)) for t in tensors(x))}: "
+            f"{words.splitlines()[0].rstrip('.')}; {advice(words)}"
+        ) from error
 
 
 def require_as_called(found: Mapping[str, Tensor], returned: Mapping[str, Any], *, coarse: bool) -> None:

@@ -137,8 +137,14 @@ def _find(
     # Export takes sizes of zero and one for constants, so a dynamic batch is shown as two.
     inner, _ = unwrapped(module)
     shown = doubled(example) if dynamic else example
-    returned = called(inner, shown)
-    traced = trace(inner, shown, dynamic=dynamic)
+    returned, failure = None, None
+    try:
+        returned = called(inner, shown)
+    except NetworkError as error:
+        failure = error
+    traced = trace(inner, shown, dynamic=dynamic)  # says more of a failure
+    if failure is not None:
+        raise failure
     if returned is not None:
         floating = (t.dtype for t in inner.parameters() if t.is_floating_point())
         _require_as_called(traced, shown, returned, next(floating, torch.float32))
