@@ -1,6 +1,7 @@
 """`unitmean repro` that is asked to end, or killed, while a stage is at work."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -25,18 +26,21 @@ def environment(folder: Path) -> dict[str, str]:
     return {**os.environ, **own}
 
 
-@pytest.fixture
-def at_work(tmp_path: Path) -> Iterator[AtWork]:
-    """A run whose stage draws images for hours, and all that it started."""
+@pytest.fixture(params=["in front", "in the background of a script"])
+def at_work(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[AtWork]:
+    """A run whose stage draws images for hours, and all that it started; its words are in tmp_path / "said".
+
+    In the background of a script programs ignore Ctrl-C.
+    """
     copy_project(tmp_path)
-    run = subprocess.Popen(
-        COMMAND,
-        cwd=tmp_path,
-        env=environment(tmp_path),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
+    before = signal.getsignal(signal.SIGINT)
+    if request.param != "in front":
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with (tmp_path / "said").open("w") as said:
+        run = subprocess.Popen(
+            COMMAND, cwd=tmp_path, env=environment(tmp_path), stdout=said, stderr=subprocess.STDOUT, text=True
+        )
+    signal.signal(signal.SIGINT, before)
     started: list[psutil.Process] = []
     try:
         while not any("unitmean.pipeline.stages.index_images" in _words(p) for p in started):
@@ -69,6 +73,8 @@ def test_asked_to_end_it_ends_what_it_started(at_work: AtWork, tmp_path: Path) -
     run.send_signal(signal.SIGTERM)
     assert run.wait() == 128 + signal.SIGTERM
     assert not alive(started)
+    # DVC said so itself, and was not killed.
+    assert re.search(r"index_images, exited with (-15|143)$", (tmp_path / "said").read_text(), re.M)
     with claimed(tmp_path / ".partial" / "repro.lock"):
         pass
 

@@ -34,11 +34,15 @@ def status_of(command: Sequence[str], **how: Any) -> int:
 
 
 def _end_started() -> None:
-    """Interrupt all processes that were started here, and kill those that don't end."""
-    started = psutil.Process().children(recursive=True)
+    """Interrupt what was started here, end what that started, and kill what doesn't end.
+
+    DVC ends by itself once its stage has, also where it ignores Ctrl-C, as in the background of a script.
+    """
+    own = psutil.Process()
+    direct, started = own.children(), own.children(recursive=True)
     for process in started:
         with suppress(psutil.NoSuchProcess):
-            process.send_signal(signal.SIGINT)
+            process.send_signal(signal.SIGINT if process in direct else signal.SIGTERM)
     _, left = psutil.wait_procs(started, timeout=PATIENCE)
     for process in left:
         with suppress(psutil.NoSuchProcess):
