@@ -65,9 +65,11 @@ class Variables:
         return newly + self._union(a, b, because)
 
     def _union(self, a: Int64[Tensor, "..."], b: Int64[Tensor, "..."], because: str) -> int:
-        newly = 0
-        pairs = torch.stack((a, b)).reshape(2, -1)
-        for left, right in pairs.unique(dim=1).T.tolist():
+        newly, count = 0, len(self)
+        a, b = a.reshape(-1), b.reshape(-1)
+        other = a != b
+        for pair in (a[other] * count + b[other]).unique().tolist():
+            left, right = divmod(pair, count)
             i, j = self.find(left), self.find(right)
             if i == j or (i in self._reason and j in self._reason):
                 continue
