@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from unitmean.errors import NetworkError, WeightsError
 from unitmean.graph.plan import Plan
@@ -21,6 +22,12 @@ def require_model(model: Any) -> None:
             f"a model must be a torch.nn.Module; found {_kind(model)}: give the network itself, with its "
             "weights loaded"
         )
+    for name, value in (*model.named_parameters(), *model.named_buffers()):
+        if is_lazy(value):
+            raise NetworkError(
+                f"a model's tensors must have shapes; found {name!r} not initialised yet: call the model on "
+                "a batch once, and load its weights"
+            )
     for name, value in model.state_dict().items():
         if not isinstance(value, Tensor):
             raise NetworkError(

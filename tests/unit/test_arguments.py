@@ -46,6 +46,10 @@ CASES = {
     "normalise(nn.ReLU, [x])": ("NetworkError", "found the class ReLU: give the network itself"),
     "normalise(chain().to('meta'), [x])": ("NetworkError", "found '0.weight' on the device meta"),
     "normalise(Extra(*model).eval(), [x])": ("NetworkError", "tensors alone; found dict in '_extra_state'"),
+    "normalise(nn.Sequential(nn.LazyConv2d(8, 3), nn.ReLU(), nn.Conv2d(8, 4, 3)).eval(), [x])": (
+        "NetworkError",
+        "found '0.weight' not initialised yet: call the model",
+    ),
     "measure(model, [x], None)": ("NetworkError", "a plan must be what unitmean.analyse"),
     "normalise(model, None)": ("DataError", "found NoneType: give [x] for a single batch x"),
     "normalise(model, x)": ("DataError", "found one tensor: give [x] for a single batch x"),

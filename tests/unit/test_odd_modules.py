@@ -280,6 +280,49 @@ def test_heads_that_only_training_has(outputs: str) -> None:
         torch.testing.assert_close(new, old)
 
 
+class Clips(Supervised):
+    """In use it clips what it does not clip in training."""
+
+    def forward(self, x: Tensor) -> Any:
+        x = self.first(x).relu()
+        return (self.last(x), self.more(x)) if self.training else self.last(x.clamp(max=1e6))
+
+
+class Either(Supervised):
+    """In training it returns something else."""
+
+    def forward(self, x: Tensor) -> Any:
+        x = self.first(x).relu()
+        return self.more(x) if self.training else self.last(x)
+
+
+def test_what_it_computes_in_use_decides() -> None:
+    x = torch.randn(4, 3, 8, 8)
+    with pytest.raises(NetworkError, match="clamp clamps it"):
+        unitmean.normalise(Clips().eval(), [x])
+    model = Either().eval()
+    result = proved(model, [(x, None)])
+    head = result.state["more.weight"] / model.more.weight.detach()
+    torch.testing.assert_close(head, (result.state["last.weight"] / model.last.weight.detach()))
+    assert result.plan.sites[0].variables.all()
+
+
+def test_a_rectified_number_of_the_whole_batch_is_no_site() -> None:
+    class Margin(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.last = nn.Linear(5, 8), nn.Linear(8, 4)
+
+        def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+            y = self.last(self.first(x).relu())
+            return y, (1 - y.mean()).relu()
+
+    model, x = Margin().eval(), torch.randn(16, 5)
+    result = unitmean.normalise(model, [x])
+    assert [site.name for site in result.plan.sites] == ["relu"]
+    assert unitmean.verify(model, result.state, [x], result)
+
+
 @pytest.mark.slow
 def test_googlenet_with_its_heads() -> None:
     torch.manual_seed(0)
@@ -297,6 +340,15 @@ def test_names_that_a_graph_cannot_have_are_told(name: str) -> None:
     with pytest.raises(NetworkError, match="must have names that torch.fx can use; found ") as caught:
         unitmean.normalise(model.eval(), [torch.rand(2, 3, 8, 8)])
     assert repr(name) in str(caught.value)
+
+
+def test_spectral_norm_of_old_after_a_call_with_gradients() -> None:
+    layer = nn.utils.spectral_norm(nn.Conv2d(3, 8, 3))
+    model, x = nn.Sequential(layer, nn.ReLU(), nn.Conv2d(8, 4, 3)), torch.rand(4, 3, 12, 12)
+    model(x)
+    model.eval()
+    result = unitmean.normalise(model, [x], strict=False)
+    assert unitmean.verify(model, result.state, [x], result)
 
 
 def test_autocast_around_the_call_changes_nothing() -> None:

@@ -51,26 +51,22 @@ def analyse(module: nn.Module, example: Inputs, *, outputs: str = "preserve") ->
     traced = trace(module, example)
     _require_shapes(traced)
     state = module.state_dict(keep_vars=True)
-    stored = Stored(state, traced.graph.nodes)
-    names, unread = set(rectifiers(traced.graph)), _unread(state, traced, stored.aliases)
-    own = results(traced)
-    if unread and outputs == "preserve" and (whole := _with_heads(module, example, names)):
-        traced, stored = whole, Stored(state, whole.graph.nodes)
-        unread = _unread(state, whole, stored.aliases)
-    walk = _Walk(stored)
-    for node in traced.graph.nodes:
-        walk.visit(node)
-    returned = {name: node for name, node in results(traced).items() if node in walk.ids}
-    leaving = {name: walk.ids[node] for name, node in returned.items()}
+    walk = _Walk()
+    leaving = walk.along(traced, state)
+    stored, names = walk.stored, set(rectifiers(traced.graph))
+    unread = _unread(state, traced, stored.aliases)
     if outputs == "preserve":
-        for ids in leaving.values():
+        heads = {}
+        if unread and (whole := _with_heads(module, example, names)):
+            heads = walk.along(whole, state)
+            unread = [name for name in unread if name in _unread(state, whole, stored.aliases)]
+        for ids in (*leaving.values(), *heads.values()):
             walk.variables.pin(ids, OUTPUT)
-        leaving = {name: constants(node.meta["val"].shape) for name, node in own.items()}  # without heads
     walk.settle()
     sites = [
         _site(walk, name, node)
         for name, node in rectifiers(traced.graph).items()
-        if name in names and not stored.constant(node)
+        if not stored.constant(node) and node.meta["val"].ndim
     ]
     absorptions = [replace(a, name=prefix + a.name) for a in walk.absorptions]
     return replace(
@@ -105,20 +101,33 @@ def _require_shapes(traced: fx.GraphModule) -> None:
 class _Walk:
     """A walk over a graph: the ids of every value seen so far, and the absorptions of their factors."""
 
-    def __init__(self, stored: Stored) -> None:
+    stored: Stored
+
+    def __init__(self) -> None:
         self.variables = Variables()
         self.ids: dict[fx.Node, Any] = {}
         self.absorptions: list[Absorption] = []
         self.obstacles: list[Obstacle] = []
-        self._stored = stored
         self._read: dict[str, str] = {}  # stored tensors that an operator reads as they are
+
+    def along(self, traced: fx.GraphModule, state: Mapping[str, Tensor]) -> dict[str, Any]:
+        """Visit all nodes of a graph; the ids of the tensors that it returns, by name.
+
+        A second graph over the same stored tensors only adds what must be equal, by what they take up.
+        """
+        before, self.obstacles = self.obstacles, []
+        self.stored = Stored(state, traced.graph.nodes)
+        for node in traced.graph.nodes:
+            self.visit(node)
+        self.obstacles = before + [found for found in self.obstacles if found not in before]
+        return {name: self.ids[node] for name, node in results(traced).items() if node in self.ids}
 
     def visit(self, node: fx.Node) -> None:
         value = node.meta.get("val")
         if node.op == "output":
-            for result in filter(self._stored.constant, node.all_input_nodes):
-                self._read |= dict.fromkeys(self._stored.leaves(result), "the network's output")
-        elif node.op == "placeholder" or self._stored.constant(node):
+            for result in filter(self.stored.constant, node.all_input_nodes):
+                self._read |= dict.fromkeys(self.stored.leaves(result), "the network's output")
+        elif node.op == "placeholder" or self.stored.constant(node):
             if isinstance(value, Tensor) and value.is_floating_point() and is_zero(node):
                 self.ids[node] = self._any(value.shape)
             elif _holds_tensor(value):
@@ -158,7 +167,7 @@ class _Walk:
         return _shaped(result, value)
 
     def _call(self, node: fx.Node, relate: Callable[[Call], Any]) -> Any:
-        call = Call(node, self.variables, self._stored, self.ids.__getitem__)
+        call = Call(node, self.variables, self.stored, self.ids.__getitem__)
         result = relate(call)
         self.obstacles += call.obstacles
         if result is not None:

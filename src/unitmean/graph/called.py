@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor
-from torch.func import functional_call
 from torch.utils._pytree import tree_leaves
 
 from unitmean.errors import NetworkError
@@ -27,10 +26,10 @@ def called(module: nn.Module, x: Inputs) -> list[Any] | None:
     own = [*module.parameters(), *module.buffers()]
     if any(t.is_meta or isinstance(t, FakeTensor) for t in (*own, *tensors(x))):
         return None
-    buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}  # forward may write into them
     try:
         with undisturbed(module), repeatable(tensors(x)[0].device), torch.no_grad():
-            return tree_leaves(functional_call(module, buffers, arguments(copies(x))))
+            _hold_copies(module)  # forward may write into its parameters
+            return tree_leaves(module(*arguments(copies(x))))
     except torch.OutOfMemoryError:
         raise
     except Exception as error:  # users' code raises whatever it likes
@@ -44,6 +43,21 @@ def called(module: nn.Module, x: Inputs) -> list[Any] | None:
             f"{', '.join(' x '.join(map(str, t.shape)) for t in tensors(x))}: "
             f"{words.splitlines()[0].rstrip('.')}; {advice(words)}"
         ) from error
+
+
+def _hold_copies(module: nn.Module) -> None:
+    """Put copies into the places of the module's parameters and buffers."""
+    copied: dict[Tensor, Tensor] = {}  # tensors are keys by identity
+    for part in module.modules():
+        tables: tuple[dict[str, Any], ...] = (part._parameters, part._buffers)
+        for table in tables:
+            for name, tensor in table.items():
+                if tensor is not None and tensor not in copied:
+                    copy = tensor.detach().clone()
+                    parameter = isinstance(tensor, nn.Parameter)
+                    copied[tensor] = nn.Parameter(copy, tensor.requires_grad) if parameter else copy
+                if tensor is not None:
+                    table[name] = copied[tensor]
 
 
 def require_as_called(found: Mapping[str, Tensor], returned: Mapping[str, Any], *, coarse: bool) -> None:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from unitmean.errors import NetworkError, WeightsError
+from unitmean.graph.undisturbed import undisturbed
 
 
 def as_loaded(module: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -64,7 +65,8 @@ def _hooked(part: nn.Module) -> bool:
 
 def _require_same(module: nn.Module, state: Mapping[str, Tensor], loaded: Mapping[str, Tensor]) -> None:
     """NetworkError where loading `state` makes other numbers than those that are compared."""
-    copy = deepcopy(module)
+    with undisturbed(module):  # plain tensors that were computed with gradients can't be copied
+        copy = deepcopy(module)
     copy.load_state_dict(dict(state))
     held = dict(copy.named_parameters(remove_duplicate=False)) | dict(
         copy.named_buffers(remove_duplicate=False)

@@ -17,7 +17,7 @@ from unitmean.errors import NetworkError
 from unitmean.graph.any_batch import conditions, dynamic_shapes
 from unitmean.graph.inputs import Inputs, arguments, tensors
 from unitmean.graph.regions import inline
-from unitmean.graph.undisturbed import undisturbed
+from unitmean.graph.undisturbed import repeatable, undisturbed
 from unitmean.graph.untraceable import advice, scripted, unnameable, vectorised
 
 _LOGS = (
@@ -30,6 +30,8 @@ _LOGS = (
 
 # These return their argument itself in eval mode, though their schema does not say so.
 _SILENT_ALIASES = {"dropout", "feature_dropout", "alpha_dropout"}
+# These may return a view of their only tensor; torch's own functionalisation doesn't know it either.
+_HIDDEN_ALIASES = {"einsum", "cartesian_prod"}
 
 
 def trace(
@@ -58,9 +60,9 @@ def trace(
             "tensors in the state dict"
         )
     given = arguments(example)
-    device = "cuda" if any(t.is_cuda for t in tensors(example)) else "cpu"
+    device = torch.device("cuda" if any(t.is_cuda for t in tensors(example)) else "cpu")
     try:
-        with undisturbed(module), torch.no_grad(), _unlogged(), torch.autocast(device, enabled=False):
+        with undisturbed(module), torch.no_grad(), _unlogged(), repeatable(device):
             module.training = heads
             shapes = dynamic_shapes(module, given) if dynamic else None
             program = export(module, given, dynamic_shapes=shapes, strict=False)
@@ -192,25 +194,36 @@ def _without_mutation(graph: fx.Graph, inputs: Container[Any]) -> bool:
 
 
 def _aliased(mutated: fx.Node, by: fx.Node, position: dict[fx.Node, int], inputs: Container[Any]) -> bool:
-    """Whether anything else may share the mutated tensor's memory and be read after the mutation."""
+    """Whether anything else may share the mutated tensor's memory and be read after the mutation.
+
+    NetworkError where it does by an operator of which torch doesn't know that.
+    """
     base = mutated
-    while _is_alias(base):
-        if not base.all_input_nodes:
-            return True
+    while _is_alias(base) and base.all_input_nodes:
         base = base.all_input_nodes[0]
-    if base.op in {"placeholder", "get_attr"} and base.name not in inputs:
-        return True
     family = [base]
     for member in family:
         family += [user for user in member.users if user is not by and _is_alias(user)]
     others = [member for member in family if member is not mutated]
-    return any(position[user] > position[by] for other in others for user in other.users)
+    foreign = _is_alias(base) or (base.op in {"placeholder", "get_attr"} and base.name not in inputs)
+    shared = foreign or any(position[user] > position[by] for other in others for user in other.users)
+    if shared and (hidden := next(filter(_is_hidden, family), None)):
+        raise NetworkError(
+            f"the forward method must not write into a tensor that shares its memory with what "
+            f"{operator(hidden)} returns, which torch.export loses; found {operator(by)} in "
+            f"{path(by) or 'the forward method'}: write it without in-place operations, or use permute"
+        )
+    return shared
 
 
 def _is_alias(node: fx.Node) -> bool:
     if node.op != "call_function":
         return False
     schema = getattr(node.target, "_schema", None)
-    if schema is None or operator(node) in _SILENT_ALIASES:
+    if schema is None or operator(node) in _SILENT_ALIASES or _is_hidden(node):
         return True
     return not schema.is_mutable and any(result.alias_info for result in schema.returns)
+
+
+def _is_hidden(node: fx.Node) -> bool:
+    return operator(node) in _HIDDEN_ALIASES and len(node.all_input_nodes) == 1

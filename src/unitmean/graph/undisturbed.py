@@ -1,11 +1,14 @@
 """Restores what a forward method changes: its module, and the state of random numbers."""
 
+import random
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 _TABLES = ("_parameters", "_buffers", "_modules")
 
@@ -14,10 +17,14 @@ _TABLES = ("_parameters", "_buffers", "_modules")
 def undisturbed(module: nn.Module) -> Iterator[None]:
     """Attributes of the module and all its parts get their old values back, lists and dicts their contents.
 
+    Tensors that are plain attributes are copies meanwhile, so that what is written into them is lost.
     Tracing runs the forward method on tensors without numbers; a module that keeps an activation would
     otherwise hold one of these.
     """
     kept = [(part, dict(vars(part)), _contents(vars(part))) for part in module.modules()]
+    for part, attributes, _ in kept:
+        plain = {name: value for name, value in attributes.items() if isinstance(value, Tensor)}
+        vars(part).update({name: value.detach().clone() for name, value in plain.items()})
     try:
         yield
     finally:
@@ -26,16 +33,27 @@ def undisturbed(module: nn.Module) -> Iterator[None]:
             vars(part).update(attributes)
             for container, content in contents:
                 container.clear()
-                container.extend(content) if isinstance(container, list) else container.update(content)
+                ordered = isinstance(container, list | deque)
+                container.extend(content) if ordered else container.update(content)
 
 
 @contextmanager
 def repeatable(device: torch.device) -> Iterator[None]:
-    """Random numbers begin at one seed, and go on afterwards as before; the caller's autocast is off."""
+    """Random numbers begin at one seed, and go on afterwards as before; the caller's autocast is off.
+
+    Those of Python and of numpy, too.
+    """
+    python, arrays = random.getstate(), np.random.get_state()
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(0)
-        with torch.autocast(device.type, enabled=False):
-            yield
+        random.seed(0)
+        np.random.seed(0)
+        try:
+            with torch.autocast(device.type, enabled=False):
+                yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(arrays)
 
 
 def _contents(attributes: dict[str, Any]) -> list[tuple[Any, Any]]:
@@ -43,5 +61,5 @@ def _contents(attributes: dict[str, Any]) -> list[tuple[Any, Any]]:
     return [
         (value, value.copy())
         for name, value in attributes.items()
-        if type(value) in (list, dict, set) and (name in _TABLES or not name.startswith("_"))
+        if isinstance(value, list | dict | set | deque) and (name in _TABLES or not name.startswith("_"))
     ]
