@@ -10,7 +10,7 @@ from torch.utils._pytree import tree_leaves
 
 from unitmean.errors import NetworkError
 from unitmean.graph.called import called, followed, require_as_called
-from unitmean.graph.inputs import Inputs, arguments, copies, doubled
+from unitmean.graph.inputs import Inputs, arguments, copies, count, doubled
 from unitmean.graph.plan import Site
 from unitmean.graph.rectifiers import rectifiers
 from unitmean.graph.trace import operator, results, trace
@@ -137,9 +137,11 @@ def _find(
     # Export takes sizes of zero and one for constants, so a dynamic batch is shown as two.
     inner, _ = unwrapped(module)
     shown = doubled(example) if dynamic else example
+    # Never fewer images than there are: operators may refer to them by number, and read beyond the tensor.
+    given = example if count(example) > 1 else shown
     returned, failure = None, None
     try:
-        returned = called(inner, shown)
+        returned = called(inner, given)
     except NetworkError as error:
         failure = error
     traced = trace(inner, shown, dynamic=dynamic)  # says more of a failure
@@ -147,12 +149,15 @@ def _find(
         raise failure
     if returned is not None:
         floating = (t.dtype for t in inner.parameters() if t.is_floating_point())
-        _require_as_called(traced, shown, returned, next(floating, torch.float32))
+        _require_as_called(traced, given, returned, next(floating, torch.float32))
     found = rectifiers(traced.graph) | results(traced)
     if OUTPUT in sites and OUTPUT not in found:
         raise NetworkError(f"the network must return one tensor; it returns {list(results(traced))!r}")
     if missing := [name for name in sites if name not in found]:
-        raise NetworkError(f"the network must have the rectifiers {missing!r}; it has {list(found)!r}")
+        raise NetworkError(
+            f"the network must have the rectifiers {missing!r} for each batch, as for the first; found "
+            f"{list(found)!r}: give batches for which it computes the same"
+        )
     return traced, {name: found[name] for name in sites}
 
 
