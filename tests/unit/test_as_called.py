@@ -55,6 +55,45 @@ def test_a_graph_that_computes_something_else_is_refused(
         unitmean.measure(model, [x], unitmean.analyse(model, x))
 
 
+class Clips(nn.Module):
+    """It writes into what some operator makes of its activations, which changes large ones alone."""
+
+    def __init__(self, turned: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.first, self.last, self.turned = nn.Conv2d(3, 8, 3), nn.Conv2d(8, 4, 1), turned
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x).relu()
+        self.turned(x).clamp_(max=2.0)
+        found: Tensor = self.last(x)
+        return found
+
+
+@pytest.mark.parametrize("turned", [
+    lambda x: torch.einsum("nchw->nhwc", x),
+    lambda x: x.unsafe_chunk(2, 1)[0],
+    lambda x: x.unsafe_split(4, 1)[1],
+    lambda x: torch.ops.aten._unsafe_view(x, x.shape),
+])  # fmt: skip
+def test_writing_through_a_view_that_torch_does_not_know_is_refused(
+    turned: Callable[[Tensor], Tensor],
+) -> None:
+    model, x = Clips(turned).eval(), torch.cat((torch.rand(2, 3, 8, 8) * 0.1, torch.randn(6, 3, 8, 8) * 9))
+    with pytest.raises(NetworkError, match="shares its memory with what .* returns"):
+        unitmean.normalise(model, [x], strict=False)
+
+
+def test_every_image_of_a_batch_is_compared_with_what_the_module_returns(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(trace, "_is_hidden", lambda node: False)
+    model = Clips(lambda x: torch.einsum("nchw->nhwc", x)).eval()
+    x = torch.cat((torch.rand(2, 3, 8, 8) * 0.1, torch.randn(6, 3, 8, 8) * 9))
+    unitmean.verify(model, model.state_dict(), [x[:2]])
+    with pytest.raises(NetworkError, match="another output than the network itself"):
+        unitmean.verify(model, model.state_dict(), [x])
+
+
 @cache
 def window(size: int) -> Tensor:
     return torch.linspace(0.5, 1, size)

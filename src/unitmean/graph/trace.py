@@ -31,7 +31,9 @@ _LOGS = (
 # These return their argument itself in eval mode, though their schema does not say so.
 _SILENT_ALIASES = {"dropout", "feature_dropout", "alpha_dropout"}
 # These may return a view of their only tensor; torch's own functionalisation doesn't know it either.
-_HIDDEN_ALIASES = {"einsum", "cartesian_prod"}
+_HIDDEN_ALIASES = set(
+    "einsum cartesian_prod unsafe_chunk unsafe_split unsafe_split_with_sizes _unsafe_view".split()
+)
 
 
 def trace(

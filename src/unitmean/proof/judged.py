@@ -115,5 +115,6 @@ def coarsened(old: Mapping[str, Tensor], new: Mapping[str, Tensor]) -> list[dict
 def _words(place: str, precision: str, allowed: float, found: float) -> str:
     where = "the output" if place == OUTPUT else place
     if isnan(found) or isnan(allowed):
-        return f"{where} in {precision} must hold numbers, and NaN only where the original does; found more"
+        said = "must hold numbers, and NaN only where the original does; found otherwise"
+        return f"{where} in {precision} {said}"
     return f"{where} in {precision} must change by at most {allowed:.3g}, relatively; found {found:.3g}"
