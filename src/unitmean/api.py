@@ -91,9 +91,11 @@ def normalise(
     The model, in eval mode, is left alone. outputs: "normalise" divides a rectified output too, by
     `result.factors[ids]`, where `result.plan.outputs` has the ids. See `factors` and `measure` for the other
     arguments. Warns of tensors that the network doesn't use as it is called, and where all rectifiers'
-    channels are preserved outputs. The graph that is followed must return what the model itself returns.
-    Before anything is given back, the new weights, as `load_state_dict` puts them into the model, are
-    compared with the old ones on the first images of each of the first four shapes of input, as by `verify`.
+    channels are preserved outputs. The graph that is followed must return what the model itself returns for
+    the first batch of each shape; networks that draw random numbers, and types in which the device can't run
+    the model, are not compared so. Before anything is given back, the new weights, as `load_state_dict` puts
+    them into the model, are compared with the old ones on the first images of each of the first four shapes
+    of input, as by `verify`.
 
     Raises NetworkError for a model in training mode, one that torch.export can't trace and, unless
     `strict=False`, one that can be normalised only in part; DataError where there is no batch, one holds NaN,
@@ -113,7 +115,7 @@ def normalise(
         require_whole(plan, "strict=False")
     if words := only_outputs(plan):
         warnings.warn(words, stacklevel=2)
-    histograms = kinds.statistics()[statistic].counted
+    histograms = kinds.known(statistic).counted
     statistics = measured(model, given, plan, histograms=histograms, target=target_standard_error)
     values = _values(statistics, statistic, quantile)
     live = _alive(statistics, values, min_active_fraction, max_relative_error)
@@ -145,7 +147,7 @@ def normalise(
         },
     )
     require_same(model, result, given.kinds.values())
-    if words := unreached(plan, dict(model.named_parameters())):
+    if words := unreached(plan, dict(model.named_parameters(remove_duplicate=False))):
         warnings.warn(words, stacklevel=2)
     return result
 

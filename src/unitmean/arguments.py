@@ -12,7 +12,7 @@ from unitmean.errors import NetworkError, WeightsError
 from unitmean.graph.plan import Plan
 from unitmean.results import Normalised
 from unitmean.statistics import kinds
-from unitmean.statistics.factors import ROUNDINGS
+from unitmean.statistics.factors import require_rounding
 
 
 def require_model(model: Any) -> None:
@@ -95,11 +95,8 @@ def require_settings(
     target_standard_error: float | None = None,
 ) -> None:
     """ValueError for an unknown name, or a number outside its range."""
-    known = kinds.statistics()
-    if statistic not in known:
-        raise ValueError(f"statistic must be one of {', '.join(known)}; found {statistic!r}")
-    if rounding not in ROUNDINGS:
-        raise ValueError(f"rounding must be one of {', '.join(ROUNDINGS)}; found {rounding!r}")
+    kinds.known(statistic)
+    require_rounding(rounding)
     _require_number("quantile", quantile, "above 0 and at most 1", 0 < _number(quantile) <= 1)
     fraction = min_active_fraction
     _require_number("min_active_fraction", fraction, "from 0 to below 1", 0 <= _number(fraction) < 1)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from unitmean.disk.progress import Bar
 from unitmean.errors import DataError
-from unitmean.graph.inputs import Inputs, count, shape, tensors
+from unitmean.graph.inputs import Inputs, count, shape, sizes, tensors
 
 KINDS = 4
 
@@ -22,9 +22,10 @@ class Batches:
 
     def __init__(self, batches: Iterable[Any], what: str, shown: bool = False) -> None:
         if isinstance(batches, Tensor) or not isinstance(batches, Iterable):
+            kind = "one tensor" if isinstance(batches, Tensor) else type(batches).__name__
             raise DataError(
-                "batches must be a loader, a list or another iterable of batches; found "
-                f"{_kind(batches)}: give [x] for a single batch x"
+                f"batches must be a loader, a list or another iterable of batches; found {kind}: give [x] "
+                "for a single batch x"
             )
         self._total = len(batches) if isinstance(batches, Sized) else None
         self._what, self.shown = what, shown
@@ -70,11 +71,5 @@ def _input(batch: Any) -> Inputs:
     if any(t.is_meta for t in tensors(first)):
         raise DataError("a batch must hold numbers; found a tensor on the device meta: give one with numbers")
     if not count(first):
-        raise DataError(
-            f"a batch must hold an image; found {' x '.join(map(str, tensors(first)[0].shape))}: leave it out"
-        )
+        raise DataError(f"a batch must hold an image; found {sizes(first)}: leave it out")
     return first
-
-
-def _kind(value: Any) -> str:
-    return "one tensor" if isinstance(value, Tensor) else type(value).__name__

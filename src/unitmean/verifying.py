@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from unitmean.arguments import require_model, require_result, require_weights
 from unitmean.batches import Batches
 from unitmean.errors import InvarianceError, NetworkError
-from unitmean.graph.inputs import Inputs, converted, of_batch, tensors
+from unitmean.graph.inputs import Inputs, converted, of_batch, sizes
 from unitmean.graph.loaded import as_loaded
 from unitmean.graph.observe import observe_outputs
 from unitmean.graph.plan import Plan
@@ -106,7 +106,7 @@ def require_same(model: nn.Module, result: Normalised, kinds: Iterable[Inputs]) 
         if not proof:
             raise InvarianceError(
                 "the new weights must compute what the old ones do; found otherwise on a batch of "
-                f"{', '.join(' x '.join(map(str, t.shape)) for t in tensors(x))}:\n  "
+                f"{sizes(x)}:\n  "
                 + "\n  ".join(proof.failures[:4])
                 + f"\nnothing is returned; {_advice(model)}"
             )

@@ -288,6 +288,14 @@ class Clips(Supervised):
         return (self.last(x), self.more(x)) if self.training else self.last(x.clamp(max=1e6))
 
 
+class Selects(Supervised):
+    """In training it returns as many numbers as are positive."""
+
+    def forward(self, x: Tensor) -> Any:
+        x = self.first(x).relu()
+        return self.more(x)[self.more(x) > 0] if self.training else self.last(x)
+
+
 class Either(Supervised):
     """In training it returns something else."""
 
@@ -300,6 +308,8 @@ def test_what_it_computes_in_use_decides() -> None:
     x = torch.randn(4, 3, 8, 8)
     with pytest.raises(NetworkError, match="clamp clamps it"):
         unitmean.normalise(Clips().eval(), [x])
+    with pytest.warns(UserWarning, match="more.weight, more.bias"):
+        unitmean.normalise(Selects().eval(), [x])
     model = Either().eval()
     result = proved(model, [(x, None)])
     head = result.state["more.weight"] / model.more.weight.detach()

@@ -36,10 +36,11 @@ def analyse(module: nn.Module, example: Inputs, *, outputs: str = "preserve") ->
     example: a tensor `n …`, or a tuple of the forward method's arguments. outputs: "preserve" pins the
     network's outputs to the factor one; "normalise" leaves them free. Of a wrapper (DataParallel,
     AveragedModel, what torch.compile returns) the network inside is analysed; names of tensors are those of
-    the wrapper's own state dict.
+    the wrapper's own state dict. The module is called once before it is traced.
 
     Raises:
-        NetworkError: the module is in training mode, or torch.export can't trace it.
+        NetworkError: the module is in training mode, torch.export can't trace it, or it has results whose
+            size depends on numbers, or rectifiers with channels along the first dimension.
         ValueError: `outputs` is neither of the two.
     """
     if outputs not in {"preserve", "normalise"}:
@@ -254,10 +255,11 @@ def _with_heads(module: nn.Module, example: Inputs, names: set[str]) -> fx.Graph
     """The graph with auxiliary heads, which GoogLeNet and Inception run only where `self.training` is set.
 
     Only the outermost module's flag is set, so that batch norm and dropout below it stay in eval mode. None
-    where this graph lacks one of the rectifiers `names`, or can't be traced.
+    where this graph lacks one of the rectifiers `names`, or can't be traced or followed.
     """
     try:
         whole = trace(module, example, heads=True)
+        _require_shapes(whole)
     except NetworkError:
         return None
     return whole if names <= set(rectifiers(whole.graph)) else None

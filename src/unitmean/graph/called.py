@@ -10,7 +10,7 @@ from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._pytree import tree_leaves
 
 from unitmean.errors import NetworkError
-from unitmean.graph.inputs import Inputs, arguments, copies, tensors
+from unitmean.graph.inputs import Inputs, arguments, copies, sizes, tensors
 from unitmean.graph.undisturbed import repeatable, undisturbed
 from unitmean.graph.untraceable import advice
 
@@ -30,19 +30,21 @@ def called(module: nn.Module, x: Inputs) -> list[Any] | None:
         with undisturbed(module), repeatable(tensors(x)[0].device), torch.no_grad():
             _hold_copies(module)  # forward may write into its parameters
             return tree_leaves(module(*arguments(copies(x))))
-    except torch.OutOfMemoryError:
-        raise
     except Exception as error:  # users' code raises whatever it likes
-        words = str(error).strip() or type(error).__name__
-        if "not enough memory" in words:  # of the CPU
+        if _out_of_memory(error):
             raise
+        words = str(error).strip() or type(error).__name__
         if "not implemented for" in words:
             return None
         raise NetworkError(
-            "the network must take the input that it is given; found, with one of "
-            f"{', '.join(' x '.join(map(str, t.shape)) for t in tensors(x))}: "
+            f"the network must take the input that it is given; found, with one of {sizes(x)}: "
             f"{words.splitlines()[0].rstrip('.')}; {advice(words)}"
         ) from error
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """Of a GPU or of the CPU."""
+    return isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error)
 
 
 def _hold_copies(module: nn.Module) -> None:
@@ -104,13 +106,11 @@ def followed(x: Inputs) -> Iterator[None]:
     """An error of an operator of the graph becomes NetworkError; running out of memory passes unchanged."""
     try:
         yield
-    except torch.OutOfMemoryError:
-        raise
     except (RuntimeError, IndexError) as error:
-        if "not enough memory" in str(error):  # of the CPU
+        if _out_of_memory(error):
             raise
         raise NetworkError(
             "the network must compute on its own what torch.export made of it; found, with an input of "
-            f"{', '.join(' x '.join(map(str, t.shape)) for t in tensors(x))}: "
+            f"{sizes(x)}: "
             f"{str(error).strip().splitlines()[0].rstrip('.')}; {advice(str(error))}"
         ) from error

@@ -21,6 +21,11 @@ def tensors(x: Inputs) -> list[Tensor]:
     return [leaf for leaf in tree_leaves(x) if isinstance(leaf, Tensor)]
 
 
+def sizes(x: Inputs) -> str:
+    """The shapes of all tensors among the arguments, for people."""
+    return ", ".join(" x ".join(map(str, t.shape)) for t in tensors(x))
+
+
 def count(x: Inputs) -> int:
     """How many images (or other items) the batch holds: the first dimension of the first tensor."""
     first = tensors(x)[0]

@@ -10,7 +10,7 @@ from torch.utils._pytree import tree_leaves
 
 from unitmean.errors import NetworkError
 from unitmean.graph.called import called, followed, require_as_called
-from unitmean.graph.inputs import Inputs, arguments, copies, count, doubled
+from unitmean.graph.inputs import Inputs, copies, count, doubled
 from unitmean.graph.plan import Site
 from unitmean.graph.rectifiers import rectifiers
 from unitmean.graph.trace import operator, results, trace
@@ -33,7 +33,7 @@ class Traced:
     names: tuple[str, ...]
 
     def __call__(self, x: Inputs) -> dict[str, Tensor]:
-        return dict(zip(self.names, self.graph(*tree_leaves(arguments(x))), strict=True))
+        return dict(zip(self.names, self.graph(*tree_leaves(x)), strict=True))
 
     def carrying(self, state: Mapping[str, Tensor], dtype: torch.dtype | None = None) -> "Traced":
         """The same graph with these tensors, by name.
@@ -123,7 +123,7 @@ def reduce_at(
 def compiled(observer: Traced) -> Observer:
     """The observer compiled by torch.compile, which fuses reductions with rectifiers; anew for each size."""
     evaluate = torch.compile(observer.graph, dynamic=False)
-    return lambda x: dict(zip(observer.names, evaluate(*tree_leaves(arguments(x))), strict=True))
+    return lambda x: dict(zip(observer.names, evaluate(*tree_leaves(x)), strict=True))
 
 
 def without_gradient(observer: Observer) -> Observer:
@@ -139,14 +139,12 @@ def _find(
     shown = doubled(example) if dynamic else example
     # Never fewer images than there are: operators may refer to them by number, and read beyond the tensor.
     given = example if count(example) > 1 else shown
-    returned, failure = None, None
     try:
         returned = called(inner, given)
-    except NetworkError as error:
-        failure = error
-    traced = trace(inner, shown, dynamic=dynamic)  # says more of a failure
-    if failure is not None:
-        raise failure
+    except NetworkError:
+        trace(inner, shown, dynamic=dynamic)  # says more, where it fails as well
+        raise
+    traced = trace(inner, shown, dynamic=dynamic)
     if returned is not None:
         floating = (t.dtype for t in inner.parameters() if t.is_floating_point())
         _require_as_called(traced, given, returned, next(floating, torch.float32))

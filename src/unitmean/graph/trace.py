@@ -15,7 +15,7 @@ from torch.utils._pytree import keystr, tree_flatten_with_path, tree_unflatten
 
 from unitmean.errors import NetworkError
 from unitmean.graph.any_batch import conditions, dynamic_shapes
-from unitmean.graph.inputs import Inputs, arguments, tensors
+from unitmean.graph.inputs import Inputs, arguments, sizes, tensors
 from unitmean.graph.regions import inline
 from unitmean.graph.undisturbed import repeatable, undisturbed
 from unitmean.graph.untraceable import advice, scripted, unnameable, vectorised
@@ -76,7 +76,7 @@ def trace(
         words = str(error).strip() or type(error).__name__
         raise NetworkError(
             "the network must be traceable by torch.export; found, with an input of "
-            f"{', '.join(' x '.join(map(str, t.shape)) for t in tensors(example))}: "
+            f"{sizes(example)}: "
             f"{words.splitlines()[0].rstrip('.')}; {scripted(module) or advice(words)}"
         ) from error
     traced.meta |= {"outputs": names, "autocast": autocast}

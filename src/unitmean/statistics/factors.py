@@ -12,6 +12,12 @@ from unitmean.graph.variables import ONE
 ROUNDINGS = ("none", "pow2")
 
 
+def require_rounding(rounding: str) -> None:
+    """ValueError for an unknown rounding."""
+    if rounding not in ROUNDINGS:
+        raise ValueError(f"rounding must be one of {', '.join(ROUNDINGS)}; found {rounding!r}")
+
+
 def choose(
     plan: Plan,
     means: Mapping[str, Float64[Tensor, " _"]],
@@ -23,8 +29,7 @@ def choose(
 
     rounding: "none", or "pow2" for the nearest power of two (in the logarithm).
     """
-    if rounding not in ROUNDINGS:
-        raise ValueError(f"rounding must be one of {', '.join(ROUNDINGS)}; found {rounding!r}")
+    require_rounding(rounding)
     logarithm, count = torch.zeros(2, plan.variables, dtype=torch.float64)
     for site in plan.sites:
         live = alive[site.name] & (site.variables != ONE)

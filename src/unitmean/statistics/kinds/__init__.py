@@ -18,6 +18,13 @@ def statistics() -> dict[str, Statistic]:
     return {statistic.name: statistic for statistic in registered(__name__, "STATISTIC", Statistic)}
 
 
+def known(name: str) -> Statistic:
+    """The statistic of that name; ValueError where there is none."""
+    if name not in statistics():
+        raise ValueError(f"statistic must be one of {', '.join(statistics())}; found {name!r}")
+    return statistics()[name]
+
+
 def values(
     name: str, summaries: Mapping[str, Summary], share: float
 ) -> "dict[str, Float64[Tensor, ' channels']]":
@@ -26,9 +33,7 @@ def values(
     Raises ValueError for an unknown name and, where the statistic needs histograms, for a share that isn't
     above 0 and at most 1, or for summaries without histograms.
     """
-    if name not in statistics():
-        raise ValueError(f"statistic must be one of {', '.join(statistics())}; found {name!r}")
-    statistic = statistics()[name]
+    statistic = known(name)
     if statistic.counted and not 0 < share <= 1:
         raise ValueError(f"quantile must be above 0 and at most 1; found {share!r}")
     if statistic.counted and not all(summary.histogram.numel() for summary in summaries.values()):
