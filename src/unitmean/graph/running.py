@@ -9,7 +9,8 @@ from unitmean.errors import NetworkError
 from unitmean.graph.any_batch import holds
 from unitmean.graph.called import followed
 from unitmean.graph.inputs import Inputs, converted, count, shape
-from unitmean.graph.observe import Observer, Traced
+from unitmean.graph.observe import Observer
+from unitmean.graph.traced import Traced
 from unitmean.graph.undisturbed import repeatable
 
 Trace = Callable[[Inputs, bool], Traced]

@@ -7,9 +7,10 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from unitmean.graph.observe import OUTPUT, Observer, Traced, observe_inputs
+from unitmean.graph.observe import OUTPUT, Observer, observe_inputs
 from unitmean.graph.plan import Plan
 from unitmean.graph.reload import reloaded
+from unitmean.graph.traced import Traced
 from unitmean.layouts.networks import Stored
 from unitmean.networks.architectures import Network
 from unitmean.pipeline.proof.remeasure import live, off
