@@ -35,8 +35,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="a weights file, or a network's name for torchvision's; default: data/*/normalised.safetensors, "
         "if it is proved",
     )
-    parser.add_argument("--model", help="the network, where the file doesn't say (vgg19)")
-    parser.add_argument("--input", choices=["caffe", "torchvision"], help="its pixels, where it doesn't say")
+    parser.add_argument(
+        "--model", help="the network, where the file doesn't say (vgg19); of your own: FILE.py:NAME"
+    )
+    parser.add_argument(
+        "--input", choices=["caffe", "torchvision", "unit"], help="its pixels, where it doesn't say"
+    )
     parser.add_argument("--pooling", choices=["max", "avg"], help="default: as it was measured, or avg")
     parser.add_argument("--padding", choices=["zeros", "reflect"], help="default: as it was measured")
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")

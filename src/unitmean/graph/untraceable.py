@@ -14,7 +14,7 @@ _ADVICE = (
     ),
     (
         r"[Kk]ernel size can't be greater|too small|output size|invalid shape|shape '.*' is invalid"
-        r"|mat1 and mat2|size of tensor|expected input\[|must match the size|channels, but got",
+        r"|mat1 and mat2|reduction dim|size of tensor|expected input\[|must match the size|channels, but got",
         "the input doesn't fit: give batches of the size and shape that the network was made for",
     ),
     (

@@ -1,8 +1,11 @@
 """What a network as it was measured has otherwise than the network that another program builds."""
 
+from collections.abc import Iterator
+
 from torch import nn
 
 from unitmean.networks.architectures import Network, last_layer
+from unitmean.networks.own import own
 from unitmean.networks.skeleton import skeleton
 
 USUAL = 1000  # classes, ImageNet's: what programs build unless told otherwise
@@ -19,22 +22,29 @@ AVERAGED = """\
 
 def averaged(network: Network) -> bool:
     """Whether average pooling stands where the architecture has max pooling."""
-    usual = skeleton(network.name)
     return any(
-        isinstance(part, nn.AvgPool2d) and isinstance(usual.get_submodule(path), nn.MaxPool2d)
-        for path, part in network.module.named_modules()
+        isinstance(part, nn.AvgPool2d) and isinstance(usual, nn.MaxPool2d) for part, usual in _pairs(network)
     )
 
 
 def reflected(network: Network) -> bool:
-    """Whether convolutions pad by reflection; no architecture does by itself."""
-    parts = network.module.modules()
-    return any(isinstance(part, nn.Conv2d) and part.padding_mode == "reflect" for part in parts)
+    """Whether convolutions pad by reflection where the architecture doesn't by itself."""
+    return any(
+        isinstance(part, nn.Conv2d) and part.padding_mode == "reflect" != getattr(usual, "padding_mode", None)
+        for part, usual in _pairs(network)
+    )
+
+
+def _pairs(network: Network) -> Iterator[tuple[nn.Module, nn.Module]]:
+    """Each part of the network as it was measured, and that of the architecture."""
+    usual = skeleton(network.architecture)
+    for path, part in network.module.named_modules():
+        yield part, usual.get_submodule(path)
 
 
 def classes(network: Network) -> int | None:
-    """The number of the head's classes; None without a head."""
-    if network.truncated:
+    """The number of the classes of torchvision's head; None without one."""
+    if network.truncated or own(network.architecture):
         return None
     return len(network.module.state_dict()[f"{last_layer(network.module)}.weight"])
 

@@ -1,10 +1,13 @@
-"""Weights in any layout that is known, under torchvision's keys."""
+"""Weights in any layout that is known, under torchvision's keys, or those of one's own network."""
 
 from unitmean.errors import WeightsError
 from unitmean.layouts.checkpoints import bare
 from unitmean.layouts.kinds import layouts
 from unitmean.layouts.layout import Canonical, State
+from unitmean.networks.own import own
 from unitmean.networks.skeleton import skeleton
+
+OWN = "own"  # in place of a layout's name: the names are those of one's own network
 
 
 def canonical(state_dict: State, architecture: str) -> Canonical:
@@ -13,6 +16,8 @@ def canonical(state_dict: State, architecture: str) -> Canonical:
     Raises WeightsError for a layout not known here and for keys the architecture has no place for.
     """
     bared, notes = bare(state_dict, skeleton(architecture).state_dict())
+    if own(architecture):
+        return Canonical(bared, OWN, None, tuple(notes))
     for layout in layouts().values():
         if layout.read and (found := layout.read(bared, architecture)):
             return found._replace(notes=(*notes, *found.notes))

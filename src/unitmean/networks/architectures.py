@@ -1,4 +1,4 @@
-"""A network from torchvision's zoo with given weights."""
+"""A network, torchvision's or one's own, with given weights."""
 
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -12,6 +12,7 @@ from unitmean.errors import NetworkError, WeightsError
 from unitmean.graph.reload import load
 from unitmean.networks.inputs import Input
 from unitmean.networks.layers import layer_names
+from unitmean.networks.own import own
 from unitmean.networks.skeleton import is_chain, skeleton
 
 Pooling = Literal["max", "avg"]
@@ -23,10 +24,16 @@ class Network:
     """A module in eval mode with what is known about it."""
 
     module: nn.Module
-    name: str
+    architecture: str  # torchvision's name, or FILE.py:NAME
     input: Input
     truncated: bool  # ends at feature maps: no classifier, perhaps fewer convolutions
     layers: Mapping[str, str]  # module path to paper name, of the modules that are there
+
+    @property
+    def name(self) -> str:
+        """What people call it: torchvision's name, or NAME of FILE.py:NAME."""
+        found = own(self.architecture)
+        return found[1] if found else self.architecture
 
     def layer(self, site: str) -> str:
         """The paper's name of a rectifier; a second use keeps its suffix, as in "layer1.0.relu#2"."""
@@ -48,7 +55,7 @@ class Network:
 
 
 def build(
-    name: str,
+    architecture: str,
     state_dict: Mapping[str, Tensor],
     *,
     pooling: Pooling = "max",
@@ -57,31 +64,38 @@ def build(
 ) -> Network:
     """The architecture with these weights (shared, not copied), truncated where the weights end.
 
-    The head has as many classes as the weights. vgg and alexnet without classifier keys become their features
-    alone, which end after the rectifier behind the last convolution that has weights. Other architectures
-    without weights for their last layer end in front of it. Keys are torchvision's in each case. Raises
-    NetworkError for an unknown architecture or an impossible setting, WeightsError for keys, shapes or values
-    that don't fit.
+    architecture: a name of torchvision's, or FILE.py:NAME, whose network must have exactly these weights. Of
+    torchvision's the head has as many classes as the weights. vgg and alexnet without classifier keys become
+    their features alone, which end after the rectifier behind the last convolution that has weights. Others
+    without weights for their last layer end in front of it. Keys are torchvision's, or the own network's.
+    Raises NetworkError for an unknown architecture or an impossible setting, WeightsError for keys, shapes or
+    values that don't fit.
     """
-    module, headless = _with_head_of(name, state_dict)
-    if is_chain(module) and not any(key.startswith("classifier.") for key in state_dict):
-        module = _features(module, state_dict, name)
-        truncated = True
+    if own(architecture):
+        module, truncated = skeleton(architecture), False
     else:
-        truncated = headless
-    _check(module, state_dict, name)
-    _set_pooling(module, pooling, name)
+        module, truncated = _as_far_as_weights(architecture, state_dict)
+    _check(module, state_dict, architecture)
+    _set_pooling(module, pooling, architecture)
     _set_padding(module, padding)
     load(module, state_dict)
     module.requires_grad_(False)
     if left := [key for key, buffer in module.named_buffers() if buffer.is_meta]:
         raise NetworkError(
-            f"every buffer must be in the weights file; {name} computes {left[0]!r} at construction; "
+            f"every buffer must be in the weights file; {architecture} computes {left[0]!r} at construction; "
             "choose another model.name"
         )
     present = {path for path, _ in module.named_modules()}
-    layers = {path: layer for path, layer in layer_names(name).items() if path in present}
-    return Network(module, name, input, truncated, layers)
+    layers = {path: layer for path, layer in layer_names(architecture).items() if path in present}
+    return Network(module, architecture, input, truncated, layers)
+
+
+def _as_far_as_weights(name: str, state_dict: Mapping[str, Tensor]) -> tuple[nn.Module, bool]:
+    """torchvision's architecture up to where the weights end, and whether that is before its end."""
+    module, headless = _with_head_of(name, state_dict)
+    if is_chain(module) and not any(key.startswith("classifier.") for key in state_dict):
+        return _features(module, state_dict, name), True
+    return module, headless
 
 
 def last_layer(module: nn.Module) -> str:
@@ -183,5 +197,5 @@ def _set_padding(module: nn.Module, padding: Padding) -> None:
     if padding not in get_args(Padding):
         raise NetworkError(f"model.padding must be zeros or reflect; found {padding!r}")
     for part in module.modules():
-        if isinstance(part, nn.Conv2d):
+        if isinstance(part, nn.Conv2d) and padding == "reflect":  # one's own may pad otherwise by itself
             part.padding_mode = padding

@@ -61,4 +61,6 @@ TORCHVISION = Input("rgb", 1.0, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 # https://github.com/jcjohnson/pytorch-vgg and the models' own page,
 # https://gist.github.com/ksimonyan/3785162f95cd2d5fee77: BGR in 0..255 less the training set's mean.
 CAFFE = Input("bgr", 255.0, (103.939, 116.779, 123.68), (1.0, 1.0, 1.0))
-INPUTS = {"torchvision": TORCHVISION, "caffe": CAFFE}  # by the names that settings call them
+# Of networks that subtract a mean and divide by a deviation themselves, where they do.
+UNIT = Input("rgb", 1.0, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+INPUTS = {"torchvision": TORCHVISION, "caffe": CAFFE, "unit": UNIT}  # by the names that settings call them

@@ -27,7 +27,7 @@ def layer_names(architecture: str) -> Mapping[str, str]:
     """
     module = skeleton(architecture)
     leaves = {path: part for path, part in module.named_modules() if path and not list(part.children())}
-    if re.fullmatch(r"vgg\d+(_bn)?|alexnet", architecture) is None:
+    if re.fullmatch(r"vgg\d+(_bn)?|alexnet", architecture) is None:  # one's own among them
         return MappingProxyType({path: path for path in leaves})
     in_blocks = architecture != "alexnet"
     names = {}

@@ -15,6 +15,7 @@ from unitmean.networks.skeleton import skeleton
 
 # The variance of max(z, 0) for a standard normal z: 1/2 - 1/(2 pi).
 RECTIFIED_VARIANCE = 0.5 - 0.5 / math.pi
+SIDE = 224  # pixels of the pictures for which channels may have a gain
 SHALLOW = 40  # a network with at most so many layers with weights is shallow
 # Half the width, in standard deviations, of the interval that holds 99% of a normal distribution.
 NORMAL_99 = 2.576
@@ -76,7 +77,12 @@ def badly_scaled(
     module: nn.Module, state_dict: Mapping[str, Tensor], seed: int, spread: float
 ) -> dict[str, Tensor]:
     """The same function with a random log-normal gain on every channel that may have one."""
-    plan = analyse(module, torch.zeros(1, 3, 224, 224))
+    try:
+        plan = analyse(module, torch.zeros(1, 3, SIDE, SIDE))
+    except NetworkError as error:
+        raise NetworkError(
+            f"seeded weights need {SIDE} x {SIDE} pixels; {error}; or use weights=code"
+        ) from error
     sigma = spread * math.log(10) / (2 * NORMAL_99)
     normal = torch.randn(plan.variables, dtype=torch.float64, generator=_generator(seed, "gains"))
     factors = torch.where(plan.free, (sigma * normal).exp(), 1.0)

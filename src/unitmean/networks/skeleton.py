@@ -1,4 +1,4 @@
-"""torchvision's architectures without any numbers in them."""
+"""Architectures, torchvision's and one's own, without any numbers in them."""
 
 import difflib
 import warnings
@@ -10,6 +10,7 @@ from torch.overrides import TorchFunctionMode
 from torchvision import models
 
 from unitmean.errors import NetworkError
+from unitmean.networks.own import own, own_skeleton
 
 CHAIN = (nn.Conv2d, nn.BatchNorm2d, nn.ReLU, nn.MaxPool2d)
 
@@ -30,26 +31,33 @@ class _WithoutNumbers(TorchFunctionMode):
 def skeleton(name: str, classes: int | None = None) -> nn.Module:
     """The architecture with its parameters on the meta device, in eval mode, every operation out of place.
 
-    classes: the number of the head's classes, if they aren't ImageNet's.
+    name: a classification model of torchvision, or FILE.py:NAME for one's own (see networks/own.py). classes:
+    the number of torchvision's head's classes, if they aren't ImageNet's.
 
-    Raises NetworkError for a name that torchvision's classification models don't have.
+    Raises NetworkError for a name that torchvision's classification models don't have, and for code that
+    makes no network.
     """
+    module = own_skeleton(name) if own(name) else _of_torchvision(name, classes)
+    for part in module.modules():
+        if hasattr(part, "inplace"):
+            part.inplace = False  # type: ignore[assignment]  # graphs stay free of mutation
+    return module.eval().requires_grad_(False)
+
+
+def _of_torchvision(name: str, classes: int | None) -> nn.Module:
     known = models.list_models(module=models)
     if name not in known:
         close = difflib.get_close_matches(name, known, n=5, cutoff=0.4) or ["vgg19", "vgg16", "alexnet"]
         raise NetworkError(
             f"model.name must be a classification model of torchvision; found {name!r}; "
-            f"close names: {', '.join(close)}"
+            f"close names: {', '.join(close)}; for a network of your own give model.code=FILE.py, too"
         )
     with _WithoutNumbers(), warnings.catch_warnings():
         # googlenet and inception announce another default initialisation; nothing is initialised here.
         warnings.simplefilter("ignore", FutureWarning)
         other = {} if classes is None else {"num_classes": classes}
         module: nn.Module = models.get_model(name, weights=None, **other)
-    for part in module.modules():
-        if hasattr(part, "inplace"):
-            part.inplace = False  # type: ignore[assignment]  # graphs stay free of mutation
-    return module.eval().requires_grad_(False)
+    return module
 
 
 def is_chain(module: nn.Module) -> bool:

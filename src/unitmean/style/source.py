@@ -10,7 +10,7 @@ from torchvision import models
 
 from unitmean.errors import ConfigError, WeightsError
 from unitmean.hub import located
-from unitmean.layouts.agreed import require_same_model
+from unitmean.layouts.agreed import agreed_model, require_same_model
 from unitmean.layouts.files import load_weights, read_record, read_tensors
 from unitmean.layouts.proved import unproved
 from unitmean.layouts.reading import canonical
@@ -19,7 +19,7 @@ from unitmean.networks.inputs import INPUTS, Input
 from unitmean.networks.published import published_input
 from unitmean.networks.skeleton import skeleton
 
-InputName = Literal["caffe", "torchvision"]
+InputName = Literal["caffe", "torchvision", "unit"]
 STAND_IN = (
     "{path} is a stand-in: its weights are random numbers, badly scaled on purpose, and the picture shows "
     "no more than that the program works; give --weights FILE of real ones, or a network's name"
@@ -55,7 +55,8 @@ def read(
     Gatys et al., mean pooling. Raises WeightsError, NetworkError or ConfigError.
     """
     if not Path(weights).exists() and str(weights) in models.list_models(module=models):
-        _require_agreed(f"torchvision's {weights}", str(weights), published_input(str(weights)), model, input)
+        require_same_model(f"torchvision's {weights}", str(weights), model)
+        _require_agreed(f"torchvision's {weights}", published_input(str(weights)), input)
         return Seen(_published(str(weights), pooling or "avg", padding or "zeros"), normalised=False)
     path = located(weights)
     if path.is_file() and read_record(path) is not None:
@@ -67,7 +68,8 @@ def read(
     if found is None:
         raise ConfigError(
             f"weights in the {layout} layout don't say which pixels they were trained on; found no input "
-            f"for {str(path)!r}: give --input caffe (BGR in 0..255 less the mean) or --input torchvision"
+            f"for {str(path)!r}: give --input caffe (BGR in 0..255 less the mean), --input torchvision "
+            "(ImageNet's mean and deviation) or --input unit (RGB in [0, 1])"
         )
     network = build(name, state, pooling=pooling or "avg", padding=padding or "zeros", input=found)
     return Seen(network, normalised=False, warnings=(*converted, *taken))
@@ -81,13 +83,9 @@ def _measured(
     padding: Padding | None,
 ) -> Seen:
     state, metadata = load_weights(path)
-    name = metadata.get("model")
-    if not isinstance(name, str):
-        raise WeightsError(
-            f"{path} must say which model it holds; found {sorted(metadata)!r}: run the pipeline again"
-        )
+    name = agreed_model(str(path), metadata, model)
     stored = Input.from_dict(metadata.get("input", {}))
-    _require_agreed(str(path), name, stored, model, input)
+    _require_agreed(str(path), stored, input)
     measured = metadata.get("statistics", {}).get("model", {})
     asked = {"pooling": pooling, "padding": padding}
     usual = {"pooling": "avg", "padding": "zeros"}
@@ -101,11 +99,8 @@ def _measured(
     return Seen(network, "rescale" in metadata, tuple(warnings))
 
 
-def _require_agreed(
-    weights: str, name: str, pixels: Input, model: str | None, input: InputName | None
-) -> None:
-    """ConfigError where a model or an input is given that isn't that of the weights, which say theirs."""
-    require_same_model(weights, name, model)
+def _require_agreed(weights: str, pixels: Input, input: InputName | None) -> None:
+    """ConfigError where an input is given that isn't that of the weights, which say theirs."""
     if input is not None and INPUTS[input] != pixels:
         known = next((key for key, value in INPUTS.items() if value == pixels), None)
         raise ConfigError(

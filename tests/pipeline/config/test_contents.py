@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from own_code import BLOCK, write_code
 
 from unitmean.errors import ConfigError, DataError
 from unitmean.pipeline.config import contents as module
@@ -46,6 +47,17 @@ def test_a_folder_is_known_by_its_files(tmp_path: Path, name: str) -> None:
     before = contents(name, tmp_path)
     keep_time(tmp_path / "photos" / "b", "3")
     assert before is not None and contents(name, tmp_path) != before
+
+
+def test_code_counts_with_what_it_imports(tmp_path: Path) -> None:
+    code = write_code(tmp_path)
+    before = contents("nets.py", tmp_path)
+    keep_time(code, code.read_text().replace("last: int = 12", "last: int = 16"))
+    edited = contents("nets.py", tmp_path)
+    keep_time(tmp_path / "blocks" / "block.py", BLOCK.replace("padding=1", "padding=2"))
+    assert len({before, edited, contents("nets.py", tmp_path)}) == 3
+    fill(tmp_path, other="not imported")
+    assert contents("nets.py", tmp_path) not in (before, edited)
 
 
 def test_what_is_linked_counts_and_a_folder_within_itself_is_refused(tmp_path: Path) -> None:
@@ -108,5 +120,5 @@ def test_the_composition_records_them_and_a_stage_refuses_others(tmp_path: Path)
 
 def test_every_path_among_the_settings_is_recorded() -> None:
     assert set(PATHS.values()) == {
-        "weights.path", "dataset.path", "dataset.labels", "transfer.content", "transfer.style",
+        "model.code", "weights.path", "dataset.path", "dataset.labels", "transfer.content", "transfer.style",
     }  # fmt: skip

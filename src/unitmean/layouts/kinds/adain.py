@@ -101,13 +101,13 @@ def _shortest(value: float) -> float:
 
 
 def misfit(network: Network) -> str | None:
-    plain = re.fullmatch(r"vgg\d+", network.name)
+    plain = re.fullmatch(r"vgg\d+", network.architecture)
     return None if plain else f"it takes vgg without batch norm; found {network.name}"
 
 
 def write(path: Path, network: Network, state: State, size: int) -> None:
     """`0.weight` maps RGB in [0, 1] to the network's input; convolutions follow at 2, 5, 9, …; no head."""
-    places = _places(network.name)
+    places = _places(network.architecture)
     weight, bias = preprocessing(network.input)
     found = {f"{places[path]}.{kind}": value for (path, kind), value in convolutions(state)}
     save(path, {"0.weight": weight, "0.bias": bias} | found)
@@ -143,7 +143,7 @@ def _places(architecture: str) -> dict[str, int]:
 
 
 def how(file: str, network: Network, size: int) -> str:
-    places = [str(place) for path, place in _places(network.name).items() if path in network.layers]
+    places = [str(place) for path, place in _places(network.architecture).items() if path in network.layers]
     pooled, padded = averaged(network), reflected(network)
     remarks = AVERAGED * pooled + PADDED * (not padded) + CEILED * (not pooled)
     return HOW.format(file=file, places=", ".join(places), remarks=remarks).rstrip("\n")

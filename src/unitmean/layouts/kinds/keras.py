@@ -114,10 +114,10 @@ def _kernel(kernel: Tensor, *, first: bool) -> Tensor:
 
 
 def misfit(network: Network) -> str | None:
-    convolutions = [name for name in layer_names(network.name).values() if name.startswith("conv")]
+    convolutions = [name for name in layer_names(network.architecture).values() if name.startswith("conv")]
     has = [name for name in network.layers.values() if name.startswith("conv")]
     padding = "reflection" if reflected(network) else "zero"
-    fits = network.name in ("vgg16", "vgg19") and network.input == CAFFE and has == convolutions
+    fits = network.architecture in ("vgg16", "vgg19") and network.input == CAFFE and has == convolutions
     if fits and padding == "zero":
         return None
     return (
@@ -133,7 +133,7 @@ def write(path: Path, network: Network, state: State, size: int) -> None:
 
     numbers = {"conv2d": count(), "dense": count()}
     with h5py.File(path, "w", locking=False) as file:
-        for layer, name in layer_names(network.name).items():
+        for layer, name in layer_names(network.architecture).items():
             if f"{layer}.weight" not in state:
                 continue
             weight = state[f"{layer}.weight"].detach().cpu()
@@ -160,8 +160,8 @@ def how(file: str, network: Network, size: int) -> str:
     # Without an activation: torchvision's networks return logits, Keras's probabilities.
     head = "" if count is None else ", classifier_activation=None"
     text = HOW.format(
-        model=network.name.upper(),
-        module=network.name,
+        model=network.architecture.upper(),
+        module=network.architecture,
         file=file,
         head="no head" if network.truncated else "its head",
         top=not network.truncated,

@@ -30,7 +30,7 @@ def read(state: State, architecture: str) -> Canonical | None:
 
 def misfit(network: Network) -> str | None:
     count = sum(isinstance(module, nn.Conv2d) for module in network.module.modules())
-    if network.name == "vgg19" and count == CONVOLUTIONS and network.input == CAFFE:
+    if network.architecture == "vgg19" and count == CONVOLUTIONS and network.input == CAFFE:
         return None
     return (
         "it takes all convolutions of vgg19 with Caffe's input (BGR in 0..255 less the mean); "

@@ -16,7 +16,7 @@ the plain network don't fit."""
 
 def misfit(network: Network) -> str | None:
     count, padding = classes(network), "reflection" if reflected(network) else "zero"
-    fits = network.name in ("vgg16", "vgg19") and count == USUAL and network.input == CAFFE
+    fits = network.architecture in ("vgg16", "vgg19") and count == USUAL and network.input == CAFFE
     if fits and padding == "zero":
         return None
     has = "no head" if count is None else f"a head of {count} classes"
@@ -28,9 +28,9 @@ def misfit(network: Network) -> str | None:
 
 
 def how(file: str, network: Network, size: int) -> str:
-    other = ', nor "19"' if network.name == "vgg16" else ""
+    other = ', nor "19"' if network.architecture == "vgg16" else ""
     pooling = "avg" if averaged(network) else "max"
-    return HOW.format(file=file, pooling=pooling, depth=network.name[3:5], other=other)
+    return HOW.format(file=file, pooling=pooling, depth=network.architecture[3:5], other=other)
 
 
 LAYOUT = Layout(

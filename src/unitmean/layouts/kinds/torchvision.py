@@ -7,10 +7,11 @@ from torch import Tensor, nn
 from unitmean.layouts.layout import Canonical, Layout, State, moved, save
 from unitmean.layouts.measured import USUAL, changes, classes
 from unitmean.networks.architectures import Network, last_layer
+from unitmean.networks.own import own
 from unitmean.networks.skeleton import is_chain, skeleton
 
 TIMM_HEAD = {"pre_logits.fc1": "classifier.0", "pre_logits.fc2": "classifier.3", "head.fc": "classifier.6"}
-HOW = "Module and keys are torchvision's; preprocess as said above.\n\n"
+HOW = "Module and keys are {whose}; preprocess as said above.\n\n"
 
 
 def read(state: State, architecture: str) -> Canonical | None:
@@ -47,19 +48,24 @@ def write(path: Path, network: Network, state: State, size: int) -> None:
 
 
 def how(file: str, network: Network, size: int) -> str:
-    return HOW + loading(network, f'torch.load("{file}", weights_only=True)')
+    mine = own(network.architecture)
+    whose = f"those of {mine[0].name}" if mine else "torchvision's"
+    return HOW.format(whose=whose) + loading(network, f'torch.load("{file}", weights_only=True)')
 
 
 def loading(network: Network, tensors: str) -> str:
-    """Python, indented, that makes torchvision's module compute what the network does.
+    """Python, indented, that makes torchvision's module, or one's own, compute what the network does.
 
     `tensors` is an expression for the state dict. The module ends where the network ends, pools and pads as
     it was measured, and is in eval mode.
     """
-    whole, count = skeleton(network.name), classes(network)
+    if mine := own(network.architecture):
+        lines = [f"    network = {mine[1]}()  # of {mine[0].name}", f"    network.load_state_dict({tensors})"]
+        return "\n".join([*lines, *changes(network, "network"), "    network.eval()"])
+    whole, count = skeleton(network.architecture), classes(network)
     options = "" if count in (None, USUAL) else f"num_classes={count}"
     cut = network.truncated and is_chain(whole)
-    lines = [f"    network = torchvision.models.{network.name}({options})"]
+    lines = [f"    network = torchvision.models.{network.architecture}({options})"]
     if network.truncated and not cut:  # it ends in front of its last layer
         lines.append(f'    network.set_submodule("{last_layer(whole)}", torch.nn.Identity())')
     lines.append(f"    network.load_state_dict({tensors}{', strict=False' * cut})")
@@ -75,7 +81,7 @@ LAYOUT = Layout(
     keys="torchvision (features.0.weight)",
     read=read,
     fits="any",
-    program="`torchvision.models`",
+    program="`torchvision.models`, or one's own code",
     misfit=lambda network: None,
     write=write,
     how=how,

@@ -15,11 +15,12 @@ from unitmean.graph.analysis import analyse
 from unitmean.graph.plan import Site
 from unitmean.graph.strict import require_rectifier
 from unitmean.graph.variables import ONE
-from unitmean.layouts.agreed import require_same_model
+from unitmean.layouts.agreed import agreed_model
 from unitmean.layouts.files import load_weights, read_record, read_tensors
 from unitmean.layouts.reading import canonical
 from unitmean.networks.architectures import Network, build
 from unitmean.networks.inputs import INPUTS, Input, recorded_input
+from unitmean.networks.own import code_of, own
 from unitmean.networks.skeleton import skeleton
 from unitmean.pipeline.audit.candidates import Candidate, Trials
 from unitmean.pipeline.audit.measured import Measured
@@ -55,14 +56,12 @@ class Published:
 def named_model(path: Path, asked: str | None) -> str:
     """The architecture that a file of this package says it is of; else the one asked for, or vgg19.
 
-    ConfigError where another is asked for.
+    ConfigError as of `agreed_model`.
     """
     record = read_record(path) if path.is_file() else None
-    own = None if record is None else record.get("model")
-    if not isinstance(own, str):
+    if record is None or not isinstance(record.get("model"), str):
         return asked or "vgg19"
-    require_same_model(str(path), own, asked)
-    return own
+    return agreed_model(str(path), record, asked)
 
 
 def read_published(path: Path, model: str) -> Published:
@@ -93,13 +92,18 @@ def try_candidates(
     Sums are kept under `partial`; `tell` is called with each candidate that is done. NetworkError where there
     is nothing to try.
     """
-    inputs = _named(published.input) if published.input else INPUTS
+    inputs = _named(published.input) if published.input else _plausible(published.model)
     batch = batch_size(None, device)
     parts = shards(index, shard_size(None, batch, device))
     found = []
     for name, preprocessing in trials.preprocessings.items():
         for candidate, network, sites in _networks(published, name, inputs, trials):
-            identity = {"weights": published.digest, "model": published.model, "candidate": str(candidate)}
+            identity = {
+                "weights": published.digest,
+                "model": published.model,
+                "code": code_of(published.model),
+                "candidate": str(candidate),
+            }
             measurement = Measurement(
                 network,
                 sites,
@@ -118,6 +122,11 @@ def try_candidates(
 
 def _named(input: Input) -> dict[str, Input]:
     return {next((name for name, known in INPUTS.items() if known == input), "the file's"): input}
+
+
+def _plausible(model: str) -> dict[str, Input]:
+    """What a file's weights may have been trained on: torchvision's networks never on RGB in [0, 1]."""
+    return {name: input for name, input in INPUTS.items() if name != "unit" or own(model)}
 
 
 def _networks(

@@ -44,7 +44,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="a folder or archive of images (default: the project's index)",
     )
-    parser.add_argument("--model", metavar="NAME", help="the network, where the file doesn't say (vgg19)")
+    parser.add_argument(
+        "--model",
+        metavar="NAME",
+        help="the network, where the file doesn't say (vgg19); of your own: FILE.py:NAME",
+    )
     parser.add_argument("--limit", type=int, default=200, metavar="N", help="images to show (default: 200)")
     parser.add_argument(
         "--size", type=int, default=224, metavar="N", help="pixels of the network's input (default: 224)"

@@ -38,12 +38,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "photographs", metavar="PHOTOGRAPHS", help="a folder or archive of them, or its address"
     )
     parser.add_argument("-o", "--out", required=True, type=Path, help="the safetensors file to write")
-    parser.add_argument("--model", default="vgg19", help="torchvision's name of the network (vgg19)")
+    parser.add_argument(
+        "--model",
+        default="vgg19",
+        help="a network of torchvision (vgg19), or FILE.py:NAME, a function of your own that makes one",
+    )
     parser.add_argument("--images", type=int, help="measure so many, drawn in hash order (default: all)")
     parser.add_argument("--preprocess", default="gatys2016", help="gatys2016 (warp to 224) or torchvision")
     parser.add_argument(
         "--input",
-        help="caffe or torchvision: the preprocessing that weights expect whose file doesn't say",
+        help="caffe, torchvision or unit (RGB in [0, 1]): what weights expect whose file doesn't say",
     )
     parser.add_argument("--pooling", choices=[p.name for p in Pooling], default="max")
     parser.add_argument("--padding", choices=[p.name for p in Padding], default="zeros")
@@ -83,8 +87,9 @@ def run(options: argparse.Namespace) -> int:
         if _run(project, HUB_TARGETS if delivery.hub else TARGETS, handles):
             print(f"nothing was written to {str(options.out)!r}: see above. {TYPED}", file=sys.stderr)
             return 1
-        folder = project / "data" / options.model
-        written = delivery.write(folder, options.model)
+        name = _name_and_code(options.model)[0]
+        folder = project / "data" / name
+        written = delivery.write(folder, name)
         show(folder)
     print(f"written: {' and '.join(map(str, written))}")
     if delivery.hub:
@@ -104,7 +109,15 @@ def _run(project: Path, targets: Iterable[str], handles: tuple[int, ...]) -> int
 
 HUB = "hub"  # a folder rather than a layout
 # Settings that the arguments WEIGHTS, PHOTOGRAPHS and --model stand for, whichever they are.
-OWN = ("model.name", "weights", "weights.source", "weights.path", "dataset.source", "dataset.name")
+OWN = (
+    "model.name",
+    "model.code",
+    "weights",
+    "weights.source",
+    "weights.path",
+    "dataset.source",
+    "dataset.name",
+)
 TARGETS = ("export_weights",)
 HUB_TARGETS = (*TARGETS, "export_hub")
 
@@ -114,6 +127,7 @@ ARGUMENTS = {
     "weights.path": "WEIGHTS",
     "dataset.path": "PHOTOGRAPHS",
     "model.name": "--model",
+    "model.code": "--model",
     "dataset.subset": "--images",
     "weights.input": "--input",
 }
@@ -125,7 +139,9 @@ TYPED = (
 
 def _overrides(options: argparse.Namespace) -> list[str]:
     """The settings that the options stand for, as overrides of conf/."""
-    given = [f"model={options.model}", f"model.pooling={options.pooling}", f"model.padding={options.padding}"]
+    name, code = _name_and_code(options.model)
+    given = [f"model.name={name}", f"model.code={_quoted(code)}"] if code else [f"model={name}"]
+    given += [f"model.pooling={options.pooling}", f"model.padding={options.padding}"]
     if options.weights in NAMED and not Path(options.weights).exists():
         given.append(f"weights={options.weights}")
     else:
@@ -158,6 +174,20 @@ def _overrides(options: argparse.Namespace) -> list[str]:
     return [*given, *options.set]
 
 
+def _name_and_code(model: str) -> tuple[str, str | None]:
+    """model.name and model.code that --model stands for; ConfigError for code that isn't there."""
+    file, colon, name = model.rpartition(":")
+    if not colon:
+        return name, None
+    path = Path(file).expanduser().resolve()
+    if not path.is_file():
+        raise ConfigError(
+            f"--model must be a network of torchvision, or FILE.py:NAME; found no file {file!r} in "
+            f"{model!r}: correct it"
+        )
+    return name, str(path)
+
+
 def _require_free(added: Iterable[str], given: Iterable[str]) -> None:
     """ConfigError where --set names what the command's own arguments set."""
     own = {*given, *OWN}
@@ -180,5 +210,6 @@ def _project(options: argparse.Namespace) -> Path:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     named = options.weights in NAMED
     weights = options.weights if named else str(Path(options.weights).expanduser().resolve())
-    identity = "\n".join([options.model, weights, str(Path(options.photographs).expanduser().absolute())])
+    model = ":".join(filter(None, reversed(_name_and_code(options.model))))
+    identity = "\n".join([model, weights, str(Path(options.photographs).expanduser().absolute())])
     return cache / "unitmean" / hashlib.sha256(identity.encode()).hexdigest()[:16]

@@ -25,6 +25,7 @@ FORMS = {
         "a sha256 or its first 8 or more hex digits, or md5: and 32 of them",
         r"[0-9a-fA-F]{8,64}|md5:[0-9a-fA-F]{32}",
     ),
+    "model.code": ("a Python file, whose name ends in .py", r".+\.py"),
     "hub.licence": ("a licence's identifier, such as cc-by-4.0", r"[A-Za-z0-9][A-Za-z0-9.+-]*"),
     "hub.base_model": ("a name on the hub, owner/name", r"[\w.-]+/[\w.-]+"),
     "weights.url": ("an address that begins with http:// or https://", r"https?://.+"),

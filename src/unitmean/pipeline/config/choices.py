@@ -38,11 +38,12 @@ else:
 
 
 class WeightsInput(Enum):
-    """Which pixels the weights were trained on; auto: as the source or the layout says."""
+    """Which pixels the weights were trained on; auto: as the source or layout says; unit: RGB in [0, 1]."""
 
     auto = "auto"
     torchvision = "torchvision"
     caffe = "caffe"
+    unit = "unit"
 
 
 if TYPE_CHECKING:

@@ -131,6 +131,8 @@ def _check_choice(choices: list[str], override: Override) -> None:
         known = f"one of {listed}" if few else f"one of {len(choices)} choices"
         otherwise = "choose one of them" if few else f"choose from {listed}"
         hint = f"did you mean {' or '.join(matches)}?" if matches else otherwise
+        if name == "model":
+            hint += f"; for a network of your own give model.name={value} model.code=FILE.py"
         raise ConfigError(f"{name} must be {known}; found {value!r}: {hint}")
 
 

@@ -5,13 +5,14 @@ import hashlib
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from unitmean.disk.digest import sha256
+from unitmean.disk.imports import with_imports
 from unitmean.errors import ConfigError, DataError
 from unitmean.pipeline.config.files import BRACES
 from unitmean.pipeline.config.schema import Meta
@@ -32,10 +33,10 @@ PATHS = {
 def contents(named: str | None, root: Path) -> str | None:
     """A digest that changes with the files that a setting names; None for no setting, and where nothing lies.
 
-    Relative paths start at `root`; a path may have wildcards. Of more than 1 GiB, and of files at an address,
-    the names, sizes and times of change count, of all others the bytes. An address that can't be reached
-    counts as nothing, and a note says so. Raises DataError for what can't be read, and for a folder that is
-    linked within itself.
+    With Python code counts what it imports from beside it. Relative paths start at `root`; a path may have
+    wildcards. Of more than 1 GiB, and of files at an address, the names, sizes and times of change count, of
+    all others the bytes. An address that can't be reached counts as nothing, and a note says so.
+    Raises DataError for what can't be read, and for a folder that is linked within itself.
     """
     if named is None:
         return None
@@ -67,13 +68,20 @@ def require_recorded(params: Mapping[str, Mapping[str, Any]], root: Path) -> Non
 
 def _local(path: Path) -> list[tuple[str, int, str | int]]:
     paths = [path] if path.exists() else map(Path, glob.glob(BRACES.sub("*", str(path))))
-    named = chain.from_iterable(walk(found) if found.is_dir() else [found] for found in paths)
+    named = chain.from_iterable(map(_files, paths))
     files = [(file, file.stat()) for file in named if file.is_file()]
     whole = sum(facts.st_size for _, facts in files) <= READ
     return [
         (os.path.relpath(file, path.parent), facts.st_size, sha256(file) if whole else facts.st_mtime_ns)
         for file, facts in files
     ]
+
+
+def _files(path: Path) -> Iterable[Path]:
+    """All files of a folder; a file, and of Python code what it imports beside it, too."""
+    if path.is_dir():
+        return walk(path)
+    return with_imports(path) if path.suffix == ".py" else [path]
 
 
 def _remote(address: str) -> list[tuple[str, int, str]]:

@@ -18,6 +18,7 @@ def require_files(values: Values, root: Path, where: str) -> None:
     """
     dataset, weights, transfer = values["dataset"], values["weights"], values["transfer"]
     named = {
+        "model.code": values["model"]["code"],
         "weights.path": weights["path"] if weights["source"] == "file" else None,
         "dataset.path": None if dataset["source"] in ("generated", "url") else dataset["path"],
         "dataset.labels": dataset["labels"],

@@ -35,7 +35,14 @@ from unitmean.pipeline.config.key import key
 class Model:
     """The network."""
 
-    name: str = key("vgg19", "a classification model of torchvision; names the folder data/<name>")
+    name: str = key(
+        "vgg19",
+        "a classification model of torchvision, or with model.code a function or class of that file; names "
+        "the folder data/<name>",
+    )
+    code: str | None = key(
+        None, "a Python file of your own: its model.name, called without arguments, makes the network"
+    )
     pooling: Pooling = Pooling.max
     padding: Padding = Padding.zeros
 
@@ -247,6 +254,7 @@ class Meta:
     """What ties params.yaml to conf/, and to the files that its keys name; written by the composition."""
 
     conf_sha: str = "${conf_sha:}"
+    code: str | None = key("${contents:model.code}", "digest of the file and what it imports beside it")
     weights: str | None = key("${contents:weights.path}", "digest of the file")
     images: str | None = key("${contents:dataset.path}", "digest of the files")
     labels: str | None = key("${contents:dataset.labels}", "digest of the file")

@@ -6,22 +6,23 @@ from typing import Any
 from unitmean.hub import WEIGHTS
 from unitmean.networks.architectures import Network
 from unitmean.networks.inputs import CAFFE, TORCHVISION, Input
+from unitmean.networks.own import own
 from unitmean.statistics import words
 
 CANONICAL = """\
 ### normalised.safetensors
 
-The canonical file, beside this folder: torchvision's keys, and what this card says as metadata.
+The canonical file, beside this folder: {keys}, and what this card says as metadata.
 
-    network = unitmean.load("normalised.safetensors")  # takes RGB in [0, 1]"""
+    network = unitmean.load("normalised.safetensors"{model})  # takes RGB in [0, 1]"""
 # On the hub, where the canonical file has the name that is usual there.
 HUB = """\
 ### model.safetensors
 
-torchvision's keys, and what this card says as metadata.
+{keys}, and what this card says as metadata.
 
     # pip install 'unitmean[hub]'
-    network = unitmean.load("hf://OWNER/NAME")  # or this folder; takes RGB in [0, 1]
+    network = unitmean.load("hf://OWNER/NAME"{model})  # or this folder; takes RGB in [0, 1]
     network.activations(images, ["relu1_1", "relu4_2"])  # of VGGs; network.names lists what there is"""
 FACTORS = """\
 ## Factors of the output
@@ -63,7 +64,7 @@ def card(
         "## Pixels\n\n" + pixels(network.input),
         "## Files\n\n| file | sha256 |\n|---|---|\n"
         + "\n".join(f"| `{file}` | `{digest}` |" for file, digest in [(name, canonical), *files.items()]),
-        HUB if hub else CANONICAL,
+        _loading(HUB if hub else CANONICAL, network),
     ]
     parts += [f"### {file}\n\n{words}" for file, words in how.items()]
     if metadata.get("rescale", {}).get("output_factors"):
@@ -97,10 +98,19 @@ def _what(network: Network, metadata: Mapping[str, Any], counts: Mapping[str, in
     )
 
 
+def _loading(template: str, network: Network) -> str:
+    mine = own(network.architecture)
+    keys = "the network's own keys" if mine else "torchvision's keys"
+    model = f', model="{mine[0].name}:{mine[1]}"' if mine else ""
+    return template.format(keys=keys[0].upper() + keys[1:] if template is HUB else keys, model=model)
+
+
 def _facts(metadata: Mapping[str, Any], measured: Mapping[str, Any]) -> list[tuple[str, Any]]:
     model, preprocess = measured.get("model", {}), measured.get("preprocess", {})
     notes = metadata.get("notes", [])  # on which tensors of a checkpoint were taken, and what was left out
+    code = metadata.get("code")
     return [
+        *([("code that makes it, with its imports", _pairs(code))] if code else []),
         ("original weights", _pairs(metadata.get("source", {}))),
         *([("of that file", "; ".join(notes))] if notes else []),
         ("their licence", metadata.get("licence", "not known")),

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from unitmean.errors import ConfigError, UnitmeanError
+from unitmean.networks.own import modules_beside
 from unitmean.pipeline.index.index import Index
 from unitmean.pipeline.measure.measurement import Advance, Measurement, Sums
 
@@ -45,6 +46,8 @@ def by_ray(
         ray.init(include_dashboard=False, log_to_driver=False, logging_level="error")
     workers: list[Any] = []
     try:
+        for module in modules_beside(measurement.network.architecture):
+            ray.cloudpickle.register_pickle_by_value(module)  # workers can't import it
         # Kept for as long as the actors: one that is restarted reads it again.
         shared = ray.put(replace(measurement))  # a copy without cached properties
         workers = _workers(ray, measurement.device, shared)

@@ -1,12 +1,13 @@
 """The files of unitmean that a module depends on, found by following imports, and a hash of them."""
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
 import unitmean
 from unitmean.disk.digest import sha256_of
+from unitmean.disk.imports import executed, imported_names
 
 PACKAGE = "unitmean"
 SRC = Path(unitmean.__file__).resolve().parents[1]
@@ -54,32 +55,14 @@ def _registers(source: bytes) -> bool:
         and node.func.id == "registered"
         and isinstance(node.args[0], ast.Name)
         and node.args[0].id == "__name__"
-        for node in _walk(ast.parse(source))
+        for node in executed(ast.parse(source))
     )
 
 
-@lru_cache(maxsize=1024)
 def _named(source: bytes) -> tuple[str, ...]:
-    """Everything that an import statement of the source may name, functions and attributes included."""
-    names: list[str] = []
-    for node in _walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0 and node.module, "a relative import, which this walk can't follow"
-            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return tuple(names)
-
-
-def _walk(node: ast.AST) -> Iterator[ast.AST]:
-    """All that a program may execute: what stands under `if TYPE_CHECKING:` never is."""
-    yield node
-    if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
-        children: Iterable[ast.AST] = node.orelse
-    else:
-        children = ast.iter_child_nodes(node)
-    for child in children:
-        yield from _walk(child)
+    names = imported_names(source)
+    assert not any(name.startswith(".") for name in names), "a relative import, which this walk can't follow"
+    return names
 
 
 def _read(name: str) -> bytes:

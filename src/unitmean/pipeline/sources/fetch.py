@@ -9,16 +9,17 @@ from torch import Tensor
 from unitmean import __version__
 from unitmean.errors import ConfigError, WeightsError
 from unitmean.layouts.files import as_float32, read_record, read_tensors
-from unitmean.layouts.reading import canonical
+from unitmean.layouts.reading import OWN, canonical
 from unitmean.networks.architectures import build
 from unitmean.networks.inputs import INPUTS, Input, recorded_input
+from unitmean.networks.own import code_of
 from unitmean.networks.skeleton import skeleton
 from unitmean.pipeline.sources.weights import weights_sources
 from unitmean.pipeline.sources.weights.source import Request
 
 
 class Fetched(NamedTuple):
-    """float32 weights under torchvision's keys, their provenance for JSON, and the download to be removed."""
+    """float32 weights under the network's keys, their provenance for JSON, and the download to be removed."""
 
     state_dict: dict[str, Tensor]
     metadata: dict[str, Any]
@@ -49,22 +50,23 @@ def fetch(request: Request, partial: Path) -> Fetched:
                 f"weights.input={request.input} contradicts the file, whose metadata say {stated!r}; "
                 "use weights.input=auto"
             )
-    state_dict, layout, own, more = canonical(tensors, request.model)
+    state_dict, layout, said, more = canonical(tensors, request.model)
     notes += more
-    implied = stated or own or origin.input
+    implied = stated or said or origin.input
     input = choose_input(request.input, implied, layout)
-    truncated = build(request.model, state_dict, input=input).truncated  # refuses what doesn't fit
+    network = build(request.model, state_dict, input=input)  # refuses what doesn't fit
+    code = code_of(request.model)
     metadata = {
-        "model": request.model,
+        "model": network.name,
         "source": {"kind": request.source} | origin.facts,
         "layout": layout,
-        "truncated": truncated,
+        "truncated": network.truncated,
         "input": input.to_dict(),
         "notes": notes,
         "licence": origin.licence,
         "spdx": origin.spdx,
         "versions": {"unitmean": __version__, "torch": torch.__version__},
-    }
+    } | ({"code": code} if code else {})
     return Fetched(state_dict, metadata, origin.path if origin.downloaded else None)
 
 
@@ -72,11 +74,12 @@ def choose_input(setting: str, implied: Input | None, layout: str) -> Input:
     """The input that `weights.input` stands for, given what the source or the file itself implies."""
     if setting == "auto":
         if implied is None:
+            whose = "a network of one's own" if layout == OWN else f"the {layout} layout"
             raise WeightsError(
-                f"weights in the {layout} layout don't say which pixels they were trained on, "
-                "as weights.input=auto needs; give weights.input=caffe "
-                "(BGR in 0..255 less the mean: Gatys' VGG) or weights.input=torchvision "
-                "(RGB in [0, 1], ImageNet's mean and std)"
+                f"weights of {whose} don't say which pixels they were trained on, as weights.input=auto "
+                "needs; give weights.input=caffe (BGR in 0..255 less the mean: Gatys' VGG), "
+                "weights.input=torchvision (RGB less ImageNet's mean, divided by its std) or "
+                "weights.input=unit (RGB in [0, 1])"
             )
         return implied
     if setting not in INPUTS:

@@ -18,13 +18,14 @@ def audit_weights(run: Run) -> str:
         return "not asked for; audit.enabled=true tries how the weights may have been normalised"
     # Imported here, since torch takes seconds, for which a run without an audit shouldn't wait.
     from unitmean.device import choose_device
+    from unitmean.networks.own import spelt
     from unitmean.pipeline.audit.candidates import Trials
     from unitmean.pipeline.audit.measured import candidate_table, figures
     from unitmean.pipeline.audit.published import read_fetched, try_candidates
     from unitmean.pipeline.config.project import find_root
     from unitmean.pipeline.index.index import load_index
 
-    published = read_fetched(run.dep("weights.safetensors"), run.params.model.name)
+    published = read_fetched(run.dep("weights.safetensors"), spelt(**run.params.model))
     every = load_index(run.dep("images") / "index.parquet")
     index = every.head(min(settings.images, len(every)))
     trials = Trials(settings.pixels, settings.resizes, settings.paddings, settings.poolings)

@@ -12,8 +12,9 @@ from unitmean.disk.atomic import write_text
 from unitmean.disk.digest import sha256
 from unitmean.errors import NetworkError
 from unitmean.graph.analysis import analyse
+from unitmean.graph.observe import OUTPUT
 from unitmean.graph.strict import only_outputs, require_rectifier, require_whole
-from unitmean.layouts.networks import read_network
+from unitmean.layouts.networks import as_recorded, read_network
 from unitmean.pipeline.config.project import find_root
 from unitmean.pipeline.disk.frames import write_parquet, writing_table
 from unitmean.pipeline.index.index import Index, index_hash, load_index
@@ -73,11 +74,16 @@ def _measurements(run: Run, index: Index) -> tuple[Measurement, Measurement]:
     size = preprocessing.output_size
     plan = analyse(network.module, torch.zeros(1, 3, size, size))
     require_rectifier(plan)
+    if plan.output_names != (OUTPUT,):  # before hours of measuring, after which the proof would refuse it
+        raise NetworkError(
+            f"a network must return one tensor for the pipeline to prove it; {network.name} returns "
+            f"{list(plan.output_names)!r}: let model.code wrap it in a module that returns one of them"
+        )
     if run.params.rescale.strict:  # before hours of measuring
         require_whole(plan, "rescale.strict=false", network.layers)
         if not network.truncated and (words := only_outputs(plan)):
             raise NetworkError(f"some rectifier's channels must be free; {words}")
-    identity = {"weights": sha256(weights), "model": dict(model)}
+    identity = {"weights": sha256(weights), "model": as_recorded(model)}
     device = choose_device(run.params.runtime.device)
     # Histograms of a network that was scaled into float16's range can't be scaled back.
     asked = "tf32" if settings.precision == "auto" and settings.histograms else settings.precision

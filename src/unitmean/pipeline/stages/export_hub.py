@@ -1,6 +1,6 @@
 """The proved weights as a folder for the Hugging Face hub."""
 
-from unitmean.layouts.networks import read_network
+from unitmean.layouts.networks import as_recorded, read_network
 from unitmean.pipeline.disk.documents import read_json
 from unitmean.pipeline.disk.folders import write_nothing, writing_folder
 from unitmean.pipeline.exports.hub import require_hub, write_hub
@@ -18,7 +18,7 @@ def export_hub(run: Run) -> str:
         return words
     require_hub()
     weights, proof = run.dep("normalised.safetensors"), run.dep("proof.json")
-    settings = {"model": run.params.model, "preprocess": run.params.preprocess}
+    settings = {"model": {"code": None} | as_recorded(run.params.model), "preprocess": run.params.preprocess}
     digest = require_proved(weights, proof, settings)
     beside = {name: run.dep(name) for name in ("report.html", "means.png")}
     if read_json(run.dep("transfer.json")):

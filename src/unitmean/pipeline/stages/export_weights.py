@@ -1,6 +1,6 @@
 """Proved weights for other programs."""
 
-from unitmean.layouts.networks import read_network
+from unitmean.layouts.networks import as_recorded, read_network
 from unitmean.layouts.writing import chosen
 from unitmean.pipeline.disk.documents import read_json
 from unitmean.pipeline.exports.proved import require_proved
@@ -13,7 +13,7 @@ from unitmean.pipeline.stages.entry import Run, stage
 def export_weights(run: Run) -> str:
     """Write the layouts that `rescale.exports` asks for, and the card, of a network that is proved."""
     weights = run.dep("normalised.safetensors")
-    settings = {"model": run.params.model, "preprocess": run.params.preprocess}
+    settings = {"model": {"code": None} | as_recorded(run.params.model), "preprocess": run.params.preprocess}
     digest = require_proved(weights, run.dep("proof.json"), settings)
     stored = read_network(weights, **run.params.model)
     layouts = chosen(run.params.rescale.exports, stored.network)

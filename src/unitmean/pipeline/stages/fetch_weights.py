@@ -2,6 +2,7 @@
 
 from unitmean.disk.atomic import write_json
 from unitmean.layouts.files import save_weights
+from unitmean.networks.own import spelt
 from unitmean.pipeline.config.project import find_root
 from unitmean.pipeline.sources.fetch import fetch
 from unitmean.pipeline.sources.weights.source import Request
@@ -10,10 +11,10 @@ from unitmean.pipeline.stages.entry import Run, stage
 
 @stage
 def fetch_weights(run: Run) -> str:
-    """Download, read or make weights, check that they fit the model, write them in torchvision's layout."""
+    """Download, read or make weights, check that they fit the model, write them in one layout."""
     weights = run.params.weights
     request = Request(
-        model=run.params.model.name,
+        model=spelt(**run.params.model),
         source=weights.source,
         seed=weights.seed,
         spread=weights.spread,
@@ -28,7 +29,7 @@ def fetch_weights(run: Run) -> str:
     if fetched.downloaded is not None:
         fetched.downloaded.unlink()
     count = sum(tensor.numel() for tensor in fetched.state_dict.values())
-    said = f"{request.model} from {request.source}: {count:,} numbers"
+    said = f"{run.params.model.name} from {request.source}: {count:,} numbers"
     return "; ".join([said, *fetched.metadata["notes"]])
 
 

@@ -12,7 +12,7 @@ from unitmean.disk.digest import sha256
 from unitmean.disk.progress import watched
 from unitmean.graph.analysis import analyse
 from unitmean.graph.plan import Plan
-from unitmean.layouts.networks import Stored, read_network
+from unitmean.layouts.networks import Stored, as_recorded, read_network
 from unitmean.pipeline.config.project import find_root
 from unitmean.pipeline.disk.frames import read_parquet, read_provenance
 from unitmean.pipeline.index.batches import batches, pixel_batches
@@ -56,7 +56,7 @@ def verify_invariance(run: Run) -> str:
     before = replace(
         measurement,
         network=original.network,
-        identity={"weights": sha256(run.dep("weights.safetensors")), "model": model},
+        identity={"weights": sha256(run.dep("weights.safetensors")), "model": as_recorded(model)},
     )
     shown = _shown(run, tables.images, before, measurement)
     proof = prove(original, rescaled, plan, tables, shown, measurement, settings.seed, allowed)
@@ -97,7 +97,7 @@ def _misrecorded(run: Run, original: Stored, rescaled: Stored, tables: Tables, o
     index = load_index(run.dep("images") / "index.parquet").head(tables.images)
     statistics = {
         "weights": sha256(run.dep("weights.safetensors")),
-        "model": dict(run.params.model),
+        "model": as_recorded(run.params.model),
         "images": tables.images,
         "index": index_hash(index),
         "dataset": run.params.dataset.name,
@@ -121,7 +121,7 @@ def _measurement(run: Run, rescaled: Stored, plan: Plan) -> Measurement:
         plan.sites,
         Preprocessing(**run.params.preprocess),
         batch_size(run.params.collect.batch_size, device),
-        {"weights": sha256(run.dep("normalised.safetensors")), "model": dict(run.params.model)},
+        {"weights": sha256(run.dep("normalised.safetensors")), "model": as_recorded(run.params.model)},
         device=device,
         decoder=choose_decoder(run.params.collect.decoder, device),
     )

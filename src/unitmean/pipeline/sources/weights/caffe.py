@@ -24,7 +24,7 @@ def get(request: Request, partial: Path) -> Origin:
     if request.model not in FILES:
         raise ConfigError(
             f"weights=caffe has the models {', '.join(FILES)}; found model.name {request.model!r}; "
-            "choose one of these, or weights=torchvision"
+            "choose one of these, or other weights"
         )
     name = FILES[request.model]
     return downloaded(FOLDER + name, digest_in(name), partial, LICENCE, "cc-by-4.0", CAFFE)

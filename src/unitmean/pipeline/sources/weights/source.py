@@ -20,7 +20,7 @@ UNKNOWN_LICENCE = "not known: ask whoever published the file"
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked for: the `weights` section and the model's name."""
+    """What is asked for: the `weights` section and the model, torchvision's name or FILE.py:NAME."""
 
     model: str
     source: str

@@ -1,0 +1,162 @@
+"""Networks that a user's own code makes, spelt FILE.py:NAME."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from own_code import write_code
+from torch import Tensor
+
+import unitmean
+from unitmean.errors import ConfigError, NetworkError, WeightsError
+from unitmean.layouts.files import save_weights
+from unitmean.networks.architectures import build
+from unitmean.networks.inputs import UNIT
+from unitmean.networks.own import code_of, own, own_network, spelt
+from unitmean.networks.skeleton import skeleton
+
+
+@pytest.fixture
+def code(tmp_path: Path) -> Path:
+    return write_code(tmp_path)
+
+
+def state(code: Path) -> dict[str, Tensor]:
+    return dict(own_network(f"{code}:net").state_dict())
+
+
+@pytest.mark.parametrize("architecture", ["vgg19", "a:b", "nets.txt:net"])
+def test_other_names_are_torchvisions(architecture: str) -> None:
+    assert own(architecture) is None and code_of(architecture) is None
+
+
+def test_a_spelling_says_the_file_and_the_name() -> None:
+    assert spelt("net", None) == "net"
+    assert own(spelt("net", "c:/my nets/nets.py")) == (Path("c:/my nets/nets.py"), "net")
+
+
+def test_the_skeleton_has_no_numbers_but_for_buffers(code: Path) -> None:
+    module = skeleton(f"{code}:net")
+    assert all(parameter.is_meta for parameter in module.parameters())
+    assert float(module.get_buffer("middle")) == 0.5
+    assert not module.training and not any(getattr(part, "inplace", False) for part in module.modules())
+    assert skeleton(f"{code}:net") is not module, "each caller may change its own"
+
+
+def test_a_network_computes_what_the_codes_own_does(code: Path) -> None:
+    network = build(f"{code}:net", state(code), input=UNIT)
+    x = torch.rand(2, 3, 20, 20)
+    assert torch.equal(network.module(x), own_network(f"{code}:net")(x))
+    assert network.name == "net" and not network.truncated
+    assert network.module.get_submodule("two").padding_mode == "circular"
+
+
+def test_weights_must_be_exactly_the_networks(code: Path) -> None:
+    fewer = state(code)
+    del fewer["head.bias"]
+    with pytest.raises(WeightsError, match=r"must have exactly its 11 tensors; missing 1: \['head.bias'\]"):
+        build(f"{code}:net", fewer, input=UNIT)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("nat", r"found no 'nat' there, but Widths, Net, net, several, nothing, fails, with_width: name one"),
+        ("torch", "found no 'torch' there"),
+        ("nothing", "must return a torch.nn.Module; found NoneType"),
+        ("fails", r"found SystemExit: usage: … \(.*nets.py:\d+\): mend the code"),
+        ("with_width", "when it is called without arguments; found TypeError: .* missing 1 required"),
+    ],
+)
+def test_what_makes_no_network_is_refused_in_words(code: Path, name: str, words: str) -> None:
+    with pytest.raises(NetworkError, match=words):
+        skeleton(f"{code}:{name}")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("def f(:", r"found SyntaxError: .*broken.py:1\)"),
+        ("import nowhere_to_be_found", r"found ModuleNotFoundError: .*broken.py:1\)"),
+        ("\0", "must be Python that can be imported"),
+    ],
+)
+def test_code_that_fails_is_refused_with_its_line(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "broken.py").write_text(text)
+    with pytest.raises(NetworkError, match=words):
+        skeleton(f"{tmp_path}/broken.py:f")
+
+
+def test_a_file_that_isnt_there_is_named(tmp_path: Path) -> None:
+    for use in (skeleton, code_of):
+        with pytest.raises(NetworkError, match="found nothing at '.*absent.py'"):
+            use(f"{tmp_path}/absent.py:f")
+
+
+def test_pythons_path_stays_as_it_was(code: Path) -> None:
+    before = list(sys.path)
+    skeleton(f"{code}:net")
+    with pytest.raises(NetworkError):
+        skeleton(f"{code}:fails")
+    assert sys.path == before
+
+
+def test_modules_of_one_name_beside_two_files_are_kept_apart(tmp_path: Path) -> None:
+    one, other = (write_code(tmp_path / name) for name in ("one", "other"))
+    block = other.parent / "blocks" / "block.py"
+    block.write_text(block.read_text().replace("nn.BatchNorm2d(made)", "nn.Identity()"))
+    names = [set(skeleton(f"{code}:net").state_dict()) for code in (one, other, one)]
+    assert "one.1.weight" in names[0] and "one.1.weight" not in names[1] and names[2] == names[0]
+    assert "one.1.weight" in own_network(f"{one}:net").state_dict()
+
+
+@pytest.mark.parametrize("edited", ["nets.py", "blocks/__init__.py", "blocks/block.py"])
+def test_the_digest_is_of_the_code_and_all_that_it_imports(code: Path, edited: str) -> None:
+    before = code_of(f"{code}:net")
+    (code.parent / "unrelated.py").write_text("x = 1")
+    assert code_of(f"{code}:net") == before
+    with (code.parent / edited).open("a") as file:
+        file.write("# changed\n")
+    assert code_of(f"{code}:net") != before
+
+
+@pytest.fixture
+def file(code: Path, tmp_path: Path) -> Path:
+    metadata = {"model": "net", "code": code_of(f"{code}:net"), "input": UNIT.to_dict()}
+    save_weights(tmp_path / "net.safetensors", state(code), metadata)
+    return tmp_path / "net.safetensors"
+
+
+def test_a_file_is_loaded_with_its_code(file: Path, code: Path) -> None:
+    loaded = unitmean.load(file, model=f"{code}:net")
+    x = torch.rand(1, 3, 24, 24)
+    assert torch.equal(loaded(x), own_network(f"{code}:net")(x))
+    assert loaded.architecture == "net"
+
+
+Asked = Callable[[Path], str | None]
+
+
+@pytest.mark.parametrize("asked", [lambda code: None, lambda code: "net", lambda code: f"{code}:several"])
+def test_a_file_alone_never_runs_code(file: Path, code: Path, asked: Asked) -> None:
+    code.write_text("raise SystemExit('this code was run')")
+    with pytest.raises(ConfigError, match=r"must be given as FILE.py:NAME.*give nets.py:net"):
+        unitmean.load(file, model=asked(code))
+
+
+def test_code_that_changed_since_is_told_of(file: Path, code: Path) -> None:
+    with code.open("a") as changed:
+        changed.write("# changed\n")
+    with pytest.warns(UserWarning, match="isn't the code that .*net.safetensors was made with"):
+        unitmean.load(file, model=f"{code}:net")
+
+
+def test_a_name_in_a_file_that_spells_code_is_not_followed(code: Path, tmp_path: Path) -> None:
+    """Whoever wrote the file would choose what runs here."""
+    path = tmp_path / "hostile.safetensors"
+    save_weights(path, state(code), {"model": f"{code}:net", "input": UNIT.to_dict()})
+    code.write_text("raise SystemExit('this code was run')")
+    with pytest.raises(ConfigError, match="FILE.py:NAME"):
+        unitmean.load(path)
