@@ -231,7 +231,7 @@ def main() -> None:
         exact = {site: moments.expectation() for site, moments in sums.items()}
         errors = {site: (means[site] / exact[site] - 1).abs()[exact[site] > 0] for site in exact}
         found["error"] = float(torch.cat(list(errors.values())).median())
-        maps = {measurement.network.layer(site.name) for site in measurement.sites if site.ndim > 2}
+        maps = {measurement.network.layer(site.name) for site in measurement.sites if len(site.shape) > 2}
         found["error_of_maps"] = float(torch.cat([errors[site] for site in maps]).median())
     if letter == "d":
         found |= parts(index, settings)

@@ -320,7 +320,7 @@ def summarise(bench: Bench, parts: list[str]) -> None:
     name = "unitmean, float16, corrected, fewer images" if bench.device == "cuda" else "unitmean, float16"
     if exact is not None and name in bench.sums:
         print(f"\n{name}, against float32 over the same images:")
-        maps = {bench.precise.network.layer(site.name) for site in bench.precise.sites if site.ndim > 2}
+        maps = {bench.precise.network.layer(site.name) for site in bench.precise.sites if len(site.shape) > 2}
         for title, sites in (("with positions", maps), ("without", exact.keys() - maps)):
             if sites:
                 print(f"* channels {title}: {off(exact, bench.sums[name], sites)}")

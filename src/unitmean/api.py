@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float64
 from torch import Tensor, nn
 
 import unitmean
-from unitmean.arguments import require_model, require_plan, require_settings
+from unitmean.arguments import require_model, require_plan, require_settings, require_statistics
 from unitmean.batches import Batches
 from unitmean.errors import DataError
 from unitmean.graph.analysis import analyse
@@ -62,11 +62,7 @@ def factors(
     """
     require_plan(plan)
     require_settings(statistic, quantile, rounding, min_active_fraction, max_relative_error)
-    if missing := [site.name for site in plan.sites if site.name not in statistics]:
-        raise DataError(
-            f"statistics must have every rectifier of the plan; found none of {missing[0]!r}: give what "
-            "unitmean.measure(model, batches, plan) returns"
-        )
+    require_statistics(plan, statistics)
     values = _values(statistics, statistic, quantile)
     live = _alive(statistics, values, min_active_fraction, max_relative_error)
     return choose(plan, values, live, rounding=rounding)
@@ -128,7 +124,7 @@ def normalise(
     chosen = choose(plan, values, live, rounding=rounding)
     below = {site: moments.expectation() < 0 for site, moments in statistics.items()}
     result = Normalised(
-        plan.rescale(chosen),
+        _apart(plan.rescale(chosen), model),
         chosen,
         plan,
         statistics,
@@ -150,6 +146,15 @@ def normalise(
     if words := unreached(plan, dict(model.named_parameters(remove_duplicate=False))):
         warnings.warn(words, stacklevel=2)
     return result
+
+
+def _apart(state: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
+    """The state with copies of the model's own tensors: training one must not change the other."""
+    own = {tensor.data_ptr() for tensor in model.state_dict().values()}
+    for name, tensor in state.items():
+        if tensor.data_ptr() in own:
+            state[name] = tensor.clone()
+    return state
 
 
 def _listed(channels: Mapping[str, Bool[Tensor, " _"]]) -> dict[str, list[int]]:

@@ -4,15 +4,15 @@ from collections.abc import Mapping
 from numbers import Real
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from unitmean.errors import NetworkError, WeightsError
+from unitmean.errors import DataError, NetworkError, WeightsError
 from unitmean.graph.plan import Plan
 from unitmean.results import Normalised
 from unitmean.statistics import kinds
 from unitmean.statistics.factors import require_rounding
+from unitmean.statistics.moments import Moments
 
 
 def require_model(model: Any) -> None:
@@ -48,6 +48,24 @@ def require_plan(plan: Any) -> None:
         )
 
 
+def require_statistics(plan: Plan, statistics: Any) -> None:
+    """DataError unless they are of every rectifier of the plan, with as many channels."""
+    if not isinstance(statistics, Mapping):
+        raise DataError(
+            f"statistics must be what unitmean.measure(model, batches, plan) returns; found "
+            f"{_kind(statistics)}: give that"
+        )
+    for site in plan.sites:
+        found = statistics.get(site.name)
+        channels = len(found.square) if isinstance(found, Moments) else "none"
+        if channels != site.channels:
+            raise DataError(
+                f"statistics must have every rectifier of the plan, with its channels; found {channels} of "
+                f"{site.name!r}, not {site.channels}: give what unitmean.measure(model, batches, plan) "
+                "returns"
+            )
+
+
 def require_weights(model: nn.Module, state: Any) -> None:
     """WeightsError unless it maps names to tensors, and to floating ones where the model has such."""
     if not isinstance(state, Mapping):
@@ -77,8 +95,8 @@ def require_result(model: nn.Module, result: Any) -> None:
         )
     own = model.state_dict()
     for absorption in result.plan.absorptions:
-        name, factors = absorption.name, (absorption.multiply, absorption.divide)
-        if name not in own or not all(_fits(ids.shape, own[name].shape) for ids in factors):
+        name = absorption.name
+        if name not in own or not absorption.fits(own[name]):
             shape = tuple(own[name].shape) if name in own else None
             raise WeightsError(
                 f"a result must be of the model that is given; found one with factors for {name!r}, which "
@@ -114,13 +132,6 @@ def _require_number(name: str, value: Any, words: str, right: bool) -> None:
 def _number(value: Any) -> float:
     """NaN for what is no number, so that no comparison with it holds."""
     return float(value) if isinstance(value, Real) else float("nan")
-
-
-def _fits(ids: torch.Size, shape: torch.Size) -> bool:
-    try:
-        return bool(torch.broadcast_shapes(ids, shape) == shape)
-    except RuntimeError:
-        return False
 
 
 def _kind(value: Any) -> str:

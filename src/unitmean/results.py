@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from unitmean.page import Range, page, ranges, table
 from unitmean.statistics.moments import Statistics
 from unitmean.stored_plan import plan_of, plan_values, statistics_of, statistics_values
 
+SHOWN = 4  # operators that a line names
 KIND = "result of unitmean.normalise"
 
 
@@ -96,11 +98,25 @@ class Normalised:
     def __repr__(self) -> str:
         images = next(iter(self.statistics.values())).images
         over = "one image" if images == 1 else f"{images:,} images"
-        return "\n".join([f"Normalised, {len(self.state)} tensors, over {over}", *_columns(self._rows())])
+        lines = [f"Normalised, {len(self.state)} tensors, over {over}", *_columns(self._rows())]
+        return "\n".join([*lines, *filter(None, [self._left()])])
 
     def _repr_html_(self) -> str:
         label = "means of the channels that aren't dead: grey before, orange after"
-        return table(self._rows()) + ranges(*self._means(), label)
+        left = self._left()
+        return (
+            table(self._rows()) + ranges(*self._means(), label) + (f"<p>{escape(left)}</p>" if left else "")
+        )
+
+    def _left(self) -> str:
+        """A line on channels that must keep the factor one; "" where there are none."""
+        held = [f"{o.operator} in {o.path or 'the forward method'}" for o in self.plan.obstacles]
+        shown = list(dict.fromkeys(held))
+        if not shown:
+            return ""
+        channels = sum(obstacle.channels for obstacle in self.plan.obstacles)
+        more = f" and {len(shown) - SHOWN} more" if len(shown) > SHOWN else ""
+        return f"{channels} channels keep their scale, for: {', '.join(shown[:SHOWN])}{more}"
 
     def _means(self) -> tuple[dict[str, Range], dict[str, Range]]:
         """By site, the least and the largest mean of the channels that aren't dead: before and after."""

@@ -18,8 +18,7 @@ def plan_values(plan: Plan) -> dict[str, Any]:
     return {
         "variables": plan.variables,
         "sites": [
-            [site.name, site.dim, site.ndim, site.variables.tolist(), list(site.reasons)]
-            for site in plan.sites
+            [site.name, list(site.shape), site.variables.tolist(), list(site.reasons)] for site in plan.sites
         ],
         "absorptions": [[a.name, _ids(a.multiply), _ids(a.divide)] for a in plan.absorptions],
         "outputs": [_ids(ids) for ids in plan.outputs],
@@ -35,8 +34,8 @@ def plan_of(values: Mapping[str, Any]) -> Plan:
     return Plan(
         variables=values["variables"],
         sites=tuple(
-            Site(name, dim, ndim, torch.tensor(variables, dtype=torch.int64), tuple(reasons))
-            for name, dim, ndim, variables, reasons in values["sites"]
+            Site(name, tuple(shape), torch.tensor(variables, dtype=torch.int64), tuple(reasons))
+            for name, shape, variables, reasons in values["sites"]
         ),
         absorptions=tuple(Absorption(name, _tensor(m), _tensor(d)) for name, m, d in values["absorptions"]),
         outputs=tuple(map(_tensor, values["outputs"])),

@@ -17,7 +17,7 @@ from unit.graph.chains import chain, randomised
 import unitmean
 from unitmean.errors import NetworkError
 from unitmean.graph import trace
-from unitmean.graph.called import require_as_called
+from unitmean.graph.alike import require_as_called
 from unitmean.graph.plan import Plan
 
 
@@ -174,7 +174,9 @@ class Keeps(nn.Module):
         self.ordered["x"] = x
         self.default["x"].append(x)
         self.last.append(x)
-        found: Tensor = self.net(x * (1 + random.random() + np.random.random()))
+        random.random()
+        np.random.random()
+        found: Tensor = self.net(x)
         return found
 
 
@@ -183,8 +185,9 @@ def test_nothing_is_kept_and_random_numbers_go_on() -> None:
     np.random.seed(0)
     wanted = np.random.random()
     np.random.seed(0)
-    result = unitmean.normalise(model, [x])
-    assert unitmean.verify(model, result.state, [x], result)
+    with pytest.warns(UserWarning, match="random numbers of Python or numpy.* changed nothing, 4 times"):
+        result = unitmean.normalise(model, [x])
+        assert unitmean.verify(model, result.state, [x], result)
     assert not any(model.kept) and np.random.random() == wanted
 
 
@@ -387,3 +390,90 @@ def test_nan_where_the_original_has_it(made: Callable[[Tensor], Tensor]) -> None
     other = {name: tensor - float(name == "last.bias") for name, tensor in result.state.items()}
     proof = unitmean.verify(model, other, [x])
     assert not proof and "NaN only where the original does" in proof.failures[0]
+
+
+class Draws(nn.Module):
+    """It leaves a layer out for some of the numbers of Python or numpy."""
+
+    def __init__(self, draw: Callable[[], float]) -> None:
+        super().__init__()
+        self.first, self.more, self.last = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 1), nn.Conv2d(4, 2, 1)
+        self.draw = draw
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x).relu()
+        found: Tensor = self.last(self.more(x).relu() if self.draw() < 0.5 else x)
+        return found
+
+
+class Remembers(nn.Module):
+    """It adds what the call before gave, which it keeps in an attribute."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.more, self.last = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 1), nn.Conv2d(4, 2, 1)
+        self.before: Tensor | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x).relu()
+        y = self.more(x).relu()
+        y, self.before = y if self.before is None else y + self.before, x
+        found: Tensor = self.last(y)
+        return found
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        (Draws(random.random), "draws random numbers of Python or numpy"),
+        (Draws(np.random.random), "draws random numbers of Python or numpy"),
+        (Remembers(), "keeps something between calls"),
+    ],
+)
+def test_a_module_that_returns_something_else_when_called_again_is_refused(
+    model: nn.Module, words: str
+) -> None:
+    with pytest.raises(NetworkError, match=f"another call returns something else, as it {words}"):
+        unitmean.normalise(model.eval(), [torch.rand(4, 3, 12, 12)])
+    assert not isinstance(model, Remembers) or model.before is None
+
+
+class OtherGraph(nn.Module):
+    """torch.export is shown another network; dropout draws nothing in eval mode."""
+
+    def __init__(self, between: nn.Module) -> None:
+        super().__init__()
+        self.first, self.more, self.last = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 1), nn.Conv2d(4, 2, 1)
+        self.between = between
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x).relu()
+        if not torch.compiler.is_exporting():
+            x = self.more(x).relu()
+        found: Tensor = self.last(self.between(x))
+        return found
+
+
+@pytest.mark.parametrize("between", [nn.Identity(), nn.Dropout(), nn.AlphaDropout(), nn.Dropout2d()])
+def test_dropout_in_eval_mode_leaves_the_comparison_on(between: nn.Module) -> None:
+    with pytest.raises(NetworkError, match="its graph returns another output"):
+        unitmean.normalise(OtherGraph(between).eval(), [torch.rand(4, 3, 12, 12)])
+
+
+def test_the_callers_autocast_disturbs_nothing() -> None:
+    model, x = chain().eval(), torch.rand(4, 3, 12, 12)
+    with torch.autocast("cpu", torch.bfloat16):
+        result = unitmean.normalise(model, [x])
+        assert unitmean.verify(model, result.state, [x], result)
+    plain = unitmean.normalise(model, [x])
+    assert all(torch.equal(result.state[name], plain.state[name]) for name in plain.state)
+
+
+def test_a_result_shares_no_memory_with_the_model() -> None:
+    """Training the model afterwards must not change the weights that were proved."""
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 2, 1)).eval()
+    result = unitmean.normalise(model, [torch.rand(4, 3, 12, 12)])
+    before = {name: tensor.clone() for name, tensor in result.state.items()}
+    for tensor in model.state_dict().values():
+        tensor.add_(1)
+    assert all(torch.equal(result.state[name], before[name]) for name in before)

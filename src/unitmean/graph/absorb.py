@@ -25,6 +25,14 @@ class Absorption:
     multiply: Int64[Tensor, "..."]
     divide: Int64[Tensor, "..."]
 
+    def fits(self, tensor: Tensor) -> bool:
+        """Whether the ids broadcast to the tensor's shape."""
+        try:
+            shapes = torch.broadcast_shapes(self.multiply.shape, self.divide.shape, tensor.shape)
+        except RuntimeError:
+            return False
+        return bool(shapes == tensor.shape)
+
 
 @dataclass(frozen=True)
 class Taken:
@@ -64,12 +72,13 @@ class Absorber:
 
     def _multiplied(self, node: fx.Node, multiply: Ids, divide: Ids) -> Taken | None:
         """One operand takes up everything, preferably one that has a number for each of the ids."""
-        sides = [side for side in node.args[:2] if isinstance(side, fx.Node)]
+        parts = [part for part in node.args[:2] if isinstance(part, fx.Node)]
+        sides = [part for part in parts if isinstance(part.meta.get("val"), Tensor)]
         sides.sort(key=lambda side: -side.meta["val"].numel())
         apart = [side for side in sides if _apart(side, multiply) and _apart(side, divide)]
         for side in apart + [side for side in sides if side not in apart]:
             if taken := self._one_of(side, multiply, divide):
-                others = sides[:1] if len(set(sides)) < len(sides) else set(sides) - {side}
+                others = sides[:1] if len(set(sides)) < len(sides) else set(parts) - {side}
                 return taken.and_read(*(self.stored.leaves(other) for other in others))
         return None
 
@@ -82,6 +91,8 @@ class Absorber:
 
     def _one_of(self, node: fx.Node, multiply: Ids, divide: Ids) -> Taken | None:
         """Let an operand take up the factors; it broadcasts to the operator's result."""
+        if not _floats(node):  # a number
+            return None
         shape = node.meta["val"].shape
         return self.take_up(node, self._fitted(multiply, shape), self._fitted(divide, shape))
 
@@ -91,7 +102,7 @@ class Absorber:
         if not isinstance(first, fx.Node):
             return None
         if is_zero(second):
-            return self.take_up(first, multiply, divide)
+            return self._one_of(first, multiply, divide)
         if not isinstance(second, fx.Node):
             return None
         one, two = (self._one_of(side, multiply, divide) for side in (first, second))

@@ -13,7 +13,7 @@ from unitmean.errors import NetworkError
 from unitmean.graph.absorb import Absorption
 from unitmean.graph.called import called
 from unitmean.graph.ids import compact, per_channel
-from unitmean.graph.inputs import Inputs
+from unitmean.graph.inputs import Inputs, count, sizes, tensors
 from unitmean.graph.plan import OUTPUT, Plan, Site
 from unitmean.graph.rectifiers import rectifiers
 from unitmean.graph.trace import operator, path, trace
@@ -37,6 +37,13 @@ def analyse(module: nn.Module, example: Inputs, *, outputs: str = "preserve") ->
     """
     if outputs not in {"preserve", "normalise"}:
         raise ValueError(f'outputs must be "preserve" or "normalise", got {outputs!r}')
+    if not isinstance(module, nn.Module):
+        raise NetworkError(f"a network must be a torch.nn.Module; found {module!r}: give the network itself")
+    if not tensors(example) or not count(example):
+        raise NetworkError(
+            f"an example must hold an image at least; found {sizes(example) or example!r}: give the first "
+            "batch"
+        )
     wrapped = module
     module, prefix = unwrapped(module)
     with suppress(NetworkError):  # what fails is traced in vain, too
@@ -126,12 +133,23 @@ def _site(walk: Walk, name: str, node: fx.Node) -> Site:
             f"shape {' x '.join(map(str, ids.shape))}: let the forward method take all images at once, and "
             "give it batches n c h w"
         )
-    dim = varying[0] if len(varying) == 1 and varying[0] else 1
-    if ids.ndim > 1:
+    if len(varying) > 1 and 0 not in varying and _distinct(walk, compact(ids)):
+        shape = tuple(compact(ids).shape)
+        channels = compact(ids).reshape(-1)
+    elif ids.ndim > 1:
+        dim = varying[0] if len(varying) == 1 and varying[0] else 1
         channels = per_channel(walk.variables, ids, dim, "its positions are measured together")
+        shape = tuple(len(channels) if d == dim else 1 for d in range(ids.ndim))
     else:  # a number an image
-        dim, channels = 0, ids[:1]
-    return Site(name, dim, ids.ndim, channels, tuple(walk.variables.reason(v) for v in channels.tolist()))
+        shape, channels = (1,), ids[:1]
+    return Site(name, shape, channels, tuple(walk.variables.reason(v) for v in channels.tolist()))
+
+
+def _distinct(walk: Walk, ids: Int64[Tensor, "..."]) -> bool:
+    """Whether each of the ids may have a factor of its own."""
+    if bool(walk.variables.pinned(ids).any()):
+        return False
+    return len({walk.variables.find(variable) for variable in ids.flatten().tolist()}) == ids.numel()
 
 
 def _plan(

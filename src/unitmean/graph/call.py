@@ -36,7 +36,8 @@ class Obstacle:
 class Call:
     """An operator's arguments by name: ids for tensors, plain values for the rest.
 
-    The arguments that a relation asks for by name are recorded; `overlooked` lists those it never asked for.
+    What a relation asks for is recorded; `overlooked` lists what it left out: arguments that it never named,
+    and activations whose ids it never read.
     """
 
     node: fx.Node
@@ -46,6 +47,7 @@ class Call:
     absorptions: list[Absorption] = field(default_factory=list)
     obstacles: list[Obstacle] = field(default_factory=list)
     _named: set[str] = field(default_factory=set)
+    _followed: set[fx.Node] = field(default_factory=set)
     _read: set[str] = field(default_factory=set)
     _absorbing: Counter[fx.Node] = field(default_factory=Counter)
 
@@ -70,13 +72,20 @@ class Call:
         return next(iter(self._given))
 
     def overlooked(self, harmless: frozenset[str]) -> list[str]:
-        """Arguments other than `harmless` that weren't asked for and that don't have their default value."""
-        return [
-            name
-            for name, given in self._given.items()
-            if name not in self._named | harmless
-            and (tree_nodes(given) or given != self._defaults.get(name, ...))
-        ]
+        """Arguments other than `harmless` that weren't asked for and that don't have their default value.
+
+        Of those asked for, too, where an activation's ids were not.
+        """
+        found = []
+        for name, given in self._given.items():
+            nodes = tree_nodes(given)
+            if name in self._named:
+                missed = any(not self.stored.constant(n) and n not in self._followed for n in nodes)
+            else:
+                missed = bool(nodes) or given != self._defaults.get(name, ...)
+            if missed and name not in harmless:
+                found.append(name)
+        return found
 
     def value(self, name: str) -> Any:
         self._named.add(name)
@@ -86,7 +95,8 @@ class Call:
         return self.value(name) is not None
 
     def tensor(self, name: str) -> bool:
-        return isinstance(self.value(name), fx.Node)
+        given = self.value(name)
+        return isinstance(given, fx.Node) and isinstance(given.meta.get("val"), Tensor)
 
     def constant(self, argument: Argument) -> bool:
         """Whether it is a tensor that doesn't depend on the network's input."""
@@ -100,7 +110,9 @@ class Call:
 
     def ids(self, argument: Argument) -> Ids:
         """The ids of a tensor argument, in the tensor's shape."""
-        found: Tensor = self.ids_of(self._node(argument))
+        node = self._node(argument)
+        self._followed.add(node)
+        found: Tensor = self.ids_of(node)
         return found
 
     def narrow(self, argument: Argument) -> Ids:
@@ -178,6 +190,7 @@ class Call:
     def run(self) -> Any:
         """Run the operator itself on its arguments' ids; None where its indices aren't known."""
         self._named |= set(self._given)
+        self._followed |= set(self.node.all_input_nodes)
         return rearranged(self.node, self.ids_of, value)
 
 

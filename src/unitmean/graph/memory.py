@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor
 
 Span = tuple[Any, int, int]
@@ -22,12 +23,15 @@ def aliases(state: Mapping[str, Tensor]) -> dict[str, tuple[str, ...]]:
 
 
 def overlapping(state: Mapping[str, Tensor]) -> set[str]:
-    """Tensors that share memory with another that isn't the same tensor: no factor can reach one alone."""
+    """Tensors that share memory with another that isn't the same tensor, or within themselves.
+
+    No factor can reach one alone.
+    """
     spans = sorted(
         ((_span(state[name]), name) for name in aliases(state) if state[name].numel()),
         key=lambda pair: (str(pair[0][0]), *pair[0][1:]),
     )
-    found: set[str] = set()
+    found = {name for name in aliases(state) if _within_itself(state[name])}
     place, reach, holder = None, 0, ""
     for (where, start, stop), name in spans:
         if where == place and start < reach:
@@ -35,6 +39,28 @@ def overlapping(state: Mapping[str, Tensor]) -> set[str]:
         if where != place or stop > reach:
             place, reach, holder = where, stop, name
     return {alias for name in found for alias in aliases(state)[name]}
+
+
+def held_elsewhere(state: Mapping[str, Tensor], other: Tensor) -> str | None:
+    """A stored tensor, by name, that shares memory with another one that isn't of the state dict."""
+    if not other.numel():
+        return None
+    place, start, stop = _span(other)
+    for name, tensor in state.items():
+        where, first, end = _span(tensor)
+        if tensor.numel() and where == place and first < stop and start < end:
+            return name
+    return None
+
+
+def _within_itself(tensor: Tensor) -> bool:
+    """Whether several of the tensor's numbers are one in memory."""
+    if tensor.numel() < 2 or tensor.is_contiguous():
+        return False
+    places = torch.zeros((), dtype=torch.int64)
+    for size, step in zip(tensor.shape, tensor.stride(), strict=True):
+        places = places.unsqueeze(-1) + torch.arange(size) * step
+    return len(places.unique()) < tensor.numel()
 
 
 def _span(tensor: Tensor) -> Span:

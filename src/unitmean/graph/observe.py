@@ -1,19 +1,21 @@
 """A network as a function from inputs to what happens at its rectifiers."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 from torch.utils._pytree import tree_leaves
 
 from unitmean.errors import NetworkError
-from unitmean.graph.called import called, followed, require_as_called
-from unitmean.graph.inputs import Inputs, copies, count, doubled
+from unitmean.graph.again import Called
+from unitmean.graph.alike import require_as_called
+from unitmean.graph.called import called, followed
+from unitmean.graph.inputs import Inputs, copies, count, doubled, tensors
 from unitmean.graph.plan import Site
 from unitmean.graph.rectifiers import rectifiers
 from unitmean.graph.trace import operator, results, trace
 from unitmean.graph.traced import Traced, name_arguments
+from unitmean.graph.undisturbed import repeatable
 from unitmean.graph.unwrapped import unwrapped
 
 OUTPUT = "output"
@@ -77,11 +79,21 @@ def reduce_at(
     for site in sites:
         node = nodes[site.name]
         with traced.graph.inserting_before(node.next):
-            dim = site.dim
-            if site.ndim == 1:  # a number an image: one channel
-                node, dim = traced.graph.call_function(torch.ops.aten.unsqueeze.default, (node, 1)), 1
-            reduced[site.name] = traced.graph.call_function(reduction, (node, dim))
+            reduced[site.name] = traced.graph.call_function(reduction, _with_one_dim(site, node))
     return _returning(traced, reduced, in_place=in_place)
+
+
+def _with_one_dim(site: Site, node: fx.Node) -> tuple[fx.Node, int]:
+    """The activation, and the dimension in which it holds all channels."""
+    aten, call = torch.ops.aten, node.graph.call_function
+    dims = site.dims
+    if not dims:  # a number an image: one channel
+        return call(aten.unsqueeze.default, (node, 1)), 1
+    if len(dims) == 1:
+        return node, dims[0]
+    positions = [d for d in range(1, len(site.shape)) if d not in dims]
+    together = call(aten.permute.default, (node, [0, *dims, *positions]))
+    return call(aten.flatten.using_ints, (together, 1, len(dims))), 1
 
 
 def compiled(observer: Traced) -> Observer:
@@ -123,29 +135,29 @@ def _find(
     return traced, {name: found[name] for name in sites}
 
 
-def _require_as_called(
-    traced: fx.GraphModule, x: Inputs, returned: Sequence[Any], dtype: torch.dtype
-) -> None:
+def _require_as_called(traced: fx.GraphModule, x: Inputs, returned: Called, dtype: torch.dtype) -> None:
     """NetworkError where the graph doesn't return what the module did; random numbers say nothing."""
-    if any(torch.Tag.nondeterministic_seeded in getattr(n.target, "tags", ()) for n in traced.graph.nodes):
+    if returned.random:
         return
     autocast = traced.meta["autocast"]
     # Carrying copies the buffers that the graph writes into.
     outputs = _returning(traced, results(traced)).carrying({}, dtype if autocast else None)
-    with torch.no_grad(), followed(x):
+    with torch.no_grad(), followed(x), repeatable(tensors(x)[0].device):
         found = outputs(copies(x))
     names = traced.meta["outputs"]
-    require_as_called(found, dict(zip(names, returned, strict=True)), coarse=autocast)
+    require_as_called(found, dict(zip(names, returned.leaves, strict=True)), coarse=autocast)
 
 
 def _require_channels(sites: Sequence[Site], nodes: Mapping[str, fx.Node]) -> None:
     """Refuse channels that differ from the plan's in number, as where images are folded into channels."""
     for site in sites:
-        found = nodes[site.name].meta["val"].shape[site.dim]
-        if site.ndim > 1 and (not isinstance(found, int) or found != site.channels):
+        shape = nodes[site.name].meta["val"].shape
+        found = tuple(shape[d] for d in site.dims) if len(shape) == len(site.shape) else tuple(shape)
+        if found != tuple(site.shape[d] for d in site.dims):
             raise NetworkError(
                 f"{site.name} must have the {site.channels} channels that it had of the first batch; found "
-                f"{found}, as their number depends on the batch: give batches of one size and shape"
+                f"{' x '.join(map(str, found))}, as their number depends on the batch: give batches of one "
+                "size and shape, and the plan of this network"
             )
 
 

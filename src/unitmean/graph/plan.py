@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool, Float64, Int64, Shaped
 from torch import Tensor
 
+from unitmean.errors import WeightsError
 from unitmean.graph.absorb import Absorption
 from unitmean.graph.call import Obstacle
 from unitmean.graph.variables import ONE
@@ -18,14 +19,15 @@ OUTPUT = "it is the network's output"
 
 @dataclass(frozen=True)
 class Site:
-    """One rectifier: its path, which of the activation's `ndim` dimensions holds channels, their variables.
+    """One rectifier: its path, the shape of the activation's channels, their variables.
 
+    `shape` is the activation's, but with size one along images and positions, as 1 x 64 x 1 x 1. Channels
+    that several dimensions hold, as heads and the numbers of each do, count in the order of the shape.
     `reasons` says of each channel why it is pinned, or None.
     """
 
     name: str
-    dim: int
-    ndim: int
+    shape: tuple[int, ...]
     variables: Int64[Tensor, " channels"]
     reasons: tuple[str | None, ...]
 
@@ -33,9 +35,15 @@ class Site:
     def channels(self) -> int:
         return len(self.variables)
 
+    @property
+    def dims(self) -> tuple[int, ...]:
+        """The dimensions that hold channels: the second for a single one; none of a number an image."""
+        found = tuple(d for d, size in enumerate(self.shape) if size > 1)
+        return found or ((1,) if len(self.shape) > 1 else ())
+
     def along(self, values: Shaped[Tensor, " channels"]) -> Shaped[Tensor, "..."]:
         """A value for each channel, in the shape that broadcasts against the activation."""
-        return values.reshape([-1 if d == self.dim else 1 for d in range(self.ndim)])
+        return values.reshape(self.shape)
 
 
 @dataclass(frozen=True)
@@ -80,9 +88,11 @@ class Plan:
 
         Raises:
             ValueError: a factor is not positive and finite, or variable 0 has another factor than one.
+            WeightsError: the state lacks a tensor that takes up factors, or has it in another shape.
         """
         if (
-            len(factors) != self.variables
+            not isinstance(factors, Tensor)
+            or len(factors) != self.variables
             or not (factors.isfinite() & (factors > 0)).all()
             or factors[ONE] != 1
         ):
@@ -90,6 +100,13 @@ class Plan:
                 f"factors must be {self.variables} positive finite numbers, the first 1; got {factors!r}"
             )
         state = self.state() if state is None else state
+        for a in self.absorptions:
+            if a.name not in state or not a.fits(state[a.name]):
+                found = f"the shape {tuple(state[a.name].shape)}" if a.name in state else "none"
+                raise WeightsError(
+                    f"weights must be those of the network that was analysed; found {found} of {a.name!r}: "
+                    "give that network's state dict"
+                )
         new = OrderedDict(
             (name, tensor.to(dtype) if dtype and tensor.is_floating_point() else tensor)
             for name, tensor in state.items()

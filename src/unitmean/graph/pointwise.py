@@ -25,7 +25,7 @@ def unchanged(call: Call) -> Ids | None:
 
 def copied(call: Call) -> Ids:
     """One tensor's numbers in the place of another's."""
-    call.value("self")
+    call.ids("self")  # whatever they are
     return call.narrow("src")
 
 
@@ -35,7 +35,8 @@ def bounded(call: Call) -> Ids:
     if all(not call.has(name) or call.any_factor(name) for name in names):
         return call.narrow(call.first)
     low, high = (call.value(name) for name in names)
-    call.pin(call.ids(call.first), f"clamps it to [{low}, {high}]")
+    for name in (call.first, *filter(call.tensor, names)):
+        call.pin(call.ids(name), f"clamps it to [{low}, {high}]")
     return call.narrow(call.first)
 
 
@@ -102,7 +103,7 @@ def compared(call: Call) -> Ids:
 
 def signed(call: Call) -> Ids:
     """A sign doesn't depend on a positive factor."""
-    call.value(call.first)
+    call.ids(call.first)  # whatever they are
     return call.ones()
 
 
@@ -117,7 +118,8 @@ def chosen(call: Call) -> Ids | None:
 def masked(call: Call) -> Ids:
     """Numbers replaced where a mask says so: zero and infinity fit any factor, other constants pin it."""
     if not call.any_factor("value"):
-        call.pin(call.ids("self"), "fills it with a constant")
+        for name in ("self", *filter(call.tensor, ["value"])):
+            call.pin(call.ids(name), "fills it with a number")
     return call.narrow("self")
 
 

@@ -112,7 +112,7 @@ def padded(call: Call) -> Ids:
     mode = call.value("mode") if call.has("mode") else "constant"
     value = call.value("value") if call.has("value") else None
     if mode == "constant" and value not in (None, 0):
-        call.pin(ids, f"pads it with the constant {value:g}")
+        call.pin(ids, f"pads it with the constant {value}")
         return call.ones()
     dims = [ids.ndim - 1 - i // 2 for i in range(0, len(pad), 2) if any(pad[i : i + 2])]
     narrow = compact(ids)

@@ -17,13 +17,15 @@ def rectifiers(graph: fx.Graph) -> dict[str, fx.Node]:
     A second rectifier under the same path, such as a ReLU module used again, gets the suffix "#2".
     """
     found: dict[str, fx.Node] = {}
-    seen: Counter[str] = Counter()
+    seen = Counter({path(node) or node.name: 1 for node in graph.nodes})
     for node in graph.nodes:
         spelling = _SPELLINGS.get(operator(node))
         if spelling and spelling(*node.args, **node.kwargs):
-            name = path(node) or node.name
-            seen[name] += 1
-            found[name if seen[name] == 1 else f"{name}#{seen[name]}"] = node
+            own = name = path(node) or node.name
+            while name in found:  # a module may have such a name itself
+                seen[own] += 1
+                name = f"{own}#{seen[own]}"
+            found[name] = node
     return found
 
 

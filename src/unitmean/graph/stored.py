@@ -9,7 +9,7 @@ from torch import Tensor, fx
 
 from unitmean.graph.memory import aliases, overlapping
 from unitmean.graph.rearrange import rearranges
-from unitmean.graph.trace import operator
+from unitmean.graph.trace import attribute, operator
 
 # These read a tensor's shape and kind, not its numbers.
 _UNREADING = set(
@@ -80,9 +80,7 @@ class Stored:
 def value(node: fx.Node) -> Tensor | None:
     """The numbers of a constant node; None where they aren't known before the network runs."""
     if node.op == "get_attr":
-        found: Any = node.graph.owning_module
-        for part in str(node.target).split("."):
-            found = getattr(found, part, None)
+        found = attribute(node.graph.owning_module, str(node.target))  # type: ignore[arg-type]
         return found.detach() if isinstance(found, Tensor) and found.device.type != "meta" else None
     if node.op != "call_function" or not operator(node) or operator(node) in _UNREADING:
         return None

@@ -16,6 +16,7 @@ from torch.utils._pytree import keystr, tree_flatten_with_path, tree_unflatten
 from unitmean.errors import NetworkError
 from unitmean.graph.any_batch import conditions, dynamic_shapes
 from unitmean.graph.inputs import Inputs, arguments, sizes, tensors
+from unitmean.graph.memory import held_elsewhere
 from unitmean.graph.regions import inline
 from unitmean.graph.undisturbed import repeatable, undisturbed
 from unitmean.graph.untraceable import advice, scripted, unnameable, vectorised
@@ -79,10 +80,39 @@ def trace(
             f"{sizes(example)}: "
             f"{words.splitlines()[0].rstrip('.')}; {scripted(module) or advice(words)}"
         ) from error
+    _require_own_names(module, traced)
     traced.meta |= {"outputs": names, "autocast": autocast}
     if dynamic:
         traced.meta["conditions"] = conditions(traced, example)
     return traced
+
+
+def _require_own_names(module: nn.Module, traced: fx.GraphModule) -> None:
+    """NetworkError where the graph reads memory of a stored tensor as a constant, under no name of its own.
+
+    Other weights would be put into the tensor alone, as far as the graph shows.
+    """
+    state = module.state_dict(keep_vars=True)
+    for node in traced.graph.find_nodes(op="get_attr"):
+        name = str(node.target)
+        if name in state:
+            continue
+        tensor = attribute(module, name)  # a plain one was copied meanwhile
+        tensor = attribute(traced, name) if tensor is None else tensor
+        if isinstance(tensor, Tensor) and (held := held_elsewhere(state, tensor)):
+            raise NetworkError(
+                f"a stored tensor must be read under its own name; found {held!r} held elsewhere, too, as in "
+                f"a list, a closure or another attribute, and read from there: read {held} in the forward "
+                "method"
+            )
+
+
+def attribute(module: nn.Module, path: str) -> Any:
+    """What lies at a dotted path in a module; None where nothing does."""
+    found: Any = module
+    for part in path.split("."):
+        found = getattr(found, part, None)
+    return found
 
 
 def _graph(program: ExportedProgram) -> tuple[fx.GraphModule, bool]:

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, fx
 from torch.utils._pytree import tree_leaves
 
 from unitmean.graph.inputs import Inputs
-from unitmean.graph.trace import operator
+from unitmean.graph.trace import attribute, operator
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Traced:
                 node.args = fx.node.map_aggregate(node.args, _to(dtype))
                 node.kwargs = fx.node.map_aggregate(node.kwargs, _to(dtype))
             if node.op == "get_attr":
-                kept = _attribute(self.graph, str(node.target))
+                kept = attribute(self.graph, str(node.target))
                 floating = isinstance(kept, Tensor) and kept.is_floating_point()
                 kept = kept.to(dtype) if dtype is not None and floating else kept
                 tensor = state.get(str(node.target), kept)
@@ -61,11 +61,6 @@ def _writes(user: fx.Node, node: fx.Node) -> bool:
     """Whether a node of the graph writes into another one's tensor."""
     schema = getattr(user.target, "_schema", None)
     return schema is not None and schema.is_mutable and bool(user.args) and user.args[0] is node
-
-
-def _attribute(module: nn.Module, path: str) -> Any:
-    parent, _, name = path.rpartition(".")
-    return getattr(module.get_submodule(parent), name)
 
 
 def _to(dtype: torch.dtype) -> Callable[[Any], Any]:

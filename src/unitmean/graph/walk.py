@@ -53,8 +53,8 @@ class Walk:
         elif node.op == "placeholder" or self.stored.constant(node):
             if isinstance(value, Tensor) and value.is_floating_point() and is_zero(node):
                 self.ids[node] = self._any(value.shape)
-            elif _holds_tensor(value):
-                self.ids[node] = _constants(value)
+            else:
+                self.ids[node] = _constants(value) if _holds_tensor(value) else constants(())
         elif node.op == "call_function" and _holds_tensor(value):
             self.ids[node] = self._apply(node, value)
         elif node.op == "call_function" and operator(node) not in _SHAPES:

@@ -30,9 +30,10 @@ class Rounding:
         cls, exact: Float64[Tensor, "..."], single: Sequence[Float64[Tensor, "..."]], site: Site
     ) -> "Rounding":
         """From the site's input in float64, and in several networks' float32, all on the original's scale."""
-        over = [d for d in range(site.ndim) if d != site.dim]
-        errors = torch.stack([(found - exact).abs().amax(over) for found in single])
-        return cls(errors.amax(0).cpu(), exact.abs().amax(over).cpu(), exact[0].numel() // site.channels)
+        over = [d for d in range(len(site.shape)) if d not in site.dims]
+        errors = torch.stack([(found - exact).abs().amax(over).reshape(-1) for found in single])
+        size = exact.abs().amax(over).reshape(-1)
+        return cls(errors.amax(0).cpu(), size.cpu(), exact[0].numel() // site.channels)
 
     def __or__(self, other: "Rounding") -> "Rounding":
         """Over the images of both: each channel's larger error and larger size."""
