@@ -54,7 +54,6 @@ SETTINGS = [
     override("model.name=", "must not be empty|must be a name"),
     override("dataset=folder", "dataset.path must be given"),
     override("model.code=nets.txt", "model.code must be a Python file"),
-    override("model.code=nowhere.py", "model.code must name something that exists"),
     override("weights=file", "weights.path must be given"),
     override("model=[vgg16]", "model must be one of"),
     override("dataset.path=${model.name}/${nowhere}", "must compose"),

@@ -51,8 +51,14 @@ class Normalised:
         """Write the new weights as safetensors under their own names, with all the rest as metadata.
 
         `Normalised.load(path)` returns the result again, except that its plan doesn't hold the original
-        weights; any reader of safetensors gets the state dict. Raises DiskError where it can't be written.
+        weights; any reader of safetensors gets the state dict. Raises DiskError where it can't be written,
+        WeightsError for a name such as x.pth, by which torch.load would be tried on it.
         """
+        if Path(path).suffix in (".pt", ".pth", ".ckpt", ".bin"):
+            raise WeightsError(
+                f"a result is saved as safetensors, which torch.load doesn't read; found {str(path)!r}: let "
+                "the name end in .safetensors, or torch.save(result.state, path)"
+            )
         values = {
             "kind": KIND,
             "made": dict(self.made),

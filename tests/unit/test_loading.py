@@ -16,12 +16,14 @@ from torch import nn
 
 import unitmean
 from unitmean.disk.digest import sha256
-from unitmean.errors import NetworkError, WeightsError
+from unitmean.errors import DataError, NetworkError, WeightsError
 from unitmean.layouts.files import load_weights, save_weights
 from unitmean.layouts.kinds import layouts
 from unitmean.layouts.networks import Stored
 from unitmean.networks.architectures import build
 from unitmean.networks.inputs import CAFFE
+from unitmean.networks.seeded import well_behaved
+from unitmean.networks.skeleton import skeleton
 from unitmean.pipeline.exports.write import write_exports
 from unitmean.style.pictures import write_picture
 
@@ -66,6 +68,33 @@ def test_it_is_ready(path: Path, weights: dict[str, torch.Tensor], picture: torc
     assert list(found) == ["relu2_1", "relu1_1", "output"]
     torch.testing.assert_close(found["relu1_1"], expected[0])
     torch.testing.assert_close(found["output"], expected[2])
+
+
+def test_another_type_is_refused(path: Path, picture: torch.Tensor) -> None:
+    network = unitmean.load(path)
+    for use in (network, lambda image: network.activations(image, ["relu1_1"])):
+        with pytest.raises(DataError, match="of the network's type, torch.float32; found torch.float64"):
+            use(picture.double())
+
+
+def test_pictures_in_half_precision_under_autocast(path: Path, picture: torch.Tensor) -> None:
+    network = unitmean.load(path)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert network(picture.bfloat16()).isfinite().all()
+
+
+def test_a_rectifier_that_is_used_twice_has_two_names(tmp_path: Path, picture: torch.Tensor) -> None:
+    module = skeleton("resnet18")
+    save_weights(tmp_path / "r.safetensors", well_behaved(module, 0), METADATA | {"model": "resnet18"})
+    network = unitmean.load(tmp_path / "r.safetensors")
+    assert network.names[:4] == ["relu", "layer1.0.relu", "layer1.0.relu#2", "layer1.1.relu"]
+    found = network.activations(picture, ["layer1.0.relu#2", "layer1.0.relu"])
+    assert list(found) == ["layer1.0.relu#2", "layer1.0.relu"]
+    block: list[torch.Tensor] = []
+    network.network.get_submodule("layer1.0").register_forward_hook(lambda *given: block.append(given[2]))
+    network(picture)
+    assert torch.equal(block[0], found["layer1.0.relu#2"])
+    assert not torch.equal(block[0], found["layer1.0.relu"])
 
 
 def test_it_stops_behind_the_last_layer_asked_for(path: Path, picture: torch.Tensor) -> None:

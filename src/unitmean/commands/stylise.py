@@ -6,6 +6,7 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from unitmean.commands.typed import named_as_typed
 from unitmean.disk.atomic import require_writable, written_over
 from unitmean.ending import INTERRUPTED, interrupted
 from unitmean.errors import ConfigError
@@ -21,6 +22,8 @@ Style layers weigh alike with a normalised network, and by the authors' correcti
 other, unless --layer-weights says so. The method and its departures from the paper: docs/style.md.
 """
 SUFFIXES = (".png", ".jpg", ".jpeg")
+# How settings that errors name are given to this command.
+ARGUMENTS = {"weights.path": "--weights", "model.name": "--model", "model.code": "--model"}
 # Options that concern the network, not the transfer.
 NETWORK = ("model", "input", "pooling", "padding", "device")
 
@@ -85,7 +88,8 @@ def run(options: argparse.Namespace) -> int:
 
     words = {name: getattr(options, name) for name in NETWORK}
     words |= {field.name: getattr(options, field.name) for field in fields(Settings)}
-    transfer = prepare(options.content, *options.styles, weights=weights, say=_warn, **words)
+    with named_as_typed(ARGUMENTS):
+        transfer = prepare(options.content, *options.styles, weights=weights, say=_warn, **words)
     return _descend(transfer, out, options.preview)
 
 

@@ -37,7 +37,7 @@ class Layout:
     measured. how: Markdown on loading a file of that name, given the network and the same side. keys: the
     names of its tensors, in words. read: turns a state dict of an architecture into torchvision's keys; None
     where the names are another layout's. needs: packages that writing imports, which the extra of the
-    layout's name installs.
+    layout's name installs. architectures: a regular expression of those that it may take.
     """
 
     name: str
@@ -50,6 +50,7 @@ class Layout:
     read: Callable[[State, str], Canonical | None] | None = None
     suffix: str = "pth"
     needs: tuple[str, ...] = ()
+    architectures: str = ".*"
 
 
 def save(path: Path, state: State) -> None:

@@ -37,9 +37,10 @@ def reflected(network: Network) -> bool:
 
 def _pairs(network: Network) -> Iterator[tuple[nn.Module, nn.Module]]:
     """Each part of the network as it was measured, and that of the architecture."""
-    usual = skeleton(network.architecture)
+    usual = dict(skeleton(network.architecture).named_modules())
     for path, part in network.module.named_modules():
-        yield part, usual.get_submodule(path)
+        if path in usual:
+            yield part, usual[path]
 
 
 def classes(network: Network) -> int | None:

@@ -1,5 +1,6 @@
 """Which layouts a network can be written in."""
 
+import re
 from importlib.util import find_spec
 
 from unitmean.errors import ConfigError, WeightsError
@@ -27,6 +28,16 @@ def chosen(names: list[str], network: Network) -> list[Layout]:
     for layout in found:
         require_installed(layout)
     return found
+
+
+def require_possible(layout: Layout, architecture: str) -> None:
+    """WeightsError where the layout takes no network of that architecture; else as `require_installed`."""
+    if not re.fullmatch(layout.architectures, architecture):
+        raise WeightsError(
+            f"rescale.exports={layout.name} doesn't fit: it takes {layout.fits}; found {architecture}: leave "
+            "it out, or say all for those that fit"
+        )
+    require_installed(layout)
 
 
 def require_installed(layout: Layout) -> None:

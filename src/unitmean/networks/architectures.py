@@ -145,13 +145,14 @@ def _check(module: nn.Module, state_dict: Mapping[str, Tensor], name: str) -> No
     if missing or unexpected:
         raise WeightsError(
             f"weights of {name} must have exactly its {len(expected)} tensors; missing {len(missing)}: "
-            f"{missing[:4]!r}, unexpected {len(unexpected)}: {unexpected[:4]!r}; check model.name"
+            f"{missing[:4]!r}, unexpected {len(unexpected)}: {unexpected[:4]!r}; check the file, and "
+            "model.name"
         )
     for key, value in state_dict.items():
         if value.shape != expected[key].shape:
             raise WeightsError(
                 f"{key} of {name} must have the shape {tuple(expected[key].shape)}; "
-                f"found {tuple(value.shape)}; check model.name"
+                f"found {tuple(value.shape)}; check the file, and model.name"
             )
         if expected[key].is_floating_point() and not value.is_floating_point():
             raise WeightsError(

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from unitmean.errors import WeightsError
+from unitmean.errors import DataError, WeightsError
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,25 @@ class Input:
                 f"found {value!r}; write the weights file again"
             )
         return found
+
+
+def require_images(image: Any, dtype: torch.dtype) -> None:
+    """DataError unless it is a batch of pictures, n x 3 x h x w, of the network's type, or under autocast.
+
+    Whole numbers would be computed with, and wrap around.
+    """
+    shape = tuple(image.shape) if isinstance(image, Tensor) else ()
+    if len(shape) != 4 or shape[1] != 3 or not image.is_floating_point():
+        kind = f"{image.dtype} of {' x '.join(map(str, shape))}" if shape else type(image).__name__
+        raise DataError(
+            f"images must be a floating tensor, n x 3 x height x width, RGB in [0, 1]; found {kind}: convert "
+            "them, as by image.float() / 255 or image[None]"
+        )
+    if image.dtype != dtype and not torch.is_autocast_enabled(image.device.type):
+        raise DataError(
+            f"images must be of the network's type, {dtype}; found {image.dtype}: convert them, or the "
+            "network"
+        )
 
 
 def recorded_input(record: Mapping[str, Any] | None) -> Input | None:

@@ -63,15 +63,21 @@ class Settings:
             numbers = value if name == "style_weights" and value is not None else [value]
             if not all(math.isfinite(number) for number in numbers if isinstance(number, float)):
                 raise ConfigError(f"--{name.replace('_', '-')} must be finite; found {value}: correct it")
-        if not (self.rate > 0 and self.content_weight >= 0 and self.style_weight > 0):
+        for name, right, words in (
+            ("rate", self.rate > 0, "positive"),
+            ("style-weight", self.style_weight > 0, "positive"),
+            ("content-weight", self.content_weight >= 0, "zero or more"),
+            ("style-scale", self.style_scale > 0, "positive"),
+            ("smooth", self.smooth >= 0, "zero or more"),
+            ("noise", 0 <= self.noise <= 1, "from 0 to 1"),
+        ):
+            if not right:
+                value = getattr(self, name.replace("-", "_"))
+                raise ConfigError(f"--{name} must be {words}; found {value}: correct it")
+        if self.optimiser != "adam" and self.rate != Settings.rate:
             raise ConfigError(
-                "--rate and --style-weight must be positive, --content-weight not negative; found "
-                f"{self.rate}, {self.style_weight} and {self.content_weight}: correct them"
-            )
-        if not (self.style_scale > 0 and self.smooth >= 0 and 0 <= self.noise <= 1):
-            raise ConfigError(
-                "--style-scale must be positive, --smooth not negative, --noise between 0 and 1; found "
-                f"{self.style_scale}, {self.smooth} and {self.noise}: correct them"
+                f"--rate is Adam's; found {self.rate} with --optimiser {self.optimiser}: add "
+                "--optimiser adam, or leave it out"
             )
         for name, given in (("style-weights", self.style_weights), ("masks", self.masks)):
             if given is not None and len(given) != styles:

@@ -67,6 +67,7 @@ def test_a_file_of_a_networks_name_is_taken_instead(tmp_path: Path) -> None:
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert yaml.safe_load(result.stdout)["model"] == {
         "name": "googlenet",
+        "code": None,
         "pooling": "avg",
         "padding": "zeros",
     }
@@ -127,6 +128,9 @@ def test_groups_choose_and_keys_override_them() -> None:
         ("~transfer.seed", ["can't be removed"]),
         ("model@foo=vgg16", ["can't be removed or moved"]),
         ("model", ["key=value", "'model'"]),
+        ("vgg16", ["'vgg16' (no =)", "did you mean model=vgg16?"]),
+        ("model=VGG16", ["found 'VGG16'", "did you mean vgg16"]),
+        ("model=mine", ["give model.name=mine model.code=FILE.py"]),
         ("dataset.digest=zz", ["dataset.digest must be a sha256", "md5:", "'zz'"]),
         ("weights.sha256=zz", ["weights.sha256 must be a sha256", "'zz'"]),
         ("dataset.url=ftp://x/y.tar", ["dataset.url must be an address", "https://", "'ftp://x/y.tar'"]),
@@ -138,6 +142,28 @@ def test_a_wrong_override_is_refused_in_words(override: str, words: list[str]) -
     message = str(caught.value)
     assert [word for word in words if word not in message] == []
     assert message.count("\n") == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("typo: [\n", "must be YAML; found: while parsing a flow node .*line 2, column 1"),
+        ("source: folder\n\tpath: x\n", "must be YAML; found: .*'.t' that cannot start"),
+        ("path: a\npath: b\n", "must be YAML; found: .*duplicate key path"),
+        ("path: \udcff\n", "must be YAML; found: .*can't decode byte 0xff"),
+        ("paht: x\n", "must fit the schema; found: Key 'paht' not in 'Dataset'"),
+        ("subset: many\n", "must fit the schema; found: Value 'many' .* could not be converted to Integer"),
+        (
+            "# @package _global_\nmodle:\n  name: x\n",
+            "must fit the schema; found: Key 'modle' not in 'Config'",
+        ),
+    ],
+)
+def test_a_file_of_conf_that_is_wrong_is_named(tmp_path: Path, text: str, words: str) -> None:
+    shutil.copytree(ROOT / "conf", tmp_path / "conf")
+    (tmp_path / "conf/dataset/mine.yaml").write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(ConfigError, match=f"conf/dataset/mine.yaml {words}.*: mend it there"):
+        compose(tmp_path, ["dataset=mine"])
 
 
 def test_quotes_hold_special_characters() -> None:

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torchvision.transforms.functional import normalize
 
-from unitmean.errors import WeightsError
-from unitmean.networks.inputs import CAFFE, TORCHVISION, Input
+from unitmean.errors import DataError, WeightsError
+from unitmean.networks.inputs import CAFFE, TORCHVISION, Input, require_images
 
 
 def test_torchvision_is_torchvisions_normalize() -> None:
@@ -42,3 +42,25 @@ def test_a_wrong_dict_is_refused(change: dict[str, object]) -> None:
 def test_a_dict_without_a_field_is_refused() -> None:
     with pytest.raises(WeightsError, match="must have order"):
         Input.from_dict({"order": "rgb"})
+
+
+@pytest.mark.parametrize(
+    ("image", "words"),
+    [
+        (torch.zeros(1, 3, 32, 32, dtype=torch.uint8), "found torch.uint8 of 1 x 3 x 32 x 32: convert them"),
+        (torch.zeros(3, 32, 32), "found torch.float32 of 3 x 32 x 32"),
+        (torch.zeros(1, 1, 32, 32), "found torch.float32 of 1 x 1 x 32 x 32"),
+        (torch.zeros(1, 32, 32, 3), "found torch.float32 of 1 x 32 x 32 x 3"),
+        (torch.zeros(1, 3, 32, 32).double(), "of the network's type, torch.float32; found torch.float64"),
+        ("a.jpg", "found str"),
+    ],
+)
+def test_what_is_no_picture_is_refused(image: object, words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        require_images(image, torch.float32)
+
+
+def test_pictures_pass() -> None:
+    require_images(torch.zeros(2, 3, 32, 40), torch.float32)
+    with torch.autocast("cpu", torch.bfloat16):
+        require_images(torch.zeros(2, 3, 32, 40).bfloat16(), torch.float32)

@@ -17,6 +17,7 @@ from unitmean.networks.inputs import Input
 from unitmean.networks.layers import layer_names
 from unitmean.networks.skeleton import is_chain, skeleton
 
+ARCHITECTURES = r"vgg\d+"
 HOW = """\
 The keys of `vgg_normalised.pth`: an `nn.Sequential` whose layer 0 is the preprocessing (it takes RGB in \
 [0, 1]); a reflection padding precedes each 3x3 convolution, and these stand at {places}.
@@ -101,7 +102,7 @@ def _shortest(value: float) -> float:
 
 
 def misfit(network: Network) -> str | None:
-    plain = re.fullmatch(r"vgg\d+", network.architecture)
+    plain = re.fullmatch(ARCHITECTURES, network.architecture)
     return None if plain else f"it takes vgg without batch norm; found {network.name}"
 
 
@@ -151,6 +152,7 @@ def how(file: str, network: Network, size: int) -> str:
 
 LAYOUT = Layout(
     "adain",
+    architectures=ARCHITECTURES,
     keys="AdaIN/WCT Sequential (0.weight, 2.weight)",
     read=read,
     fits="vgg without batch norm, any input, as far as it goes",

@@ -18,6 +18,7 @@ from unitmean.networks.inputs import CAFFE
 from unitmean.networks.layers import layer_names
 
 HEAD = {"fc6": "fc1", "fc7": "fc2", "fc8": "predictions"}
+ARCHITECTURES = "vgg16|vgg19"
 HOW = """\
 Keras's network of the same name, with {head}; preprocess by `keras.applications.{module}.preprocess_input`.
 
@@ -117,7 +118,9 @@ def misfit(network: Network) -> str | None:
     convolutions = [name for name in layer_names(network.architecture).values() if name.startswith("conv")]
     has = [name for name in network.layers.values() if name.startswith("conv")]
     padding = "reflection" if reflected(network) else "zero"
-    fits = network.architecture in ("vgg16", "vgg19") and network.input == CAFFE and has == convolutions
+    fits = (
+        re.fullmatch(ARCHITECTURES, network.architecture) and network.input == CAFFE and has == convolutions
+    )
     if fits and padding == "zero":
         return None
     return (
@@ -173,6 +176,7 @@ def how(file: str, network: Network, size: int) -> str:
 
 LAYOUT = Layout(
     "keras",
+    architectures=ARCHITECTURES,
     keys="Keras's VGG (block1_conv1/kernel)",
     read=read,
     fits="all convolutions of vgg16 and vgg19, zero padding, Caffe's input; needs `unitmean[keras]`",

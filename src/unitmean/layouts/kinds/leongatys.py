@@ -12,6 +12,7 @@ from unitmean.networks.inputs import CAFFE
 from unitmean.networks.layers import module_paths
 
 CONVOLUTIONS = 16
+ARCHITECTURES = "vgg19"
 HOW = """\
 `VGG` is the class in the notebook of github.com/leongatys/PytorchNeuralStyleTransfer.
 
@@ -30,7 +31,7 @@ def read(state: State, architecture: str) -> Canonical | None:
 
 def misfit(network: Network) -> str | None:
     count = sum(isinstance(module, nn.Conv2d) for module in network.module.modules())
-    if network.architecture == "vgg19" and count == CONVOLUTIONS and network.input == CAFFE:
+    if network.architecture == ARCHITECTURES and count == CONVOLUTIONS and network.input == CAFFE:
         return None
     return (
         "it takes all convolutions of vgg19 with Caffe's input (BGR in 0..255 less the mean); "
@@ -53,6 +54,7 @@ def how(file: str, network: Network, size: int) -> str:
 
 LAYOUT = Layout(
     "leongatys",
+    architectures=ARCHITECTURES,
     keys="leongatys (conv1_1.weight)",
     read=read,
     fits="all convolutions of vgg19, Caffe's input",

@@ -1,11 +1,14 @@
 """torchvision's keys, of which github.com/ProGamerGov/neural-style-pt wants the classifier's too."""
 
+import re
+
 from unitmean.layouts.kinds import torchvision
 from unitmean.layouts.layout import Layout, input_in_words
 from unitmean.layouts.measured import USUAL, averaged, classes, reflected
 from unitmean.networks.architectures import Network
 from unitmean.networks.inputs import CAFFE
 
+ARCHITECTURES = "vgg16|vgg19"
 HOW = """\
     python neural_style.py -model_file {file} -pooling {pooling} …
 
@@ -16,7 +19,7 @@ the plain network don't fit."""
 
 def misfit(network: Network) -> str | None:
     count, padding = classes(network), "reflection" if reflected(network) else "zero"
-    fits = network.architecture in ("vgg16", "vgg19") and count == USUAL and network.input == CAFFE
+    fits = re.fullmatch(ARCHITECTURES, network.architecture) and count == USUAL and network.input == CAFFE
     if fits and padding == "zero":
         return None
     has = "no head" if count is None else f"a head of {count} classes"
@@ -35,6 +38,7 @@ def how(file: str, network: Network, size: int) -> str:
 
 LAYOUT = Layout(
     "neural_style_pt",
+    architectures=ARCHITECTURES,
     fits="vgg16, vgg19 with a head of 1000 classes, zero padding, Caffe's input",
     program="neural-style-pt",
     misfit=misfit,

@@ -55,9 +55,9 @@ class Measured:
         """A row a channel that may have a factor.
 
         Columns: site, channel, mean, standard_error, shared_mean, z, known, explained.
-        Channels are known where enough images make them active. shared_mean is the geometric mean over the
-        known channels that share the channel's factor: it is what a factor can make one. z is its logarithm
-        in standard errors, and so its distance from one: where a few images that make a channel active are
+        Channels are known where enough images make them active, and all others that share their factor.
+        shared_mean is the geometric mean over these: it is what a factor can make one. z is its logarithm in
+        standard errors, and so its distance from one: where a few images that make a channel active are
         missing, its mean is small, and so is the error of that mean. A known channel that is off by more
         than sampling explains is not explained.
         """
@@ -77,8 +77,9 @@ class Measured:
         every = pd.concat(frames, ignore_index=True)
         table = every[every["variable"] != ONE].reset_index(drop=True)
         relative = table["standard_error"] / table["mean"].where(table["mean"] > 0)
-        known = relative <= KNOWN
         by = table["variable"]
+        # A group's geometric mean is known where those of all its active channels are.
+        known = (relative <= KNOWN) & (relative.fillna(0.0) <= KNOWN).groupby(by).transform("all")
         logarithms = np.log(table["mean"].where(known))
         logarithm = logarithms.groupby(by).transform("mean").where(known)
         # The errors of channels of one image go together, so that an average of them is no smaller.

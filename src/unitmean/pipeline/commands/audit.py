@@ -9,9 +9,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from unitmean.commands.typed import named_as_typed
 from unitmean.console import console
 from unitmean.errors import ConfigError, DataError
-from unitmean.pipeline.commands.typed import named_as_typed
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -39,6 +39,7 @@ FIGURES: tuple[tuple[str, str, str, Words], ...] = (
     ("rescale", "tied", "channels that share a factor with others", _some),
     ("rescale", "dead", "channels hardly ever active", _some),
     ("rescale", "pinned", "channels that must keep the factor one", _some),
+    ("rescale", "skipped", "images left out, as they don't decode", _some),
     ("rescale", "standard_error", "standard error of a channel's mean, relative, median", _share),
     ("invariance", "passed", "proved", _holds),
     ("invariance", "float64_log10", "change of the output, float64, relative", in_words),

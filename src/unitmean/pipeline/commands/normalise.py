@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from unitmean.commands.typed import named_as_typed
 from unitmean.disk.atomic import require_writable
 from unitmean.errors import ConfigError, DataError
 from unitmean.pipeline.commands.configure import configure
@@ -16,7 +17,6 @@ from unitmean.pipeline.commands.init import definition, write_project
 from unitmean.pipeline.commands.packages import require_packages
 from unitmean.pipeline.commands.processes import status_of
 from unitmean.pipeline.commands.repro import show
-from unitmean.pipeline.commands.typed import named_as_typed
 from unitmean.pipeline.config.choices import Device, Padding, Pooling, Statistic
 from unitmean.pipeline.config.own_code import running_code
 from unitmean.pipeline.disk.remote import is_remote
@@ -207,7 +207,7 @@ def _quoted(value: str) -> str:
 
 def _project(options: argparse.Namespace) -> Path:
     """The folder that belongs to these weights and photographs."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").absolute()
     named = options.weights in NAMED
     weights = options.weights if named else str(Path(options.weights).expanduser().resolve())
     model = ":".join(filter(None, reversed(_name_and_code(options.model))))

@@ -9,20 +9,22 @@ from typing import Any
 import psutil
 
 PATIENCE = 20.0  # seconds before processes that don't end are killed
+LONELY = 5.0  # seconds after which Ctrl-C was meant for this program, and the command doesn't know of it
 
 
 def status_of(command: Sequence[str], **how: Any) -> int:
     """The exit status of a command; `how` is as for subprocess.Popen.
 
-    On Ctrl-C, which it gets as well, it may end in its own way: `subprocess.run` would kill it, and DVC would
-    leave its locks behind. A signal to end, which it doesn't get, is passed on to it and all that it started.
+    On Ctrl-C, which it gets from a terminal as well, it may end in its own way: `subprocess.run` would kill
+    it, and DVC would leave its locks behind. Where it doesn't end, it is told. A signal to end, which it
+    doesn't get, is passed on to it and all that it started.
     """
     with subprocess.Popen(command, **how) as process:
         try:
             return process.wait()
         except KeyboardInterrupt:
             try:
-                process.wait(PATIENCE)
+                process.wait(LONELY)
             except (subprocess.TimeoutExpired, KeyboardInterrupt):
                 _end_started()
                 process.wait()

@@ -25,7 +25,9 @@ WHOLE = {"-f", "--force", "--pull", "--allow-missing", "--no-run-cache", "-q", "
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
-        EPILOG + "To run params.yaml as it is, use `dvc repro`. Arguments behind -- go to `dvc repro`."
+        EPILOG + "To run params.yaml as it is, use `dvc repro`, which doesn't look whether "
+        "files outside the project (weights, photographs) have changed. Arguments behind -- go to `dvc "
+        "repro`."
     )
     parser.add_argument("overrides", nargs="*", metavar="OVERRIDES")
 
@@ -47,6 +49,8 @@ def _repro(root: Path, options: argparse.Namespace, handles: tuple[int, ...]) ->
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     command = [sys.executable, "-m", "dvc", "repro", *options.behind]
     status = status_of(command, cwd=root, env={**os.environ, "PATH": path}, pass_fds=handles)
+    if status and not (root / ".dvc").is_dir():
+        print(f"DVC's folder .dvc is missing in {str(root)!r}: run `dvc init` there", file=sys.stderr)
     folder = root / "data" / read_params(root / "params.yaml")["model"]["name"]
     if status == 0 and set(options.behind) <= WHOLE:
         if not (folder / "normalised.safetensors").exists():

@@ -13,6 +13,7 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from unitmean.errors import ConfigError, UnitmeanError
 from unitmean.pipeline.config.check import check
@@ -38,10 +39,10 @@ def compose(root: Path, overrides: Sequence[str] = ()) -> str:
             config = hydra_compose("config", overrides=list(overrides))
         OmegaConf.resolve(config)
     # Hydra raises a bare ValueError for a group's choice of the wrong type.
-    except (HydraException, OmegaConfBaseException, ValueError) as error:
+    except (HydraException, OmegaConfBaseException, ValueError, YAMLError) as error:
         if isinstance(error.__context__, UnitmeanError):  # of a file that a setting names
             raise error.__context__ from None
-        raise ConfigError(_explain(error)) from error
+        raise ConfigError(_unreadable(conf) or _explain(error)) from error
     check(OmegaConf.to_container(config, enum_to_str=True), _where(given))
     return OmegaConf.to_yaml(config)
 
@@ -82,9 +83,12 @@ def _parse(text: str) -> Override:
         override: Override = OverridesParser.create().parse_override(text)
     except HydraException as error:
         reason = str(error).splitlines()[0]
+        hint = "put a value with special characters in quotes of its own, key='\"value\"'"
+        if "=" not in text:
+            reason = "no ="
+            hint = f"did you mean model={text}?" if text in NETWORKS else "give it a value"
         raise ConfigError(
-            f"an override must read key=value or group=choice; found {text!r} ({reason}): "
-            "put a value with special characters in quotes of its own, key='\"value\"'"
+            f"an override must read key=value or group=choice; found {text!r} ({reason}): {hint}"
         ) from error
     return override
 
@@ -131,7 +135,7 @@ def _check_choice(choices: list[str], override: Override) -> None:
         known = f"one of {listed}" if few else f"one of {len(choices)} choices"
         otherwise = "choose one of them" if few else f"choose from {listed}"
         hint = f"did you mean {' or '.join(matches)}?" if matches else otherwise
-        if name == "model":
+        if name == "model" and not matches:
             hint += f"; for a network of your own give model.name={value} model.code=FILE.py"
         raise ConfigError(f"{name} must be {known}; found {value!r}: {hint}")
 
@@ -145,7 +149,22 @@ def _explain(error: Exception) -> str:
     if section in sections() and key in keys(section):
         where = str(error).splitlines()[0].removeprefix("Error merging override ")
         return f"{section}.{key} must be {expected(section, key)}; found {where!r}: mend that value"
-    return f"conf/ must compose; found {str(cause).splitlines()[0]!r}: mend the override or the file it names"
+    first, *others = str(cause).splitlines()
+    if (named := re.match(r"In '([\w/.-]+)': ", first)) and others:
+        return f"conf/{named[1]}.yaml must fit the schema; found: {others[0].strip()}: mend it there"
+    at = f" at {section}.{key}" if section and key else ""
+    return f"conf/ must compose; found {first!r}{at}: mend the override or the file it names"
+
+
+def _unreadable(conf: Path) -> str:
+    """What is wrong with a file of conf/ that is no YAML; "" where all are."""
+    for path in sorted(conf.rglob("*.yaml")):
+        try:
+            OmegaConf.load(path)
+        except (YAMLError, ValueError, OSError) as error:
+            words = " ".join(str(error).split())
+            return f"conf/{path.relative_to(conf).as_posix()} must be YAML; found: {words}: mend it there"
+    return ""
 
 
 def _where(overrides: Sequence[str]) -> str:

@@ -88,8 +88,9 @@ def require_known(name: str, where: str) -> None:
 
 
 def close(name: str, choices: Iterable[str]) -> list[str]:
-    """At most three of `choices` that look like `name`."""
-    return difflib.get_close_matches(name, list(choices), n=3, cutoff=0.7)
+    """At most three of `choices` that look like `name`, in whichever case it is written."""
+    every = {choice.lower(): choice for choice in choices}
+    return [every[found] for found in difflib.get_close_matches(name.lower(), list(every), n=3, cutoff=0.7)]
 
 
 @cache

@@ -12,7 +12,7 @@ from unitmean.statistics import words
 CANONICAL = """\
 ### normalised.safetensors
 
-The canonical file, beside this folder: {keys}, and what this card says as metadata.
+The canonical file: {keys}, and what this card says as metadata.
 
     network = unitmean.load("normalised.safetensors"{model})  # takes RGB in [0, 1]"""
 # On the hub, where the canonical file has the name that is usual there.
@@ -75,8 +75,9 @@ def card(
 def pixels(input: Input) -> str:
     """The preprocessing in words and as a formula."""
     known = {CAFFE: "Caffe's: ", TORCHVISION: "torchvision's: "}.get(input, "")
+    scaled = "x" if input.scale == 1 else f"{input.scale:g} * x"
     return (
-        f"{known}`({input.scale:g} * x - mean) / std` with x {input.order.upper()} in [0, 1], "
+        f"{known}`({scaled} - mean) / std` with x {input.order.upper()} in [0, 1], "
         f"mean {list(input.mean)}, std {list(input.std)} in that order."
     )
 
@@ -115,13 +116,19 @@ def _facts(metadata: Mapping[str, Any], measured: Mapping[str, Any]) -> list[tup
         *([("of that file", "; ".join(notes))] if notes else []),
         ("their licence", metadata.get("licence", "not known")),
         ("their sha256", measured.get("weights", "not known")),
-        ("images", f"{measured.get('images', '?')} of {measured.get('dataset', 'a data set not known')}"),
+        ("images", _images(measured)),
         ("hash of the images' index", measured.get("index", "not known")),
         ("size", _pairs(preprocess)),
         ("pooling and padding", f"{model.get('pooling', '?')}, {model.get('padding', '?')}"),
         ("outputs", metadata.get("rescale", {}).get("outputs", "?")),
         ("unitmean, torch", f"{measured.get('unitmean', '?')}, {measured.get('torch', '?')}"),
     ]
+
+
+def _images(measured: Mapping[str, Any]) -> str:
+    skipped = measured.get("skipped", 0)
+    left_out = f"; {skipped} files left out, as they don't decode" if skipped else ""
+    return f"{measured.get('images', '?')} of {measured.get('dataset', 'a data set not known')}{left_out}"
 
 
 def _pairs(values: Mapping[str, Any]) -> str:

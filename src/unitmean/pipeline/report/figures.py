@@ -9,12 +9,14 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from unitmean.pipeline.report.findings import LIVE
 
 ACCENT, INK, GREY, PALE = "#0f6b66", "#1c1f1e", "#8b918f", "#d9dddb"
+FEW = 30  # between an axis' ends: matplotlib would label such an axis by long numbers
 WIDTH = 5.0  # inches: narrow, so that figures stay legible on a phone
 
 STYLE: dict[Any, Any] = {
@@ -64,6 +66,9 @@ def means(table: pd.DataFrame, kind: str = "svg") -> bytes:
                 label=f"after: {which}" if first else None,
             )
         axes.axvline(1, color=ACCENT, lw=0.8, zorder=0)
+        low, high = axes.get_xlim()
+        if high / low < FEW:
+            _plain_decades(axes.xaxis)
         axes.set_xlabel("mean activation of a channel")
         return _drawn(figure, axes, kind)
 
@@ -111,7 +116,7 @@ def convergence(table: pd.DataFrame) -> bytes:
         axes.set_yscale("log")
         axes.grid(axis="y", color=PALE, lw=0.6)
         axes.set_ylim(bottom=table["median"].min() / 3)
-        _plain_decades(axes)
+        _plain_decades(axes.yaxis)
         axes.set_xlabel("images measured")
         axes.set_ylabel("relative to the mean")
         return _drawn(figure, axes)
@@ -139,7 +144,7 @@ def descent(losses: pd.DataFrame) -> bytes:
                 fraction = size[name] / size[name].iloc[0]
                 axes.plot(size["step"], fraction, color=colour, lw=2, label="" if i else name)
         axes.set_yscale("log")
-        _plain_decades(axes)
+        _plain_decades(axes.yaxis)
         axes.grid(axis="y", color=PALE, lw=0.6)
         axes.set_xlabel("step")
         axes.set_ylabel("loss / first loss" + " at its size" * (losses["plain_pixels"].nunique() > 1))
@@ -159,13 +164,13 @@ def _rows(names: Sequence[str]) -> Iterator[tuple[Figure, Axes]]:
         yield figure, axes
 
 
-def _plain_decades(axes: Axes) -> None:
-    """Label a logarithmic vertical axis by plain numbers, as 0.05, even where it spans less than a decade."""
-    low, high = axes.get_ylim()
+def _plain_decades(axis: Axis) -> None:
+    """Label a logarithmic axis by plain numbers, as 0.05, even where it spans less than a decade."""
+    low, high = axis.get_view_interval()
     steps = (1, 2, 5) if high / low < 100 else (1,)
-    axes.yaxis.set_major_locator(LogLocator(subs=steps, numticks=12))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    axis.set_major_locator(LogLocator(subs=steps, numticks=12))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _canvas(height: float) -> tuple[Figure, Axes]:

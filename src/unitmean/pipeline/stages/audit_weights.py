@@ -25,7 +25,9 @@ def audit_weights(run: Run) -> str:
     from unitmean.pipeline.config.project import find_root
     from unitmean.pipeline.index.index import load_index
 
-    published = read_fetched(run.dep("weights.safetensors"), spelt(**run.params.model))
+    published = read_fetched(
+        run.dep("weights.safetensors"), spelt(run.params.model.name, run.params.model.code)
+    )
     every = load_index(run.dep("images") / "index.parquet")
     index = every.head(min(settings.images, len(every)))
     trials = Trials(settings.pixels, settings.resizes, settings.paddings, settings.poolings)

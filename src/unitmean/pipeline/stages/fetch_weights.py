@@ -14,7 +14,7 @@ def fetch_weights(run: Run) -> str:
     """Download, read or make weights, check that they fit the model, write them in one layout."""
     weights = run.params.weights
     request = Request(
-        model=spelt(**run.params.model),
+        model=spelt(run.params.model.name, run.params.model.code),
         source=weights.source,
         seed=weights.seed,
         spread=weights.spread,

@@ -46,6 +46,8 @@ def rescale_weights(run: Run) -> str:
     orders = round(math.log10(frame["factor"].max() / frame["factor"].min()), 4)
     known = (table["standard_error"] / table["mean"])[table["mean"] > 0].median()  # NaN for a single image
     facts = {"factor_orders": orders, "standard_error": None if math.isnan(known) else round(known, 5)}
+    if provenance.get("skipped"):
+        facts["skipped"] = provenance["skipped"]
     write_json(run.out("rescale.json"), totals | {"channels": sum(totals.values())} | facts)
     others = [f"{count:,} {name}" for name, count in totals.items() if name != "normalised" and count]
     how = " up to a power of two" if settings.rounding == "pow2" else ""
