@@ -22,7 +22,7 @@ from unitmean.disk.imports import with_imports
 from unitmean.errors import NetworkError
 
 SPELLING = "FILE.py:NAME"
-_FOLDERS: set[Path] = set()  # from which modules were imported
+_IMPORTED: dict[Path, str] = {}  # folders from which modules were imported, and the digest of that code
 
 
 def spelt(name: str, code: str | None) -> str:
@@ -41,12 +41,7 @@ def code_of(architecture: str) -> dict[str, str] | None:
     found = own(architecture)
     if found is None:
         return None
-    path = found[0]
-    _require_file(path)
-    digest = hashlib.sha256()
-    for file in with_imports(path):
-        digest.update(hashlib.sha256(file.read_bytes()).digest())
-    return {"file": path.name, "sha256": digest.hexdigest()}
+    return {"file": found[0].name, "sha256": _digest(found[0])}
 
 
 def own_network(architecture: str) -> nn.Module:
@@ -58,8 +53,9 @@ def own_network(architecture: str) -> nn.Module:
     spelling = own(architecture)
     assert spelling is not None, f"{architecture} is spelt as a network of torchvision"
     path, name = spelling
-    with _importing_beside(path):
-        function = _function(path, name)
+    digest = _digest(path)
+    with _importing_beside(path, digest):
+        function = _function(path, name, digest)
         with _in_words(f"{name} of {path}", "return a network when it is called without arguments"):
             found = function()
     if not isinstance(found, nn.Module):
@@ -72,7 +68,9 @@ def own_network(architecture: str) -> nn.Module:
 
 def own_skeleton(architecture: str) -> nn.Module:
     """A copy of the network whose parameters, but no buffers, lie on the meta device."""
-    return deepcopy(_made_once(architecture))
+    found = own(architecture)
+    assert found is not None, f"{architecture} is spelt as a network of torchvision"
+    return deepcopy(_made_once(architecture, _digest(found[0])))
 
 
 def modules_beside(architecture: str) -> list[ModuleType]:
@@ -80,12 +78,11 @@ def modules_beside(architecture: str) -> list[ModuleType]:
     found = own(architecture)
     if found is None:
         return []
-    folder = found[0].resolve().parent
-    return [module for module in list(sys.modules.values()) if _lies_in(folder, module)]
+    return list(_modules_in(found[0].resolve().parent).values())
 
 
 @cache
-def _made_once(architecture: str) -> nn.Module:
+def _made_once(architecture: str, digest: str) -> nn.Module:
     made = own_network(architecture)
     # deepcopy takes these for the copies of the parameters.
     empty: dict[int, Any] = {
@@ -96,8 +93,21 @@ def _made_once(architecture: str) -> nn.Module:
         return deepcopy(made, empty)
 
 
-def _function(path: Path, name: str) -> Callable[[], Any]:
-    code = _loaded(path.resolve(), path)
+def _digest(path: Path) -> str:
+    """Of a file and of what it imports beside it; NetworkError where there is no such file."""
+    if not path.is_file():
+        raise NetworkError(
+            f"model.code must name a Python file; found nothing at {str(path)!r} (from {str(Path.cwd())!r}): "
+            "correct it"
+        )
+    digest = hashlib.sha256()
+    for file in with_imports(path):
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def _function(path: Path, name: str, digest: str) -> Callable[[], Any]:
+    code = _loaded(path.resolve(), path, digest)
     function: Callable[[], Any] | None = getattr(code, name, None)
     if not callable(function):
         own_names = [
@@ -113,9 +123,8 @@ def _function(path: Path, name: str) -> Callable[[], Any]:
 
 
 @cache
-def _loaded(path: Path, shown: Path) -> ModuleType:
-    """The module that a file defines, run once a process."""
-    _require_file(shown)
+def _loaded(path: Path, shown: Path, digest: str) -> ModuleType:
+    """The module that a file defines, run once a process as long as its code stays the same."""
     spec = importlib.util.spec_from_file_location(f"own_{path.stem}", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -125,22 +134,18 @@ def _loaded(path: Path, shown: Path) -> ModuleType:
     return module
 
 
-def _require_file(path: Path) -> None:
-    if not path.is_file():
-        raise NetworkError(
-            f"model.code must name a Python file; found nothing at {str(path)!r} (from {str(Path.cwd())!r}): "
-            "correct it"
-        )
-
-
 @contextmanager
-def _importing_beside(path: Path) -> Iterator[None]:
-    """Modules beside the file can be imported, as when it is run, rather than those beside another one."""
+def _importing_beside(path: Path, digest: str) -> Iterator[None]:
+    """Modules beside the file can be imported, as when it is run.
+
+    Those that were imported from beside another file, or before this code changed, are not taken for them.
+    """
     folder = path.resolve().parent
-    for other in _FOLDERS - {folder}:
-        for name in [name for name, module in sys.modules.items() if _lies_in(other, module)]:
-            del sys.modules[name]
-    _FOLDERS.add(folder)
+    for other, imported in _IMPORTED.items():
+        if other != folder or imported != digest:
+            for name in _modules_in(other):
+                del sys.modules[name]
+    _IMPORTED[folder] = digest
     sys.path.insert(0, str(folder))
     try:
         yield
@@ -157,16 +162,24 @@ def _in_words(what: str, must: str) -> Iterator[None]:
         lines = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
         if isinstance(error, SyntaxError):
             lines.append((error.filename or "", error.lineno))
-        own_lines = [
-            f" ({file}:{line})" for file, line in lines if any(f in Path(file).parents for f in _FOLDERS)
-        ]
-        where = own_lines[-1] if own_lines else ""
+        theirs = [place for place in lines if any(folder in Path(place[0]).parents for folder in _IMPORTED)]
+        where = " ({}:{})".format(*theirs[-1]) if theirs else ""
         words = (str(error).splitlines() or [""])[0]
         raise NetworkError(
             f"{what} must {must}; found {type(error).__name__}: {words}{where}: mend the code"
         ) from error
 
 
-def _lies_in(folder: Path, module: Any) -> bool:
-    file = getattr(module, "__dict__", {}).get("__file__")  # no attribute, which some modules import lazily
-    return isinstance(file, str) and folder in Path(file).resolve().parents
+def _modules_in(folder: Path) -> dict[str, ModuleType]:
+    """By name the modules that were found through a folder, rather than through one within it, as a .venv's."""
+    nearer = {Path(entry).resolve() for entry in sys.path if entry} - {folder}
+    found = {}
+    for name, module in list(sys.modules.items()):
+        # Not as an attribute, at which some packages import what they have.
+        file = getattr(module, "__dict__", {}).get("__file__")
+        if not isinstance(file, str) or name.partition(".")[0] == __name__.partition(".")[0]:
+            continue
+        above = Path(file).resolve().parents
+        if folder in above and not nearer.intersection(above[: above.index(folder)]):
+            found[name] = module
+    return found

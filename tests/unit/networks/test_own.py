@@ -14,7 +14,7 @@ from unitmean.errors import ConfigError, NetworkError, WeightsError
 from unitmean.layouts.files import save_weights
 from unitmean.networks.architectures import build
 from unitmean.networks.inputs import UNIT
-from unitmean.networks.own import code_of, own, own_network, spelt
+from unitmean.networks.own import code_of, modules_beside, own, own_network, spelt
 from unitmean.networks.skeleton import skeleton
 
 
@@ -110,6 +110,32 @@ def test_modules_of_one_name_beside_two_files_are_kept_apart(tmp_path: Path) -> 
     names = [set(skeleton(f"{code}:net").state_dict()) for code in (one, other, one)]
     assert "one.1.weight" in names[0] and "one.1.weight" not in names[1] and names[2] == names[0]
     assert "one.1.weight" in own_network(f"{one}:net").state_dict()
+
+
+def test_code_that_changes_in_a_session_is_run_anew(code: Path) -> None:
+    """As in a notebook: what was imported before must not stay."""
+    before = own_network(f"{code}:net").state_dict()
+    block = code.parent / "blocks" / "block.py"
+    block.write_text(block.read_text().replace("nn.BatchNorm2d(made)", "nn.Identity()"))
+    assert "one.1.weight" in before and "one.1.weight" not in skeleton(f"{code}:net").state_dict()
+    code.write_text(code.read_text().replace("last: int = 12", "last: int = 16"))
+    assert len(own_network(f"{code}:net").state_dict()["two.weight"]) == 16
+
+
+def test_packages_below_the_code_stay_imported(code: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A project's environment often lies in its folder."""
+    packages = code.parent / ".venv" / "site-packages"
+    packages.mkdir(parents=True)
+    (packages / "installed_below.py").write_text("")
+    code.write_text(f"import installed_below\n{code.read_text().partition('annotations')[2]}")
+    monkeypatch.syspath_prepend(str(packages))
+    skeleton(f"{code}:net")
+    names = [module.__name__ for module in modules_beside(f"{code}:net")]
+    assert {"blocks", "blocks.block"} <= set(names) and "installed_below" not in names
+    kept = sys.modules["installed_below"]
+    other = write_code(code.parent / "other")
+    skeleton(f"{other}:net")
+    assert sys.modules["installed_below"] is kept
 
 
 @pytest.mark.parametrize("edited", ["nets.py", "blocks/__init__.py", "blocks/block.py"])
