@@ -47,6 +47,25 @@ def several() -> nn.Module:
     return Several()
 
 
+def tied() -> nn.Module:
+    torch.manual_seed(0)
+    made = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 1), nn.ReLU(), nn.Conv2d(8, 8, 1))
+    made[4].weight = made[2].weight
+    return nn.Sequential(*made, nn.ReLU(), nn.Conv2d(8, 5, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+
+def lazy() -> nn.Module:
+    return nn.Sequential(nn.LazyConv2d(8, 3), nn.ReLU())
+
+
+def scripted() -> nn.Module:
+    return torch.jit.script(nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU()))
+
+
+def averaged() -> nn.Module:
+    return torch.optim.swa_utils.AveragedModel(net())
+
+
 def nothing() -> None:
     pass
 

@@ -39,6 +39,7 @@ def with_imports(path: Path) -> list[Path]:
 
     Imports by a name in a string aren't seen.
     """
+    path = path.resolve()  # from where a link leads, as Python does
     folder = path.parent
     found: set[Path] = set()
     todo = [path]

@@ -40,29 +40,36 @@ def call(module: nn.Module, x: Inputs) -> Called:
     leaves = tree_leaves(returned)
     found = Called(leaves, random=_states_of_torch(x) != own)
     if drew:
-        for seed in range(1, DRAWS + 1):
-            _require_again(module, x, leaves, seed, DRAWN)
-        warnings.warn(
-            "the network draws random numbers of Python or numpy, which are taken for constants; other "
-            f"numbers changed nothing, {DRAWS} times",
-            stacklevel=2,
-        )
+        ends = [_require_again(module, x, leaves, seed, DRAWN) for seed in (*range(1, DRAWS + 1), DRAWS)]
+        if ends[-1] == ends[-2]:  # else another thread drew
+            warnings.warn(
+                "the network draws random numbers of Python or numpy, which are taken for constants; other "
+                f"numbers changed nothing, {DRAWS} times",
+                stacklevel=2,
+            )
     elif _attributes(module) != kept:
         _require_again(module, x, leaves, 0, KEPT)
     return found
 
 
-def _require_again(module: nn.Module, x: Inputs, leaves: list[Any], seed: int, why: str) -> None:
-    """NetworkError where another call returns something else; `seed` is of Python's and numpy's numbers."""
+def _require_again(module: nn.Module, x: Inputs, leaves: list[Any], seed: int, why: str) -> tuple[Any, ...]:
+    """NetworkError where another call returns something else; `seed` is of Python's and numpy's numbers.
+
+    Returns their state behind the call.
+    """
+    given = arguments(copies(x))
     torch.manual_seed(0)
     random.seed(seed)
     np.random.seed(seed)
-    for one, other in zip(leaves, tree_leaves(module(*arguments(copies(x)))), strict=True):
+    returned = module(*given)
+    end = _states_of_others()
+    for one, other in zip(leaves, tree_leaves(returned), strict=True):
         if isinstance(one, Tensor) and not (isinstance(other, Tensor) and alike(one, other)):
             raise NetworkError(
                 "the network must return the same for the same input; found that another call returns "
                 f"something else, as it {why}"
             )
+    return end
 
 
 def _attributes(module: nn.Module) -> list[tuple[int, str, Any]]:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from unitmean.graph.call import Call
 from unitmean.graph.ids import compact, fitted, per_channel, reduced
+from unitmean.graph.variables import ONE
 
 Ids = Int64[Tensor, "..."]
 
@@ -103,7 +104,10 @@ def product(call: Call, one: Ids, two: Ids) -> Ids:
     if clash.any():
         for side in (one, two):
             call.pin(side[clash], "multiplies it by another activation")
-    return torch.where(call.variables.pinned(two), one, two)
+    pinned = call.variables.pinned(two)
+    found = torch.where(pinned, one, two)
+    # Of two that are pinned, the one for which a reason is known.
+    return torch.where(pinned & (found == ONE) & call.variables.pinned(one), two, found)
 
 
 def attended(call: Call) -> Ids:

@@ -18,6 +18,13 @@ def same(call: Call) -> Ids:
     return call.narrow(call.first)
 
 
+def converted(call: Call) -> Ids:
+    """Another type, perhaps that of another tensor, whose numbers aren't read."""
+    if call.tensor("other"):
+        call.ids("other")
+    return same(call)
+
+
 def unchanged(call: Call) -> Ids | None:
     """The same numbers, unless the network is in training mode."""
     return None if call.value("train") else same(call)
@@ -102,7 +109,7 @@ def compared(call: Call) -> Ids:
 
 
 def signed(call: Call) -> Ids:
-    """A sign doesn't depend on a positive factor."""
+    """A sign, and whether there is a number, doesn't depend on a positive factor."""
     call.ids(call.first)  # whatever they are
     return call.ones()
 

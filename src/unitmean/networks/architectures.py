@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from unitmean.errors import NetworkError, WeightsError
+from unitmean.graph.memory import aliases
 from unitmean.graph.reload import load
 from unitmean.networks.inputs import Input
 from unitmean.networks.layers import layer_names
@@ -78,7 +79,7 @@ def build(
     _check(module, state_dict, architecture)
     _set_pooling(module, pooling, architecture)
     _set_padding(module, padding)
-    load(module, state_dict)
+    load(module, _tied(module, state_dict, architecture))
     module.requires_grad_(False)
     if left := [key for key, buffer in module.named_buffers() if buffer.is_meta]:
         raise NetworkError(
@@ -171,6 +172,20 @@ def _check(module: nn.Module, state_dict: Mapping[str, Tensor], name: str) -> No
                 f"weights must be finite; {key} holds {bad} NaN or infinite values of {value.numel()}; "
                 "get the file again or choose another one"
             )
+
+
+def _tied(module: nn.Module, state_dict: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
+    """The weights, one tensor under all the names of each that the network has under several."""
+    found = dict(state_dict)
+    for first, *others in aliases(module.state_dict(keep_vars=True)).values():
+        for other in (other for other in others if first in found and other in found):
+            if not torch.equal(found[first], found[other]):
+                raise WeightsError(
+                    f"{first} and {other} of {name} are one tensor; found different numbers for them: get "
+                    "the file again, or mend model.code"
+                )
+            found[other] = found[first]
+    return found
 
 
 def _set_pooling(module: nn.Module, pooling: Pooling, name: str) -> None:

@@ -8,7 +8,7 @@ import importlib.util
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
@@ -17,11 +17,15 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from unitmean.disk.imports import with_imports
 from unitmean.errors import NetworkError
+from unitmean.graph.unwrapped import unwrapped
 
 SPELLING = "FILE.py:NAME"
+# Modules that a file beside the code doesn't stand in for: they are there already, and others need them.
+NOT_HIDDEN = {*sys.stdlib_module_names, "torch", "torchvision", "numpy", __name__.partition(".")[0]}
 _IMPORTED: dict[Path, str] = {}  # folders from which modules were imported, and the digest of that code
 
 
@@ -62,6 +66,18 @@ def own_network(architecture: str) -> nn.Module:
         raise NetworkError(
             f"{name} of {path} must return a torch.nn.Module; found {type(found).__name__}: return the "
             "network"
+        )
+    found, _ = unwrapped(found)
+    why = "compiled by TorchScript" if isinstance(found, torch.jit.ScriptModule) else ""
+    for key, value in found.state_dict().items():
+        if not isinstance(value, torch.Tensor) or value.is_quantized:
+            why = f"quantised, as {key!r} shows"
+        elif is_lazy(value):
+            why = f"not initialised: {key!r} has no shape before the network is called once"
+    if why:
+        raise NetworkError(
+            f"{name} of {path} must return a network of floating tensors that torch.export takes; found one "
+            f"that is {why}: return the network that it was made from, or call it once"
         )
     return found.eval()
 
@@ -146,11 +162,21 @@ def _importing_beside(path: Path, digest: str) -> Iterator[None]:
             for name in _modules_in(other):
                 del sys.modules[name]
     _IMPORTED[folder] = digest
+    own_names = {file.relative_to(folder).parts[0].removesuffix(".py") for file in with_imports(path)}
+    hidden = {
+        name: module
+        for name, module in list(sys.modules.items())
+        if name.partition(".")[0] in own_names - NOT_HIDDEN and name not in _modules_in(folder)
+    }
+    for name in hidden:  # of another program's; they come back
+        del sys.modules[name]
     sys.path.insert(0, str(folder))
     try:
         yield
     finally:
-        sys.path.remove(str(folder))
+        with suppress(ValueError):  # the code may have removed it
+            sys.path.remove(str(folder))
+        sys.modules.update(hidden)
 
 
 @contextmanager
@@ -171,7 +197,7 @@ def _in_words(what: str, must: str) -> Iterator[None]:
 
 
 def _modules_in(folder: Path) -> dict[str, ModuleType]:
-    """By name the modules that were found through a folder, rather than through one within it, as a .venv's."""
+    """By name the modules that were found through a folder, not through one within it such as a .venv's."""
     nearer = {Path(entry).resolve() for entry in sys.path if entry} - {folder}
     found = {}
     for name, module in list(sys.modules.items()):

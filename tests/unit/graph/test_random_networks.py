@@ -52,6 +52,11 @@ class Larger(Residual):
         return torch.maximum(x, self.inner(x))
 
 
+class Bounded(Residual):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.clamp(x, max=self.inner(x))
+
+
 class Chosen(Residual):
     """`by` is what it was last decided by."""
 
@@ -82,6 +87,7 @@ AROUND = {
     "dense": Dense,
     "product": Product,
     "larger": Larger,
+    "bounded": Bounded,
     "chosen": Chosen,
     "precise": Precise,
     "ungraded": Ungraded,

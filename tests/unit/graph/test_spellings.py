@@ -63,6 +63,8 @@ FREE: dict[str, Callable[[Tensor], Tensor]] = {
     "chosen channels": lambda x: x.index_select(1, torch.tensor([3, 2, 1, 0])),
     "turned": lambda x: x.rot90(1, (2, 3)),
     "broadcast": lambda x: x[:, :, :1].broadcast_to(x.shape),
+    "typed as": lambda x: (x > 0).type_as(x) * x,
+    "where finite": lambda x: torch.where(x.isfinite(), x, 0.0),
     "signs": lambda x: x * (x - x.mean((2, 3), keepdim=True)).sign(),
     "standard deviation": lambda x: x.std((2, 3), keepdim=True),
     "accumulated": lambda x: x.cumsum(2),

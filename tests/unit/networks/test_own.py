@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 
 import unitmean
 from unitmean.errors import ConfigError, NetworkError, WeightsError
+from unitmean.graph.analysis import analyse
 from unitmean.layouts.files import save_weights
 from unitmean.networks.architectures import build
 from unitmean.networks.inputs import UNIT
@@ -53,6 +55,40 @@ def test_a_network_computes_what_the_codes_own_does(code: Path) -> None:
     assert network.module.get_submodule("two").padding_mode == "circular"
 
 
+def test_what_training_puts_around_a_network_is_taken_off(code: Path) -> None:
+    assert own_network(f"{code}:averaged").state_dict().keys() == state(code).keys()
+
+
+def test_tied_weights_stay_tied(code: Path) -> None:
+    made = own_network(f"{code}:tied").state_dict()
+    apart = {name: tensor.clone() for name, tensor in made.items()}  # as files hold them
+    module = build(f"{code}:tied", apart, input=UNIT).module
+    plan = analyse(module, torch.zeros(1, 3, 16, 16))
+    assert plan.aliases == {"2.weight": ("2.weight", "4.weight")}
+    factors = torch.where(plan.free, 1 + torch.arange(plan.variables).double(), 1.0)
+    rescaled = plan.rescale(factors, module.state_dict())
+    assert torch.equal(rescaled["2.weight"], rescaled["4.weight"])
+    with pytest.raises(WeightsError, match="2.weight and 4.weight of .* are one tensor; found different"):
+        build(f"{code}:tied", apart | {"4.weight": apart["4.weight"] + 1}, input=UNIT)
+
+
+def test_modules_of_another_program_are_not_taken(code: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    foreign = ModuleType("blocks")
+    monkeypatch.setitem(sys.modules, "blocks", foreign)
+    assert "one.0.weight" in own_network(f"{code}:net").state_dict()
+    assert sys.modules["blocks"] is foreign
+
+
+def test_a_link_leads_to_what_is_beside_the_file(code: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    link = tmp_path / "elsewhere" / "nets.py"
+    link.symlink_to(code)
+    before = code_of(f"{link}:net")
+    with (code.parent / "blocks" / "block.py").open("a") as file:
+        file.write("# changed\n")
+    assert code_of(f"{link}:net") != before
+
+
 def test_weights_must_be_exactly_the_networks(code: Path) -> None:
     fewer = state(code)
     del fewer["head.bias"]
@@ -63,9 +99,11 @@ def test_weights_must_be_exactly_the_networks(code: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("nat", r"found no 'nat' there, but Widths, Net, net, several, nothing, fails, with_width: name one"),
+        ("nat", r"found no 'nat' there, but Widths, Net, net, several, .*, with_width: name one"),
         ("torch", "found no 'torch' there"),
         ("nothing", "must return a torch.nn.Module; found NoneType"),
+        ("lazy", "not initialised: '0.*' has no shape before the network is called once"),
+        ("scripted", "found one that is compiled by TorchScript"),
         ("fails", r"found SystemExit: usage: … \(.*nets.py:\d+\): mend the code"),
         ("with_width", "when it is called without arguments; found TypeError: .* missing 1 required"),
     ],

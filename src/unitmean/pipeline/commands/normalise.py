@@ -16,7 +16,7 @@ from unitmean.pipeline.commands.exclusive import exclusive
 from unitmean.pipeline.commands.init import definition, write_project
 from unitmean.pipeline.commands.packages import require_packages
 from unitmean.pipeline.commands.processes import status_of
-from unitmean.pipeline.commands.repro import show
+from unitmean.pipeline.commands.repro import MAKE_AGAIN, makes_weights, show
 from unitmean.pipeline.config.choices import Device, Padding, Pooling, Statistic
 from unitmean.pipeline.config.own_code import running_code
 from unitmean.pipeline.disk.remote import is_remote
@@ -100,7 +100,12 @@ def run(options: argparse.Namespace) -> int:
 def _run(project: Path, targets: Iterable[str], handles: tuple[int, ...]) -> int:
     """DVC's exit status; it keeps the project by the `handles`."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-    for arguments in (("config", "--local", "core.no_scm", "true"), ("repro", "--quiet", *targets)):
+    again = [("repro", *MAKE_AGAIN)] if makes_weights(project) else []
+    for arguments in (
+        ("config", "--local", "core.no_scm", "true"),
+        *again,
+        ("repro", "--quiet", *targets),
+    ):
         command = [sys.executable, "-m", "dvc", *arguments]
         if status := status_of(command, cwd=project, env={**os.environ, "PATH": path}, pass_fds=handles):
             return status
@@ -177,6 +182,11 @@ def _overrides(options: argparse.Namespace) -> list[str]:
 def _name_and_code(model: str) -> tuple[str, str | None]:
     """model.name and model.code that --model stands for; ConfigError for code that isn't there."""
     file, colon, name = model.rpartition(":")
+    if model.endswith(".py") or (colon and not name):
+        raise ConfigError(
+            f"--model must say which function of a Python file makes the network; found {model!r}: give "
+            f"{model.removesuffix(':')}:NAME"
+        )
     if not colon:
         return name, None
     path = Path(file).expanduser().resolve()

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from unitmean.console import console
 from unitmean.pipeline.commands.configure import EPILOG, configure
@@ -21,6 +22,8 @@ from unitmean.pipeline.config.project import find_root
 # Arguments behind -- with which `dvc repro` still brings every stage up to date. After others the figures in
 # the model's folder may be those of another run.
 WHOLE = {"-f", "--force", "--pull", "--allow-missing", "--no-run-cache", "-q", "--quiet", "-v", "--verbose"}
+
+MAKE_AGAIN = ("--quiet", "--force", "fetch_weights")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,8 +50,11 @@ def _repro(root: Path, options: argparse.Namespace, handles: tuple[int, ...]) ->
     require_packages(read_params(root / "params.yaml"))
     # The stages' commands begin with `python`, which must be this interpreter: its folder is first in PATH.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-    command = [sys.executable, "-m", "dvc", "repro", *options.behind]
-    status = status_of(command, cwd=root, env={**os.environ, "PATH": path}, pass_fds=handles)
+    how: dict[str, Any] = {"cwd": root, "env": {**os.environ, "PATH": path}, "pass_fds": handles}
+    repro, status = [sys.executable, "-m", "dvc", "repro"], 0
+    if makes_weights(root) and set(options.behind) <= WHOLE:
+        status = status_of([*repro, *MAKE_AGAIN], **how)
+    status = status or status_of([*repro, *options.behind], **how)
     if status and not (root / ".dvc").is_dir():
         print(f"DVC's folder .dvc is missing in {str(root)!r}: run `dvc init` there", file=sys.stderr)
     folder = root / "data" / read_params(root / "params.yaml")["model"]["name"]
@@ -65,6 +71,11 @@ def _repro(root: Path, options: argparse.Namespace, handles: tuple[int, ...]) ->
         # DVC runs nothing behind a stage that failed; the report says what was found all the same.
         status_of([sys.executable, "-m", "unitmean.pipeline.stages.report"], cwd=root)
     return status
+
+
+def makes_weights(root: Path) -> bool:
+    """Whether the user's own code makes the weights: only to run it tells whether they changed."""
+    return bool(read_params(root / "params.yaml")["weights"]["source"] == "code")
 
 
 def _allow_no_git(root: Path) -> None:

@@ -67,6 +67,8 @@ def require_recorded(params: Mapping[str, Mapping[str, Any]], root: Path) -> Non
 
 
 def _local(path: Path) -> list[tuple[str, int, str | int]]:
+    if path.suffix == ".py":
+        path = path.resolve()
     paths = [path] if path.exists() else map(Path, glob.glob(BRACES.sub("*", str(path))))
     named = chain.from_iterable(map(_files, paths))
     files = [(file, file.stat()) for file in named if file.is_file()]

@@ -8,6 +8,8 @@ import pandas as pd
 
 from unitmean.errors import DataError
 
+NAMES = ("site", "layer")  # columns of names, which in a torch.nn.Sequential are digits
+
 
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object; DataError where there is none."""
@@ -21,9 +23,9 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def read_csv(path: Path) -> pd.DataFrame:
-    """A table; DataError where there is none."""
+    """A table, in which names such as "1" stay texts; DataError where there is none."""
     try:
-        return pd.read_csv(path)
+        return pd.read_csv(path, dtype=dict.fromkeys(NAMES, str))
     except (OSError, ValueError) as error:
         raise unusable(path, "CSV", error) from error
 

@@ -7,7 +7,6 @@ from unitmean.disk.atomic import write_text, writing
 from unitmean.errors import ConfigError
 from unitmean.pipeline.disk.documents import read_csv, read_json
 from unitmean.pipeline.disk.frames import read_parquet
-from unitmean.pipeline.index.index import count_skipped
 from unitmean.pipeline.report.figures import means
 from unitmean.pipeline.report.gather import (
     Audit,
@@ -38,7 +37,7 @@ def report(run: Run) -> str:
         audit=_audit(run),
         loading=card.get("canonical", ""),
         exports=card.get("files", []),
-        skipped=count_skipped(run.dep("images") / "skipped.csv"),
+        skipped=len(read_csv(run.dep("images") / "skipped.csv")),
         left_out=int(read_csv(run.dep("images") / "left_out.csv")["count"].sum()),
         statistics=statistics,
         convergence=read_csv(run.dep("convergence.csv")),
