@@ -96,6 +96,7 @@ def test_weights_must_be_exactly_the_networks(code: Path) -> None:
         build(f"{code}:net", fewer, input=UNIT)
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning")
 @pytest.mark.parametrize(
     ("name", "words"),
     [
