@@ -79,6 +79,24 @@ def test_a_network_of_ones_own_goes_through_all_stages(
     assert "under the settings that they are proved with, model.code=" in capsys.readouterr().err
 
 
+def test_tied_weights_digits_for_names_and_no_pooling(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A torch.nn.Sequential: its names are digits, and style transfer's average pooling replaces nothing."""
+    monkeypatch.chdir(folder)
+    settings = [*SMALL, "model.name=tied", "model.code=mine/nets.py", "weights=code", "weights.input=unit"]
+    for program in STAGES:
+        run(monkeypatch, program, *settings, "rescale.min_active_fraction=0", "rescale.max_relative_error=10")
+    made = folder / "data" / "tied"
+    assert json.loads((made / "proof.json").read_text())["passed"]
+    assert json.loads((made / "transfer" / "settings.json").read_text())["pooling"] == "max"
+    assert ">5<" in (made / "report.html").read_text()
+    normalised, _ = load_weights(made / "normalised.safetensors")
+    network, pictures = own_network(f"{folder}/mine/nets.py:tied"), torch.rand(2, 3, 32, 32)
+    before = network(pictures)
+    network.load_state_dict(normalised)
+    assert torch.equal(network.get_submodule("2").weight, normalised["2.weight"])  # type: ignore[arg-type]
+    torch.testing.assert_close(network(pictures), before)
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [

@@ -5,6 +5,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from torch import nn
+
 from unitmean.device import choose_device
 from unitmean.disk.atomic import write_json, write_text
 from unitmean.disk.progress import Bar
@@ -34,6 +36,9 @@ def transfer_style(run: Run) -> str:
     style = style_picture(_path(settings.style), *content.shape[2:], seed=settings.seed).to(device)
     example = read_network(run.dep("weights.safetensors"), **model).network
     usual_content, usual_styles = transfer_layers(example, content)
+    # Not every network has pooling to replace.
+    pools = model["pooling"] == "avg" or any(isinstance(p, nn.MaxPool2d) for p in example.module.modules())
+    pooling = settings.pooling if pools else model["pooling"]
     content = content.to(device)
     content_layer = settings.content_layer or usual_content
     style_layers = usual_styles if settings.style_layers is None else settings.style_layers
@@ -55,7 +60,7 @@ def transfer_style(run: Run) -> str:
             weights = corrected if settings.layer_weights == "authors" else alike
         # The transfer, with transfer.pooling: Gatys et al. use average pooling, and with max pooling random
         # weights hardly transfer style.
-        network = read_network(run.dep(file), **model | {"pooling": settings.pooling}).network.to(device)
+        network = read_network(run.dep(file), **model | {"pooling": pooling}).network.to(device)
         preview = partial(_preview, run.out("transfer"), name, settings.preview)
         with Bar(f"stylising, {name} network", settings.steps * settings.scales, "steps") as bar:
             stylised[name] = stylise(
@@ -76,12 +81,12 @@ def transfer_style(run: Run) -> str:
     failed = too_little(stylised, settings.min_decrease)
     write_json(run.out("transfer.json"), {"passed": not failed} | figures(stylised, measured))
     # For the report. Beside the pictures, since transfer.json is a table of figures.
-    used = {"pooling": settings.pooling, "layer_weights": settings.layer_weights}
+    used = {"pooling": pooling, "layer_weights": settings.layer_weights}
     write_json(run.out("transfer") / "settings.json", used)
     if failed:  # last, so that the report finds everything on disk
         raise InvarianceError(failed)
     falls = ", ".join(f"{name} {r.decrease:.1%}" for name, r in stylised.items())
-    warnings = differing({"pooling": model["pooling"]}, {"pooling": settings.pooling})
+    warnings = differing({"pooling": model["pooling"]}, {"pooling": pooling})
     return "; ".join([f"loss fell by: {falls}", *warnings])
 
 
