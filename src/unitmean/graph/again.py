@@ -41,7 +41,7 @@ def call(module: nn.Module, x: Inputs) -> Called:
     found = Called(leaves, random=_states_of_torch(x) != own)
     if drew:
         ends = [_require_again(module, x, leaves, seed, DRAWN) for seed in (*range(1, DRAWS + 1), DRAWS)]
-        if ends[-1] == ends[-2]:  # else another thread drew
+        if ends[-1] == ends[-2] is not None:  # else another thread drew
             warnings.warn(
                 "the network draws random numbers of Python or numpy, which are taken for constants; other "
                 f"numbers changed nothing, {DRAWS} times",
@@ -52,15 +52,18 @@ def call(module: nn.Module, x: Inputs) -> Called:
     return found
 
 
-def _require_again(module: nn.Module, x: Inputs, leaves: list[Any], seed: int, why: str) -> tuple[Any, ...]:
+def _require_again(
+    module: nn.Module, x: Inputs, leaves: list[Any], seed: int, why: str
+) -> tuple[Any, ...] | None:
     """NetworkError where another call returns something else; `seed` is of Python's and numpy's numbers.
 
-    Returns their state behind the call.
+    Returns their state behind the call; None where it drew none.
     """
     given = arguments(copies(x))
     torch.manual_seed(0)
     random.seed(seed)
     np.random.seed(seed)
+    start = _states_of_others()
     returned = module(*given)
     end = _states_of_others()
     for one, other in zip(leaves, tree_leaves(returned), strict=True):
@@ -69,7 +72,7 @@ def _require_again(module: nn.Module, x: Inputs, leaves: list[Any], seed: int, w
                 "the network must return the same for the same input; found that another call returns "
                 f"something else, as it {why}"
             )
-    return end
+    return None if end == start else end
 
 
 def _attributes(module: nn.Module) -> list[tuple[int, str, Any]]:
