@@ -47,6 +47,17 @@ def several() -> nn.Module:
     return Several()
 
 
+def counts() -> nn.Module:
+    class Counts(Net):
+        calls = 0
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.calls += 1
+            return super().forward(x * (1 + self.calls))
+
+    return Counts()
+
+
 def tied() -> nn.Module:
     torch.manual_seed(0)
     made = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 1), nn.ReLU(), nn.Conv2d(8, 8, 1))

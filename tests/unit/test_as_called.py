@@ -16,7 +16,7 @@ from unit.graph.chains import chain, randomised
 
 import unitmean
 from unitmean.errors import NetworkError
-from unitmean.graph import trace
+from unitmean.graph import mutation
 from unitmean.graph.alike import require_as_called
 from unitmean.graph.plan import Plan
 
@@ -44,7 +44,7 @@ def test_a_graph_that_computes_something_else_is_refused(
     """By what is known of the operator or, for others, by what the module returns."""
     words = "shares its memory with what einsum returns, .*; found add_ in the forward method"
     if not known:
-        monkeypatch.setattr(trace, "_is_hidden", lambda node: False)
+        monkeypatch.setattr(mutation, "_is_hidden", lambda node: False)
         words = "its graph returns another output than the network itself, .*: write it without in-place"
     model, x = randomised(WritesIntoAView(), 0), torch.randn(4, 3, 8, 8)
     with pytest.raises(NetworkError, match=words):
@@ -86,7 +86,7 @@ def test_writing_through_a_view_that_torch_does_not_know_is_refused(
 def test_every_image_of_a_batch_is_compared_with_what_the_module_returns(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(trace, "_is_hidden", lambda node: False)
+    monkeypatch.setattr(mutation, "_is_hidden", lambda node: False)
     model = Clips(lambda x: torch.einsum("nchw->nhwc", x)).eval()
     x = torch.cat((torch.rand(2, 3, 8, 8) * 0.1, torch.randn(6, 3, 8, 8) * 9))
     unitmean.verify(model, model.state_dict(), [x[:2]])

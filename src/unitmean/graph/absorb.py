@@ -8,9 +8,9 @@ from jaxtyping import Int64
 from torch import Tensor, fx
 
 from unitmean.graph.ids import compact, fitted
+from unitmean.graph.nodes import operator
 from unitmean.graph.rearrange import rearranged, rearranges
 from unitmean.graph.stored import COPIES, Stored, is_zero, value
-from unitmean.graph.trace import operator
 from unitmean.graph.variables import Variables
 
 Ids = Int64[Tensor, "..."]

@@ -66,13 +66,19 @@ def _require_again(
     start = _states_of_others()
     returned = module(*given)
     end = _states_of_others()
-    for one, other in zip(leaves, tree_leaves(returned), strict=True):
-        if isinstance(one, Tensor) and not (isinstance(other, Tensor) and alike(one, other)):
-            raise NetworkError(
-                "the network must return the same for the same input; found that another call returns "
-                f"something else, as it {why}"
-            )
+    others = tree_leaves(returned)
+    if len(others) != len(leaves) or not all(map(_same, leaves, others)):
+        raise NetworkError(
+            "the network must return the same for the same input; found that another call returns "
+            f"something else, as it {why}"
+        )
     return None if end == start else end
+
+
+def _same(one: Any, other: Any) -> bool:
+    if not isinstance(one, Tensor):
+        return not isinstance(other, Tensor)  # what isn't a tensor is not followed
+    return isinstance(other, Tensor) and alike(one, other)
 
 
 def _attributes(module: nn.Module) -> list[tuple[int, str, Any]]:

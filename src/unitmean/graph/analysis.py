@@ -14,9 +14,10 @@ from unitmean.graph.absorb import Absorption
 from unitmean.graph.called import called
 from unitmean.graph.ids import compact, per_channel
 from unitmean.graph.inputs import Inputs, count, sizes, tensors
+from unitmean.graph.nodes import operator, path
 from unitmean.graph.plan import OUTPUT, Plan, Site
 from unitmean.graph.rectifiers import rectifiers
-from unitmean.graph.trace import operator, path, trace
+from unitmean.graph.trace import trace
 from unitmean.graph.unwrapped import unwrapped
 from unitmean.graph.variables import Variables
 from unitmean.graph.walk import Walk

@@ -13,9 +13,9 @@ from torch.utils._pytree import tree_leaves
 
 from unitmean.graph.absorb import Absorber, Absorption
 from unitmean.graph.ids import compact, constants
+from unitmean.graph.nodes import operator, path
 from unitmean.graph.rearrange import rearranged
 from unitmean.graph.stored import Stored, is_zero, value
-from unitmean.graph.trace import operator, path
 from unitmean.graph.variables import ONE, Variables
 
 Ids = Int64[Tensor, "..."]

@@ -11,9 +11,10 @@ from unitmean.graph.again import Called
 from unitmean.graph.alike import require_as_called
 from unitmean.graph.called import called, followed
 from unitmean.graph.inputs import Inputs, copies, count, doubled, tensors
+from unitmean.graph.nodes import operator
 from unitmean.graph.plan import Site
 from unitmean.graph.rectifiers import rectifiers
-from unitmean.graph.trace import operator, results, trace
+from unitmean.graph.trace import results, trace
 from unitmean.graph.traced import Traced, name_arguments
 from unitmean.graph.undisturbed import repeatable
 from unitmean.graph.unwrapped import unwrapped

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-from unitmean.graph.trace import operator
+from unitmean.graph.nodes import operator
 
 # Those whose results are new memory; a schema says of all others that their results are views.
 _MOVING = set(

@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import fx
 
+from unitmean.graph.nodes import operator, path
 from unitmean.graph.stored import COPIES, is_zero
-from unitmean.graph.trace import operator, path
 
 
 def rectifiers(graph: fx.Graph) -> dict[str, fx.Node]:

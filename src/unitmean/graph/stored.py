@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, fx
 
 from unitmean.graph.memory import aliases, overlapping
+from unitmean.graph.nodes import attribute, operator
 from unitmean.graph.rearrange import rearranges
-from unitmean.graph.trace import attribute, operator
 
 # These read a tensor's shape and kind, not its numbers.
 _UNREADING = set(

@@ -3,9 +3,8 @@
 import io
 import logging
 import warnings
-from collections.abc import Container, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
-from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
@@ -17,6 +16,8 @@ from unitmean.errors import NetworkError
 from unitmean.graph.any_batch import conditions, dynamic_shapes
 from unitmean.graph.inputs import Inputs, arguments, sizes, tensors
 from unitmean.graph.memory import held_elsewhere
+from unitmean.graph.mutation import without_mutation
+from unitmean.graph.nodes import attribute
 from unitmean.graph.regions import inline
 from unitmean.graph.undisturbed import repeatable, undisturbed
 from unitmean.graph.untraceable import advice, scripted, unnameable, vectorised
@@ -27,13 +28,6 @@ _LOGS = (
     "torch._export",
     "torch.export",
     "torch._export.non_strict_utils",
-)
-
-# These return their argument itself in eval mode, though their schema does not say so.
-_SILENT_ALIASES = {"dropout", "feature_dropout", "alpha_dropout"}
-# These may return a view of their only tensor; torch's own functionalisation doesn't know it either.
-_HIDDEN_ALIASES = set(
-    "einsum cartesian_prod unsafe_chunk unsafe_split unsafe_split_with_sizes _unsafe_view".split()
 )
 
 
@@ -107,14 +101,6 @@ def _require_own_names(module: nn.Module, traced: fx.GraphModule) -> None:
             )
 
 
-def attribute(module: nn.Module, path: str) -> Any:
-    """What lies at a dotted path in a module; None where nothing does."""
-    found: Any = module
-    for part in path.split("."):
-        found = getattr(found, part, None)
-    return found
-
-
 def _graph(program: ExportedProgram) -> tuple[fx.GraphModule, bool]:
     """The program as a module without side effects, and whether a part of it was under autocast."""
     if vectorised(program.graph):
@@ -123,7 +109,7 @@ def _graph(program: ExportedProgram) -> tuple[fx.GraphModule, bool]:
             "the function on the whole batch"
         )
     autocast = inline(program.graph_module)
-    if _without_mutation(program.graph, set(program.graph_signature.user_inputs)):
+    if without_mutation(program.graph, set(program.graph_signature.user_inputs)):
         traced = _unlifted(program)
     else:
         traced = program.run_decompositions({}).module(check_guards=False)
@@ -187,75 +173,3 @@ def results(traced: fx.GraphModule) -> dict[str, fx.Node]:
             if node not in found.values():
                 found[name] = node
     return found
-
-
-def operator(node: fx.Node) -> str:
-    """The node's ATen operator without overload, such as "conv2d"; "" for anything else."""
-    packet = getattr(node.target, "overloadpacket", None)
-    return str(packet.__name__) if packet is not None else ""
-
-
-def path(node: fx.Node) -> str:
-    """The path of the innermost module in which the node was recorded; "" for the outermost."""
-    stack = node.meta.get("nn_module_stack") or {}
-    return str(next((path for path, _ in reversed(stack.values())), ""))
-
-
-def _without_mutation(graph: fx.Graph, inputs: Container[Any]) -> bool:
-    """Replace in-place operators by their pure variants; False where an alias might notice.
-
-    inputs: names of the network's own arguments, into which it may write: it is given copies.
-    """
-    position = {node: i for i, node in enumerate(graph.nodes)}
-    for node in list(graph.nodes):
-        if node.op != "call_function" or not getattr(node.target, "_schema", None):
-            continue
-        if not node.target._schema.is_mutable:
-            continue
-        pure = getattr(torch.ops.aten, operator(node).removesuffix("_"), None)
-        overload = node.target._overloadname
-        mutated = node.args[0] if node.args else None
-        if not operator(node).endswith("_") or pure is None or not isinstance(mutated, fx.Node):
-            return False
-        if overload not in pure.overloads() or _aliased(mutated, node, position, inputs):
-            return False
-        node.target = getattr(pure, overload)
-        for user in [user for user in mutated.users if position[user] > position[node]]:
-            user.replace_input_with(mutated, node)
-    return True
-
-
-def _aliased(mutated: fx.Node, by: fx.Node, position: dict[fx.Node, int], inputs: Container[Any]) -> bool:
-    """Whether anything else may share the mutated tensor's memory and be read after the mutation.
-
-    NetworkError where it does by an operator of which torch doesn't know that.
-    """
-    base = mutated
-    while _is_alias(base) and base.all_input_nodes:
-        base = base.all_input_nodes[0]
-    family = [base]
-    for member in family:
-        family += [user for user in member.users if user is not by and _is_alias(user)]
-    others = [member for member in family if member is not mutated]
-    foreign = _is_alias(base) or (base.op in {"placeholder", "get_attr"} and base.name not in inputs)
-    shared = foreign or any(position[user] > position[by] for other in others for user in other.users)
-    if shared and (hidden := next(filter(_is_hidden, family), None)):
-        raise NetworkError(
-            f"the forward method must not write into a tensor that shares its memory with what "
-            f"{operator(hidden)} returns, which torch.export loses; found {operator(by)} in "
-            f"{path(by) or 'the forward method'}: write it without in-place operations, or use permute"
-        )
-    return shared
-
-
-def _is_alias(node: fx.Node) -> bool:
-    if node.op != "call_function":
-        return False
-    schema = getattr(node.target, "_schema", None)
-    if schema is None or operator(node) in _SILENT_ALIASES or _is_hidden(node):
-        return True
-    return not schema.is_mutable and any(result.alias_info for result in schema.returns)
-
-
-def _is_hidden(node: fx.Node) -> bool:
-    return operator(node) in _HIDDEN_ALIASES and len(node.all_input_nodes) == 1

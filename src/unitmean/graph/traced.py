@@ -9,7 +9,7 @@ from torch import Tensor, fx
 from torch.utils._pytree import tree_leaves
 
 from unitmean.graph.inputs import Inputs
-from unitmean.graph.trace import attribute, operator
+from unitmean.graph.nodes import attribute, operator
 
 
 @dataclass(frozen=True)

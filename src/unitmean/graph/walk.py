@@ -11,9 +11,10 @@ from torch.utils._pytree import tree_leaves, tree_map
 from unitmean.graph.absorb import Absorption
 from unitmean.graph.call import Call, Obstacle, tree_nodes
 from unitmean.graph.ids import compact, constants
+from unitmean.graph.nodes import operator
 from unitmean.graph.relations import relation
 from unitmean.graph.stored import Stored, is_zero
-from unitmean.graph.trace import operator, results
+from unitmean.graph.trace import results
 from unitmean.graph.variables import Variables
 
 MOST_ZEROS = 1 << 16  # variables for one tensor of zeros

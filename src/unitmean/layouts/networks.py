@@ -43,5 +43,4 @@ def read_network(
 def as_recorded(model: Mapping[str, Any]) -> dict[str, Any]:
     """The settings `model.*` as files record them: of a network of one's own with a digest of its code."""
     settings = dict(model)
-    code = settings.pop("code", None)
-    return settings | ({"code": code_of(spelt(settings["name"], code))} if code else {})
+    return settings | {"code": code_of(spelt(settings["name"], settings["code"]))}

@@ -10,6 +10,11 @@ from unitmean.networks.skeleton import skeleton
 OWN = "own"  # in place of a layout's name: the names are those of one's own network
 
 
+def described(layout: str) -> str:
+    """A layout's name as it stands in sentences."""
+    return "a network of one's own" if layout == OWN else f"the {layout} layout"
+
+
 def canonical(state_dict: State, architecture: str) -> Canonical:
     """Recognise the layout by its keys; tensors are shared, except where a layout transposes them.
 

@@ -50,6 +50,11 @@ class Network:
             return asked
         return "normalise" if self.truncated else "preserve"
 
+    def noise(self, size: int) -> Tensor:
+        """Noise as the network takes pictures, 1 x 3 x size x size; zeros would hide what it computes."""
+        generator = torch.Generator().manual_seed(0)
+        return self.input.apply(torch.rand(1, 3, size, size, generator=generator))
+
     def to(self, device: str) -> "Network":
         """The network on a device; its module is moved, not copied."""
         return replace(self, module=self.module.to(device))

@@ -109,10 +109,6 @@ def _calls(module: nn.Module, paths: Sequence[str]) -> list[tuple[str, int]]:
 
     It is run without numbers.
     """
-    state = {name: value.to("meta") for name, value in module.state_dict().items()}
-    empty = reloaded(module, state).to("meta")
-    for part in empty.modules():
-        part._forward_hooks.clear()  # the user's, for whom it is no call
     found: list[tuple[str, int]] = []
     seen: Counter[str] = Counter()
 
@@ -123,11 +119,15 @@ def _calls(module: nn.Module, paths: Sequence[str]) -> list[tuple[str, int]]:
 
         return hook
 
-    for path in paths:
-        empty.get_submodule(path).register_forward_hook(note(path))
-    try:
+    try:  # a network of another size, or one that looks at numbers or can't be copied, fails
+        state = {name: value.to("meta") for name, value in module.state_dict().items()}
+        empty = reloaded(module, state).to("meta")
+        for part in empty.modules():
+            part._forward_hooks.clear()  # the user's, for whom it is no call
+        for path in paths:
+            empty.get_submodule(path).register_forward_hook(note(path))
         with torch.no_grad():
             empty(torch.empty(1, 3, SIDE, SIDE, device="meta"))
-    except Exception:  # a network of another size, or one that looks at numbers
+    except Exception:
         return []
     return found

@@ -23,9 +23,9 @@ class Entry:
 
     sites, channels: how many rectifiers, and channels of rectifiers, it has. free: channels that may have any
     factor. tied: those of the free ones that share it with another channel. forbidden: the operators that
-    pinned free channels, most frequent first. difference: the largest change of the float64 output under
-    random factors, relative to its largest value; None where it wasn't asked for. seconds: how long the
-    analysis took.
+    pinned free channels, most frequent first, then by name. difference: the largest change of the float64
+    output under random factors, relative to its largest value; None where it wasn't asked for. seconds: how
+    long the analysis took.
     """
 
     name: str
@@ -67,7 +67,7 @@ def examine(name: str, *, numbers: bool = True, seed: int = 0) -> Entry:
         channels=len(channels),
         free=len(free),
         tied=int((free.bincount()[free] > 1).sum()) if len(free) else 0,
-        forbidden=tuple(sorted(set(operators), key=lambda operator: -operators.count(operator))),
+        forbidden=tuple(sorted(set(operators), key=lambda name: (-operators.count(name), name))),
         seconds=seconds,
         difference=difference(name, plan, size, seed) if numbers else None,
     )

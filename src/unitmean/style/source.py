@@ -13,7 +13,7 @@ from unitmean.hub import located
 from unitmean.layouts.agreed import agreed_model, require_same_model
 from unitmean.layouts.files import load_weights, read_record, read_tensors
 from unitmean.layouts.proved import unproved
-from unitmean.layouts.reading import canonical
+from unitmean.layouts.reading import canonical, described
 from unitmean.networks.architectures import Network, Padding, Pooling, build
 from unitmean.networks.inputs import INPUTS, Input
 from unitmean.networks.published import published_input
@@ -67,7 +67,7 @@ def read(
     found = INPUTS[input] if input else implied
     if found is None:
         raise ConfigError(
-            f"weights in the {layout} layout don't say which pixels they were trained on; found no input "
+            f"weights of {described(layout)} don't say which pixels they were trained on; found no input "
             f"for {str(path)!r}: give --input caffe (BGR in 0..255 less the mean), --input torchvision "
             "(ImageNet's mean and deviation) or --input unit (RGB in [0, 1])"
         )

@@ -220,6 +220,7 @@ def _project(options: argparse.Namespace) -> Path:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").absolute()
     named = options.weights in NAMED
     weights = options.weights if named else str(Path(options.weights).expanduser().resolve())
-    model = ":".join(filter(None, reversed(_name_and_code(options.model))))
+    name, code = _name_and_code(options.model)
+    model = f"{code}:{name}" if code else name
     identity = "\n".join([model, weights, str(Path(options.photographs).expanduser().absolute())])
     return cache / "unitmean" / hashlib.sha256(identity.encode()).hexdigest()[:16]

@@ -147,12 +147,6 @@ def write_index(path: Path, rows: Iterable[Row]) -> None:
         pq.write_table(pa.table(list(columns), schema=SCHEMA), temporary)
 
 
-def count_skipped(path: Path) -> int:
-    """How many images a file that `write_skipped` wrote names."""
-    with path.open(newline="", encoding="utf-8") as file:
-        return sum(1 for _ in csv.reader(file)) - 1
-
-
 def write_skipped(path: Path, skipped: Iterable[Skipped]) -> None:
     """Write CSV with the header name,reason."""
     with writing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:

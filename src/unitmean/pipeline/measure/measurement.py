@@ -172,7 +172,8 @@ class Measurement:
     def _observe(self, *, output: bool) -> Observer:
         size = self.preprocessing.output_size
         dtype = DTYPES[self.precision]
-        example = torch.zeros(1, 3, size, size, dtype=dtype, device=self.device)
+        example = self.network.noise(size) if self.precision == "float32" else torch.zeros(1, 3, size, size)
+        example = example.to(self.device, dtype)  # lesser precisions may choose other algorithms
         # A copy where the type changes: the network is also measured in float32.
         module = _converted(self.network, dtype, self.device)
         at_once = self.compile or self.device == "cuda"

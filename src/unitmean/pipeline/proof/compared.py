@@ -33,7 +33,7 @@ class Pair:
         factors: Float64[Tensor, " _"],
         device: str = "cpu",
     ) -> None:
-        self._module, self._sites, self._device = original.network.module, plan.sites, device
+        self._network, self._sites, self._device = original.network, plan.sites, device
         exact = plan.rescale(factors, original.state, dtype=torch.float64)
         self._states = (original.state, exact, plan.rescale(factors, original.state), rescaled.state)
         undo = {site.name: site.along(factors[site.variables]) for site in plan.sites}
@@ -58,8 +58,8 @@ class Pair:
         """The observer in the memory layout that means are measured in, as others use other algorithms."""
         state = {name: _last(tensor.to(self._device)) for name, tensor in state.items()}
         if dtype not in traced:
-            example = torch.zeros(1, 3, size, size, dtype=dtype, device=self._device)
-            traced[dtype] = observe_inputs(reloaded(self._module, state), example, list(self._undo))
+            example = self._network.noise(size).to(self._device, dtype)
+            traced[dtype] = observe_inputs(reloaded(self._network.module, state), example, list(self._undo))
         return traced[dtype].carrying(state)
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from unitmean import __version__
 from unitmean.errors import ConfigError, WeightsError
 from unitmean.layouts.files import as_float32, read_record, read_tensors
-from unitmean.layouts.reading import OWN, canonical
+from unitmean.layouts.reading import canonical, described
 from unitmean.networks.architectures import build
 from unitmean.networks.inputs import INPUTS, Input, recorded_input
 from unitmean.networks.own import code_of
@@ -55,7 +55,6 @@ def fetch(request: Request, partial: Path) -> Fetched:
     implied = stated or said or origin.input
     input = choose_input(request.input, implied, layout)
     network = build(request.model, state_dict, input=input)  # refuses what doesn't fit
-    code = code_of(request.model)
     metadata = {
         "model": network.name,
         "source": {"kind": request.source} | origin.facts,
@@ -66,7 +65,8 @@ def fetch(request: Request, partial: Path) -> Fetched:
         "licence": origin.licence,
         "spdx": origin.spdx,
         "versions": {"unitmean": __version__, "torch": torch.__version__},
-    } | ({"code": code} if code else {})
+        "code": code_of(request.model),
+    }
     return Fetched(state_dict, metadata, origin.path if origin.downloaded else None)
 
 
@@ -74,10 +74,10 @@ def choose_input(setting: str, implied: Input | None, layout: str) -> Input:
     """The input that `weights.input` stands for, given what the source or the file itself implies."""
     if setting == "auto":
         if implied is None:
-            whose = "a network of one's own" if layout == OWN else f"the {layout} layout"
             raise WeightsError(
-                f"weights of {whose} don't say which pixels they were trained on, as weights.input=auto "
-                "needs; give weights.input=caffe (BGR in 0..255 less the mean: Gatys' VGG), "
+                f"weights of {described(layout)} don't say which pixels they were trained on, as "
+                "weights.input=auto needs; give weights.input=caffe (BGR in 0..255 less the mean: Gatys' "
+                "VGG), "
                 "weights.input=torchvision (RGB less ImageNet's mean, divided by its std) or "
                 "weights.input=unit (RGB in [0, 1])"
             )

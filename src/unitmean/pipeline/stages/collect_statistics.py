@@ -16,8 +16,9 @@ from unitmean.graph.observe import OUTPUT
 from unitmean.graph.strict import only_outputs, require_rectifier, require_whole
 from unitmean.layouts.networks import as_recorded, read_network
 from unitmean.pipeline.config.project import find_root
+from unitmean.pipeline.disk.documents import read_csv
 from unitmean.pipeline.disk.frames import write_parquet, writing_table
-from unitmean.pipeline.index.index import Index, count_skipped, index_hash, load_index
+from unitmean.pipeline.index.index import Index, index_hash, load_index
 from unitmean.pipeline.index.pixels import choose_decoder
 from unitmean.pipeline.index.preprocess import Preprocessing
 from unitmean.pipeline.measure.automatic import batch_size, compiles, shard_size
@@ -119,7 +120,7 @@ def _provenance(
         "images": len(found.index),
         "index": index_hash(found.index),
         "dataset": run.params.dataset.name,
-        "skipped": count_skipped(run.dep("images") / "skipped.csv"),
+        "skipped": len(read_csv(run.dep("images") / "skipped.csv")),
         "preprocess": dict(run.params.preprocess),
         "input": measurement.network.input.to_dict(),
         "precision": measurement.precision,

@@ -18,7 +18,7 @@ def export_hub(run: Run) -> str:
         return words
     require_hub()
     weights, proof = run.dep("normalised.safetensors"), run.dep("proof.json")
-    settings = {"model": {"code": None} | as_recorded(run.params.model), "preprocess": run.params.preprocess}
+    settings = {"model": as_recorded(run.params.model), "preprocess": run.params.preprocess}
     digest = require_proved(weights, proof, settings)
     beside = {name: run.dep(name) for name in ("report.html", "means.png")}
     if read_json(run.dep("transfer.json")):

@@ -13,7 +13,7 @@ from unitmean.pipeline.stages.entry import Run, stage
 def export_weights(run: Run) -> str:
     """Write the layouts that `rescale.exports` asks for, and the card, of a network that is proved."""
     weights = run.dep("normalised.safetensors")
-    settings = {"model": {"code": None} | as_recorded(run.params.model), "preprocess": run.params.preprocess}
+    settings = {"model": as_recorded(run.params.model), "preprocess": run.params.preprocess}
     digest = require_proved(weights, run.dep("proof.json"), settings)
     stored = read_network(weights, **run.params.model)
     layouts = chosen(run.params.rescale.exports, stored.network)

@@ -14,9 +14,10 @@ from unitmean.graph.analysis import analyse
 from unitmean.graph.plan import Plan
 from unitmean.layouts.networks import Stored, as_recorded, read_network
 from unitmean.pipeline.config.project import find_root
+from unitmean.pipeline.disk.documents import read_csv
 from unitmean.pipeline.disk.frames import read_parquet, read_provenance
 from unitmean.pipeline.index.batches import batches, pixel_batches
-from unitmean.pipeline.index.index import Index, count_skipped, index_hash, load_index
+from unitmean.pipeline.index.index import Index, index_hash, load_index
 from unitmean.pipeline.index.labels import classes
 from unitmean.pipeline.index.pixels import choose_decoder
 from unitmean.pipeline.index.preprocess import Preprocessing
@@ -101,7 +102,7 @@ def _misrecorded(run: Run, original: Stored, rescaled: Stored, tables: Tables, o
         "images": tables.images,
         "index": index_hash(index),
         "dataset": run.params.dataset.name,
-        "skipped": count_skipped(run.dep("images") / "skipped.csv"),
+        "skipped": len(read_csv(run.dep("images") / "skipped.csv")),
         "preprocess": dict(run.params.preprocess),
         "input": original.network.input.to_dict(),
     }

@@ -1,0 +1,25 @@
+"""What a node of a graph is: its operator, where it was recorded, and what lies at a path in a module."""
+
+from typing import Any
+
+from torch import fx, nn
+
+
+def operator(node: fx.Node) -> str:
+    """The node's ATen operator without overload, such as "conv2d"; "" for anything else."""
+    packet = getattr(node.target, "overloadpacket", None)
+    return str(packet.__name__) if packet is not None else ""
+
+
+def path(node: fx.Node) -> str:
+    """The path of the innermost module in which the node was recorded; "" for the outermost."""
+    stack = node.meta.get("nn_module_stack") or {}
+    return str(next((path for path, _ in reversed(stack.values())), ""))
+
+
+def attribute(module: nn.Module, path: str) -> Any:
+    """What lies at a dotted path in a module; None where nothing does."""
+    found: Any = module
+    for part in path.split("."):
+        found = getattr(found, part, None)
+    return found
