@@ -5,8 +5,9 @@
 
 A batch is the model's input, a tensor `n …`, or a tuple or list whose first element is that tensor, as a
 DataLoader gives images and labels. For a model of several arguments the first element is a tuple of them.
-Batches may lie on another device than the model. Half-precision models are measured and compared in float32,
-with the very numbers that they hold.
+A dict holds the arguments by name, as Hugging Face's loaders give them for `model(**batch)`. Batches may lie
+on another device than the model. Half-precision models are measured and compared in float32, with the very
+numbers that they hold.
 """
 
 import warnings
@@ -103,7 +104,7 @@ def normalise(
     require_settings(
         statistic, quantile, rounding, min_active_fraction, max_relative_error, target_standard_error
     )
-    given = Batches(batches, "measuring", progress)
+    given = Batches(batches, model, "measuring", progress)
     example = converted(given.first, floating_type(model), device_of(model))
     plan = analyse(model, example, outputs=outputs)
     require_rectifier(plan)

@@ -1,14 +1,15 @@
 """The batches that a library call is given, from any loader."""
 
-from collections.abc import Hashable, Iterable, Iterator, Sized
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sized
 from itertools import chain
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from unitmean.disk.progress import Bar
 from unitmean.errors import DataError
-from unitmean.graph.inputs import Inputs, count, shape, sizes, tensors
+from unitmean.graph.inputs import Inputs, by_position, count, shape, sizes, tensors
+from unitmean.graph.unwrapped import unwrapped
 
 KINDS = 4
 
@@ -16,11 +17,11 @@ KINDS = 4
 class Batches:
     """The model's input from each batch, to be iterated over once; `shown` adds a bar on the terminal.
 
-    Raises DataError where there is no batch, one doesn't begin with a tensor or a tuple of arguments, or one
-    holds no image.
+    Raises DataError where there is no batch, one doesn't begin with a tensor or with a tuple or dict of
+    arguments, or one holds no image.
     """
 
-    def __init__(self, batches: Iterable[Any], what: str, shown: bool = False) -> None:
+    def __init__(self, batches: Iterable[Any], model: nn.Module, what: str, shown: bool = False) -> None:
         if isinstance(batches, Tensor) or not isinstance(batches, Iterable):
             kind = "one tensor" if isinstance(batches, Tensor) else type(batches).__name__
             raise DataError(
@@ -29,7 +30,8 @@ class Batches:
             )
         self._total = len(batches) if isinstance(batches, Sized) else None
         self._what, self.shown = what, shown
-        found = map(_input, batches)
+        network, _ = unwrapped(model)
+        found = (_input(batch, network) for batch in batches)
         first = next(found, None)
         if first is None:
             raise DataError(
@@ -60,13 +62,15 @@ class Batches:
             self._bar.note(words)
 
 
-def _input(batch: Any) -> Inputs:
+def _input(batch: Any, network: nn.Module) -> Inputs:
     first = batch[0] if isinstance(batch, tuple | list) and batch else batch
+    if isinstance(first, Mapping):
+        first = by_position(network, first)
     if not isinstance(first, Tensor) and not (isinstance(first, tuple) and tensors(first)):
         raise DataError(
-            "a batch must be a tensor or a tuple that begins with one, or with a tuple of the model's "
-            f"arguments; found {type(batch).__name__}: give (batch['image'] for batch in loader), or "
-            "whatever picks the model's input"
+            "a batch must be a tensor, a dict of the model's arguments by name, or a tuple that begins with "
+            f"one, or with a tuple of the model's arguments; found {type(batch).__name__}: give "
+            "(batch['image'] for batch in loader), or whatever picks the model's input"
         )
     if any(t.is_meta for t in tensors(first)):
         raise DataError("a batch must hold numbers; found a tensor on the device meta: give one with numbers")

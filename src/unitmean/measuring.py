@@ -38,7 +38,7 @@ def measure(
     require_model(model)
     require_plan(plan)
     require_settings(target_standard_error=target_standard_error)
-    given = Batches(batches, "measuring", progress)
+    given = Batches(batches, model, "measuring", progress)
     return measured(model, given, plan, histograms=histograms, target=target_standard_error)
 
 

@@ -46,7 +46,7 @@ def verify(
     require_model(model)
     require_weights(model, state)
     require_result(model, result)
-    given = Batches(batches, "comparing", progress)
+    given = Batches(batches, model, "comparing", progress)
     running = _comparing(model, result.plan if result else None)
     return _proved(model, state, given, result, running)
 
@@ -96,7 +96,7 @@ def require_same(model: nn.Module, result: Normalised, kinds: Iterable[Inputs]) 
     running = _comparing(model, result.plan)
 
     def on(x: Inputs) -> Proof:
-        return _proved(model, result.state, Batches([(x, None)], "comparing"), result, running)
+        return _proved(model, result.state, Batches([(x, None)], model, "comparing"), result, running)
 
     for x in kinds:
         try:

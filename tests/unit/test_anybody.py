@@ -1,6 +1,7 @@
 """normalise and verify follow whatever network they are given, and refuse what they can't follow."""
 
 import warnings
+from collections import UserDict
 from collections.abc import Callable
 from typing import Any
 
@@ -129,6 +130,34 @@ def test_several_arguments() -> None:
     plan = unitmean.analyse(model, (images(2), images(2)))
     assert plan.free.sum() == 8
     followed(model, [((images(), images()), "label")] * 2)
+
+
+def test_arguments_by_name() -> None:
+    """Batches of dicts, as Hugging Face's loaders give them."""
+
+    class Masked(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = body()
+
+        def forward(
+            self, x: Tensor, mask: Tensor | None = None, scale: float = 2.0, *, bias: float = 0.0
+        ) -> Tensor:
+            found: Tensor = self.body(x if mask is None else x * mask) * scale
+            return found
+
+    model, mask = Masked().eval(), images(6) > 0.5
+    by_name = followed(model, [{"mask": mask, "x": images()}, {"scale": 3.0, "x": images()}])
+    by_place = followed(model, [((images(), mask),), ((images(), None, 3.0),)])
+    assert torch.equal(by_name.factors, by_place.factors)
+    batch = UserDict(x=images())  # what transformers' tokenizers return is one
+    for wrapped in (model, nn.DataParallel(model)):
+        assert unitmean.analyse(wrapped, batch).free.sum() == 8
+    for found in ({"image": images()}, {"mask": mask}, {}, {"x": images(), "bias": 1.0}):
+        with pytest.raises(DataError, match=r"are 'x', 'mask', 'scale'; found .*whatever picks"):
+            unitmean.normalise(model, [found])
+    with pytest.raises(DataError, match="which are not named; found 'x'"):
+        unitmean.analyse(Of(lambda m, x: m.body(x)).eval(), {"x": images()})
 
 
 def test_a_fixed_number_of_images() -> None:

@@ -158,7 +158,7 @@ def test_batches_may_come_from_a_generator_and_must_hold_tensors() -> None:
     assert torch.equal(first.factors, unitmean.normalise(model, images().split(5)).factors)
     with pytest.raises(DataError, match="used before"):
         unitmean.normalise(model, used)
-    with pytest.raises(DataError, match="begins with one.*found list"):
+    with pytest.raises(DataError, match="begins with one,.*found list"):
         unitmean.normalise(model, [["a", images()]])
     with pytest.raises(NetworkError, match="eval mode"):
         unitmean.normalise(chain().train(), loader())

@@ -267,6 +267,32 @@ class Supervised(nn.Module):
         return (self.last(x), self.more(x)) if self.training else self.last(x)
 
 
+@pytest.mark.parametrize("settings", [{}, {"num_layers": 2}, {"bidirectional": True, "bias": False}])
+def test_a_recurrent_layer_has_one_factor_a_channel_for_all_steps(settings: dict[str, Any]) -> None:
+    class Recurrent(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.RNN(4, 5, nonlinearity="relu", batch_first=True, **settings)
+            self.head = nn.Linear(10 if "bidirectional" in settings else 5, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            found: Tensor = self.head(self.layer(x)[0])
+            return found
+
+    torch.manual_seed(0)
+    model, batches = Recurrent().eval(), [torch.rand(6, 3, 4), torch.rand(6, 3, 4)]
+    result = unitmean.normalise(model, batches)
+    assert unitmean.verify(model, result.state, batches, result)
+    runs = 2 if settings else 1  # layers or directions, each with a state of five channels
+    assert len(result.plan.sites) == 3 * runs
+    assert len({id for site in result.plan.sites for id in site.variables.tolist()}) == 5 * runs
+    assert (result.factors != 1).any()
+    longer = torch.rand(2, 9, 4)
+    before = model(longer)
+    model.load_state_dict(result.state)
+    torch.testing.assert_close(model(longer), before)
+
+
 @pytest.mark.parametrize("outputs", ["preserve", "normalise"])
 @pytest.mark.filterwarnings("ignore:not used for such a batch")
 def test_heads_that_only_training_has(outputs: str) -> None:

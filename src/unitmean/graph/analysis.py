@@ -13,7 +13,7 @@ from unitmean.errors import NetworkError
 from unitmean.graph.absorb import Absorption
 from unitmean.graph.called import called
 from unitmean.graph.ids import compact, per_channel
-from unitmean.graph.inputs import Inputs, count, sizes, tensors
+from unitmean.graph.inputs import Inputs, by_position, count, sizes, tensors
 from unitmean.graph.nodes import operator, path
 from unitmean.graph.plan import OUTPUT, Plan, Site
 from unitmean.graph.rectifiers import rectifiers
@@ -26,20 +26,23 @@ from unitmean.graph.walk import Walk
 def analyse(module: nn.Module, example: Inputs, *, outputs: str = "preserve") -> Plan:
     """Which channels of the module may be rescaled, for inputs shaped like the example.
 
-    example: a tensor `n …`, or a tuple of the forward method's arguments. outputs: "preserve" pins the
-    network's outputs to the factor one; "normalise" leaves them free. Of a wrapper (DataParallel,
+    example: a tensor `n …`, or a tuple or dict of the forward method's arguments. outputs: "preserve" pins
+    the network's outputs to the factor one; "normalise" leaves them free. Of a wrapper (DataParallel,
     AveragedModel, what torch.compile returns) the network inside is analysed; names of tensors are those of
     the wrapper's own state dict. The module is called once before it is traced.
 
     Raises:
         NetworkError: the module is in training mode, torch.export can't trace it, or it has results whose
             size depends on numbers, or rectifiers with channels along the first dimension.
+        DataError: a dict doesn't hold the forward method's arguments.
         ValueError: `outputs` is neither of the two.
     """
     if outputs not in {"preserve", "normalise"}:
         raise ValueError(f'outputs must be "preserve" or "normalise", got {outputs!r}')
     if not isinstance(module, nn.Module):
         raise NetworkError(f"a network must be a torch.nn.Module; found {module!r}: give the network itself")
+    if isinstance(example, Mapping):
+        example = by_position(unwrapped(module)[0], example)
     if not tensors(example) or not count(example):
         raise NetworkError(
             f"an example must hold an image at least; found {sizes(example) or example!r}: give the first "

@@ -12,7 +12,7 @@ from unitmean.errors import NetworkError
 from unitmean.graph.again import Called, call
 from unitmean.graph.inputs import Inputs, sizes, tensors
 from unitmean.graph.undisturbed import repeatable, undisturbed
-from unitmean.graph.untraceable import advice
+from unitmean.graph.untraceable import told
 
 
 def called(module: nn.Module, x: Inputs) -> Called | None:
@@ -35,12 +35,10 @@ def called(module: nn.Module, x: Inputs) -> Called | None:
     except Exception as error:  # users' code raises whatever it likes
         if _out_of_memory(error):
             raise
-        words = str(error).strip() or type(error).__name__
-        if "not implemented for" in words:
+        if "not implemented for" in str(error):
             return None
         raise NetworkError(
-            f"the network must take the input that it is given; found, with one of {sizes(x)}: "
-            f"{words.splitlines()[0].rstrip('.')}; {advice(words)}"
+            f"the network must take the input that it is given; found, with one of {sizes(x)}: {told(error)}"
         ) from error
 
 
@@ -74,6 +72,5 @@ def followed(x: Inputs) -> Iterator[None]:
             raise
         raise NetworkError(
             "the network must compute on its own what torch.export made of it; found, with an input of "
-            f"{sizes(x)}: "
-            f"{str(error).strip().splitlines()[0].rstrip('.')}; {advice(str(error))}"
+            f"{sizes(x)}: {told(error)}"
         ) from error

@@ -1,14 +1,43 @@
 """What a network is given: a tensor, or a tuple of arguments, which may hold tensors in any nesting."""
 
-from collections.abc import Hashable
+import inspect
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_map
+
+from unitmean.errors import DataError
 
 Inputs = Any
 """A tensor, or a tuple of a forward method's arguments."""
+
+
+def by_position(module: nn.Module, named: Mapping[str, Any]) -> tuple[Any, ...]:
+    """The forward method's arguments in its own order, from what it is to be called with by name.
+
+    Defaults stand for those in between that aren't named. Raises DataError for a name that is none of its
+    arguments, and where an argument without a default is missing.
+    """
+    parameters = {
+        name: parameter.default
+        for name, parameter in inspect.signature(module.forward).parameters.items()
+        if parameter.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
+    }
+    needed = [name for name, default in parameters.items() if default is inspect.Parameter.empty]
+    if not named or not set(needed) <= named.keys() <= parameters.keys():
+        raise DataError(
+            "a dict must hold arguments of the model's forward method, which are "
+            f"{_listed(parameters) or 'not named'}; found {_listed(named) or 'none'}: give "
+            " (batch['image'] for batch in loader), or whatever picks the model's input"
+        )
+    last = max(list(parameters).index(name) for name in named)
+    return tuple(named.get(name, default) for name, default in list(parameters.items())[: last + 1])
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(map(repr, names))
 
 
 def arguments(x: Inputs) -> tuple[Any, ...]:

@@ -48,9 +48,10 @@ def _one_output(call: Call, names: str) -> Ids:
 
 def multiplied_matrices(call: Call) -> Ids | None:
     """Matrix products of two tensors, as NumPy broadcasts them."""
-    a, b = (call.value(name) for name in ("self", "mat2" if call.name in {"mm", "bmm"} else "other"))
+    second = {"mm": "mat2", "bmm": "mat2", "mv": "vec"}.get(call.name, "other")
+    a, b = call.value("self"), call.value(second)
     one, two = len(call.shape(a)), len(call.shape(b))
-    if call.name == "mv" or min(one, two) < 1:
+    if min(one, two) < 1:
         return None
     batch = "abcdefgh"[: max(one, two, 2) - 2]
     left = (batch[len(batch) - one + 2 :] if one > 2 else "") + ("mk" if one > 1 else "k")

@@ -84,7 +84,7 @@ RELATIONS: dict[str, Relation] = _table(
         conv_transpose2d(stride padding output_padding dilation)
         conv_transpose3d(stride padding output_padding dilation)""",
     ),
-    (multiplied_matrices, "matmul mm bmm"),
+    (multiplied_matrices, "matmul mm bmm mv"),
     (einsum, "einsum(path)"),
     (attended, "scaled_dot_product_attention(dropout_p is_causal scale enable_gqa)"),
     (embedded, "embedding(indices padding_idx scale_grad_by_freq sparse)"),

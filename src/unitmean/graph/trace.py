@@ -8,6 +8,7 @@ from contextlib import contextmanager, redirect_stderr
 
 import torch
 from torch import Tensor, fx, nn
+from torch._decomp import get_decompositions
 from torch.export import ExportedProgram, export
 from torch.nn.modules.batchnorm import _NormBase
 from torch.utils._pytree import keystr, tree_flatten_with_path, tree_unflatten
@@ -20,8 +21,15 @@ from unitmean.graph.mutation import without_mutation
 from unitmean.graph.nodes import attribute
 from unitmean.graph.regions import inline
 from unitmean.graph.undisturbed import repeatable, undisturbed
-from unitmean.graph.untraceable import advice, scripted, unnameable, vectorised
+from unitmean.graph.untraceable import scripted, told, unnameable, vectorised
 
+# Operators that are several in one, which PyTorch takes apart.
+_SEVERAL = get_decompositions(
+    [
+        getattr(torch.ops.aten, name)
+        for name in "addmm addmv addbmm baddbmm addr addcmul addcdiv lerp im2col rnn_relu".split()
+    ]
+)
 _LOGS = (
     "torch._subclasses.fake_tensor",
     "torch.fx.experimental.symbolic_shapes",
@@ -68,11 +76,9 @@ def trace(
     except (OSError, NetworkError):  # the first is not the network's fault
         raise
     except Exception as error:  # torch.export raises errors of a dozen unrelated types
-        words = str(error).strip() or type(error).__name__
         raise NetworkError(
             "the network must be traceable by torch.export; found, with an input of "
-            f"{sizes(example)}: "
-            f"{words.splitlines()[0].rstrip('.')}; {scripted(module) or advice(words)}"
+            f"{sizes(example)}: {told(error, scripted(module))}"
         ) from error
     _require_own_names(module, traced)
     traced.meta |= {"outputs": names, "autocast": autocast}
@@ -109,10 +115,10 @@ def _graph(program: ExportedProgram) -> tuple[fx.GraphModule, bool]:
             "the function on the whole batch"
         )
     autocast = inline(program.graph_module)
-    if without_mutation(program.graph, set(program.graph_signature.user_inputs)):
-        traced = _unlifted(program)
-    else:
-        traced = program.run_decompositions({}).module(check_guards=False)
+    plain = without_mutation(program.graph, set(program.graph_signature.user_inputs))
+    if not plain or any(node.target in _SEVERAL for node in program.graph.nodes):
+        program = program.run_decompositions(_SEVERAL)
+    traced = _unlifted(program) if plain else program.module(check_guards=False)
     traced.graph.eliminate_dead_code()
     traced.recompile()
     return traced, autocast

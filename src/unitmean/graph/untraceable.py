@@ -22,6 +22,11 @@ _ADVICE = (
         "inputs and weights must be of one type: convert the batches, or the model",
     ),
     (
+        r"is not a known type",
+        "its forward must return tensors in tuples, lists and dicts: for Hugging Face's models that keep a "
+        "cache set model.config.use_cache = False",
+    ),
+    (
         r"missing .* required .*argument|takes .* positional argument|unexpected keyword",
         "a batch must hold the arguments of its forward: for several make a tuple of them its first element",
     ),
@@ -35,7 +40,14 @@ _KEYWORDS = "|".join(word for word in keyword.kwlist if word != "True")
 _UNWRITABLE = re.compile(rf"^(?:{_KEYWORDS}|__.*__)$|[\"\\\n]")
 
 
-def advice(words: str) -> str:
+def told(error: Exception, remedy: str = "") -> str:
+    """What an error says, less advice to those who develop PyTorch, and what to do about it."""
+    words = str(error).strip() or type(error).__name__
+    first = words.splitlines()[0].partition(" If this type holds")[0]
+    return f"{first.rstrip('.')}; {remedy or _advice(words)}"
+
+
+def _advice(words: str) -> str:
     """What to do about an error with these words, as a clause; general advice where they aren't known."""
     for pattern, remedy in _ADVICE:
         if re.search(pattern, words):

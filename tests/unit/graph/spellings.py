@@ -84,6 +84,12 @@ def erased(x: Tensor) -> Tensor:
     return y
 
 
+def rows(x: Tensor, layer: Callable[[Tensor], Tensor]) -> Tensor:
+    """A layer on the channels of each position, as a matrix."""
+    last = x.movedim(1, 3)
+    return layer(last.flatten(0, 2)).view_as(last).movedim(3, 1)
+
+
 def across(vector: Tensor) -> Tensor:
     return vector.view(-1, 1, 1)
 
@@ -125,6 +131,18 @@ SINGLE: dict[str, Block] = RECTIFIERS | {
     "matmul": block(lambda x, w: (x.movedim(1, 3) @ w).movedim(3, 1), (C, C)),
     "matmul from the left": block(lambda x, w: (w @ x.flatten(2)).view_as(x), (C, C)),
     "einsum": block(lambda x, w: torch.einsum("nchw,dc->ndhw", x, w), (C, C)),
+    "addmm": block(lambda x, w, b: rows(x, lambda y: torch.addmm(b, y, w)), (C, C), (C,)),
+    "addmm in parts": block(
+        lambda x, w, b: rows(x, lambda y: b.addmm(y, w, beta=2, alpha=0.5)), (C, C), (C,)
+    ),
+    "addmm in place": block(lambda x, w: rows(x, lambda y: (y @ w).addmm_(y, w)), (C, C)),
+    "baddbmm": block(
+        lambda x, w, b: torch.baddbmm(b, w.expand(2, C, C), x.flatten(2)).view_as(x), (C, C), ()
+    ),
+    "addcmul": block(lambda x, w, b: torch.addcmul(across(b), x, across(w)), (C,), (C,)),
+    "addcdiv": block(lambda x, w: torch.addcdiv(x, x, across(w).abs() + 0.5, value=2), (C,)),
+    "lerp": block(lambda x: torch.lerp(x, x.flip(3), 0.3)),
+    "lerp by a gate": block(lambda x, w: torch.lerp(x, x.flip(2), across(w).sigmoid()), (C,)),
     "alias": Alias,
     "gate": Gate,
     "batch norm": lambda: nn.BatchNorm2d(C),
@@ -154,6 +172,7 @@ SINGLE: dict[str, Block] = RECTIFIERS | {
     "permuted": block(lambda x: x[:, [2, 0, 3, 1]]),
     "swapped": block(lambda x: x.swapaxes(2, 3).contiguous()),
     "unfolded": block(lambda x: x.unfold(2, 2, 2).flatten(4).movedim(4, 3).reshape(x.shape)),
+    "patches": block(lambda x: F.unfold(x, 3, padding=1).unflatten(1, (C, 9)).mean(2).view_as(x)),
     "tiled": block(lambda x: x[..., :3].tile(1, 1, 1, 2)),
     "erased": block(erased),
     "half of zeros": block(lambda x: torch.cat((x[:, :2], torch.zeros_like(x[:, 2:])), 1)),
