@@ -3,12 +3,16 @@
 import os
 
 import pytest
+import torch
 from narrow import narrow
-from pipeline.proof.proving import Case, normalised
+from pipeline.proof.proving import SIZE, TOLERANCES, Case, Residual, normalised
+from torch import nn
+from unit.graph.chains import randomised
 
-from unitmean.networks.architectures import build
+from unitmean.networks.architectures import Network, build
 from unitmean.networks.inputs import TORCHVISION
 from unitmean.networks.seeded import seeded
+from unitmean.pipeline.index.batches import unit
 
 # Name to height and width in pixels, as small as a network takes; UNITMEAN_PROVED="vgg19 …" adds others.
 NETWORKS = {
@@ -62,6 +66,24 @@ def quiet(case: Case) -> None:
     assert len(proof.comparisons) >= 6 and proof.behaviour is not None and proof.behaviour.images == 3 + 8
     assert (proof.means["status"] != "dead").mean() > 0.5
     assert proof.means["mean_before"].max() > 100 * proof.means["mean_before"].replace(0, 1e9).min()
+
+
+def test_what_is_rectified_again_may_err_as_much_as_before() -> None:
+    """A block that adds nothing, as they are initialised, to a channel inactive in what is compared."""
+    module = randomised(Residual())
+    state = module.state_dict()
+    for name in ("a.2.weight", "a.2.bias", "b.2.weight", "b.2.bias"):
+        state[name].zero_()
+    network = Network(module, "residual", TORCHVISION, False, {})
+    shown = TORCHVISION.apply(unit(normalised(network, state, SIZE).images))
+    with torch.no_grad():
+        peaks = nn.Sequential(*module.stem[:2])(shown)[:, 0].amax((1, 2))
+    assert peaks[:3].amax() < peaks.amax()
+    state["stem.1.bias"][0] -= (peaks[:3].amax() + peaks.amax()) / 2  # active, but not in the first three
+    proof = normalised(network, state, SIZE).prove()
+    assert proof.failures == []
+    allowed = proof.means[proof.means["channel"] == 0].set_index("site")["allowed"]
+    assert allowed["relu_a"] == allowed["relu_b"] == allowed["stem.2"] > 10 * TOLERANCES.max_mean_error
 
 
 @pytest.mark.nightly

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float64, UInt8
 from torch import Tensor
 
 from unitmean.graph.observe import OUTPUT
@@ -97,17 +97,35 @@ def tolerated(
     that are active, one more included. It is relative to the mean over the `first` images or, where that is
     zero, to the mean over all.
     """
-    of_layer = {network.layer(site.name): rounding[site.name] for site in plan.sites}
+    errors = _expected(rounding, plan)
+    of_layer = {network.layer(site.name): site.name for site in plan.sites}
     parts = []
     for site, rows in table.groupby("site", sort=False):
-        moments, found = first[str(site)], of_layer[str(site)]
-        active = moments.active_fraction() + 1 / (moments.images * found.positions)
-        absolute = tolerances.max_mean_ratio * found.expected * active
+        moments, name = first[str(site)], of_layer[str(site)]
+        active = moments.active_fraction() + 1 / (moments.images * rounding[name].positions)
+        absolute = tolerances.max_mean_ratio * errors[name] * active
         seen = moments.expectation()
         mean = torch.where(seen > 0, seen, torch.from_numpy(rows["mean_before"].to_numpy(copy=True)))
         parts.append(pd.Series((absolute / mean).numpy(), index=rows.index))
     float32 = pd.concat(parts).reindex(table.index)
     return tolerances.max_mean_error + float32
+
+
+def _expected(rounding: Mapping[str, Rounding], plan: Plan) -> dict[str, Float64[Tensor, " channels"]]:
+    """By site, the error that float32 is expected to make in the input of each channel.
+
+    An input that is nowhere below zero, as what a rectifier has made already, is zero where the channel is
+    inactive, and shows no error there. So it counts at least as the input of any channel that shares its
+    factor, such as the earlier rectifier's.
+    """
+    shared = torch.zeros(plan.variables, dtype=torch.float64)
+    for site in plan.sites:
+        shared.scatter_reduce_(0, site.variables, rounding[site.name].expected, "amax")
+    return {
+        site.name: torch.where(found.lowest >= 0, shared[site.variables], found.expected)
+        for site in plan.sites
+        for found in [rounding[site.name]]
+    }
 
 
 def _column(rows: pd.DataFrame, sums: Sums, of: Callable[[Moments], Tensor]) -> pd.Series:
