@@ -16,14 +16,13 @@ MOST = 0.95
 class Rounding:
     """Float32's error in each channel of a rectifier's input.
 
-    largest: the largest difference between float32 and float64. size: the largest absolute value. lowest: the
-    smallest value. positions: how many an image has. The input is looked at since it isn't zero where the
-    channel is inactive, and rectifying makes no error larger.
+    largest: the largest difference between float32 and float64. size: the largest absolute value. positions:
+    how many an image has. The input is looked at since it isn't zero where the channel is inactive, and
+    rectifying makes no error larger.
     """
 
     largest: Float64[Tensor, " channels"]
     size: Float64[Tensor, " channels"]
-    lowest: Float64[Tensor, " channels"]
     positions: int
 
     @classmethod
@@ -33,17 +32,13 @@ class Rounding:
         """From the site's input in float64, and in several networks' float32, all on the original's scale."""
         over = [d for d in range(len(site.shape)) if d not in site.dims]
         errors = torch.stack([(found - exact).abs().amax(over).reshape(-1) for found in single])
-        size, lowest = exact.abs().amax(over).reshape(-1), exact.amin(over).reshape(-1)
-        return cls(errors.amax(0).cpu(), size.cpu(), lowest.cpu(), exact[0].numel() // site.channels)
+        size = exact.abs().amax(over).reshape(-1)
+        return cls(errors.amax(0).cpu(), size.cpu(), exact[0].numel() // site.channels)
 
     def __or__(self, other: "Rounding") -> "Rounding":
-        """Over the images of both."""
-        return Rounding(
-            torch.maximum(self.largest, other.largest),
-            torch.maximum(self.size, other.size),
-            torch.minimum(self.lowest, other.lowest),
-            self.positions,
-        )
+        """Over the images of both: each channel's larger error and larger size."""
+        largest, size = torch.maximum(self.largest, other.largest), torch.maximum(self.size, other.size)
+        return Rounding(largest, size, self.positions)
 
     @property
     def expected(self) -> Float64[Tensor, " channels"]:

@@ -114,18 +114,14 @@ def tolerated(
 def _expected(rounding: Mapping[str, Rounding], plan: Plan) -> dict[str, Float64[Tensor, " channels"]]:
     """By site, the error that float32 is expected to make in the input of each channel.
 
-    An input that is nowhere below zero, as what a rectifier has made already, is zero where the channel is
-    inactive, and shows no error there. So it counts at least as the input of any channel that shares its
-    factor, such as the earlier rectifier's.
+    What was rectified before and is rectified again, as behind a block that adds nothing, shows less of its
+    error where the channel is inactive, or none. So a channel is expected to err as much as any that shares
+    its factor: they are added to one another, and pass their errors on.
     """
     shared = torch.zeros(plan.variables, dtype=torch.float64)
     for site in plan.sites:
         shared.scatter_reduce_(0, site.variables, rounding[site.name].expected, "amax")
-    return {
-        site.name: torch.where(found.lowest >= 0, shared[site.variables], found.expected)
-        for site in plan.sites
-        for found in [rounding[site.name]]
-    }
+    return {site.name: shared[site.variables] for site in plan.sites}
 
 
 def _column(rows: pd.DataFrame, sums: Sums, of: Callable[[Moments], Tensor]) -> pd.Series:
