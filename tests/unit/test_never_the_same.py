@@ -154,6 +154,30 @@ def test_a_state_dict_that_loading_changes_is_refused() -> None:
         unitmean.verify(model, state, [X])
 
 
+class Versioned(nn.BatchNorm2d):
+    """It asks for the version of what it loads, as torchvision's mnasnet does."""
+
+    asked = 2
+
+    def _load_from_state_dict(
+        self, state_dict: Any, prefix: str, local_metadata: dict[str, Any], *more: Any
+    ) -> None:
+        if local_metadata.get("version") != self.asked:
+            raise ValueError("another version")
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, *more)
+
+
+def test_versions_of_parts_are_kept_and_supplied() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), Versioned(8), nn.ReLU(), nn.Conv2d(8, 4, 1)).eval()
+    result = unitmean.normalise(model, [X])
+    model.load_state_dict(result.state)
+    plain = dict(result.state)  # as of a file, which keeps no versions
+    assert unitmean.verify(model, plain, [X])
+    Versioned.asked = 3
+    with pytest.raises(NetworkError, match="its own code refuses them: another version;"):
+        unitmean.verify(model, plain, [X])
+
+
 @pytest.mark.filterwarnings("ignore:not used for such a batch")
 def test_the_model_keeps_its_buffers() -> None:
     def counting(net: Net, h: Tensor) -> Tensor:

@@ -8,7 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from unitmean.errors import NetworkError, WeightsError
+from unitmean.graph.reload import versioned
 from unitmean.graph.undisturbed import undisturbed
+from unitmean.graph.untraceable import told
 
 
 def as_loaded(module: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -67,7 +69,12 @@ def _require_same(module: nn.Module, state: Mapping[str, Tensor], loaded: Mappin
     """NetworkError where loading `state` makes other numbers than those that are compared."""
     with undisturbed(module):  # plain tensors that were computed with gradients can't be copied
         copy = deepcopy(module)
-    copy.load_state_dict(dict(state))
+    try:
+        copy.load_state_dict(versioned(copy, state))
+    except Exception as error:  # users' code raises whatever it likes
+        raise NetworkError(
+            f"the module must load the weights; found that its own code refuses them: {told(error)}"
+        ) from error
     held = dict(copy.named_parameters(remove_duplicate=False)) | dict(
         copy.named_buffers(remove_duplicate=False)
     )

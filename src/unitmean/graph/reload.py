@@ -33,13 +33,17 @@ def same(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
 def load(module: nn.Module, state: Mapping[str, Tensor]) -> None:
     """Give the module these very tensors, as far as it reads them at inference.
 
-    Supplied are the layout version that mnasnet asks for, which files lack, and batch norm's counters, which
-    files from before PyTorch 0.4.1 lack.
+    Supplied are versions, and batch norm's counters, which files from before PyTorch 0.4.1 lack.
     """
     counters = {k: torch.tensor(0) for k in module.state_dict() if k.endswith("num_batches_tracked")}
-    versioned = OrderedDict(counters | dict(state))
-    versioned._metadata = module.state_dict()._metadata  # type: ignore[attr-defined]
-    module.load_state_dict(versioned, assign=True)
+    module.load_state_dict(versioned(module, counters | dict(state)), assign=True)
+
+
+def versioned(module: nn.Module, state: Mapping[str, Tensor]) -> OrderedDict[str, Tensor]:
+    """The state with the versions of the module's parts, which mnasnet asks for, and files lack."""
+    found = OrderedDict(state)
+    found._metadata = getattr(state, "_metadata", module.state_dict()._metadata)  # type: ignore[attr-defined]
+    return found
 
 
 def _empty(tensor: Tensor) -> Tensor:
