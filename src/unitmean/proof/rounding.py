@@ -40,12 +40,13 @@ class Rounding:
         largest, size = torch.maximum(self.largest, other.largest), torch.maximum(self.size, other.size)
         return Rounding(largest, size, self.positions)
 
-    @property
-    def expected(self) -> Float64[Tensor, " channels"]:
-        """Each channel's error to expect on other images, as one seen at few positions may show too little.
+    def expected(self, peak: Float64[Tensor, " channels"]) -> Float64[Tensor, " channels"]:
+        """Each channel's error to expect on other images, over which its largest activation is `peak`.
 
-        It is the channel's own error or, if larger, its size times the 95% quantile of the site's relative
-        errors.
+        One that is seen at few positions may show too little, and one whose own inputs are inactive shows
+        none. So it is the channel's own error or, if larger, its size, also on the other images, times the
+        95% quantile of the relative errors of the site's channels that show one.
         """
-        relative = (self.largest / self.size).nan_to_num(0.0)
-        return torch.maximum(self.largest, relative.quantile(MOST) * self.size)
+        relative = (self.largest / self.size)[self.largest > 0]
+        usual = relative.quantile(MOST) if len(relative) else 0.0
+        return torch.maximum(self.largest, usual * torch.maximum(self.size, peak))

@@ -97,11 +97,12 @@ def tolerated(
     that are active, one more included. It is relative to the mean over the `first` images or, where that is
     zero, to the mean over all.
     """
-    errors = _expected(rounding, plan)
-    of_layer = {network.layer(site.name): site.name for site in plan.sites}
+    layers = {site.name: network.layer(site.name) for site in plan.sites}
+    errors = _expected(rounding, {name: first[layer].maximum for name, layer in layers.items()}, plan)
+    named = {layer: name for name, layer in layers.items()}
     parts = []
     for site, rows in table.groupby("site", sort=False):
-        moments, name = first[str(site)], of_layer[str(site)]
+        moments, name = first[str(site)], named[str(site)]
         active = moments.active_fraction() + 1 / (moments.images * rounding[name].positions)
         absolute = tolerances.max_mean_ratio * errors[name] * active
         seen = moments.expectation()
@@ -111,7 +112,9 @@ def tolerated(
     return tolerances.max_mean_error + float32
 
 
-def _expected(rounding: Mapping[str, Rounding], plan: Plan) -> dict[str, Float64[Tensor, " channels"]]:
+def _expected(
+    rounding: Mapping[str, Rounding], peaks: Mapping[str, Float64[Tensor, " channels"]], plan: Plan
+) -> dict[str, Float64[Tensor, " channels"]]:
     """By site, the error that float32 is expected to make in the input of each channel.
 
     What was rectified before and is rectified again, as behind a block that adds nothing, shows less of its
@@ -120,7 +123,7 @@ def _expected(rounding: Mapping[str, Rounding], plan: Plan) -> dict[str, Float64
     """
     shared = torch.zeros(plan.variables, dtype=torch.float64)
     for site in plan.sites:
-        shared.scatter_reduce_(0, site.variables, rounding[site.name].expected, "amax")
+        shared.scatter_reduce_(0, site.variables, rounding[site.name].expected(peaks[site.name]), "amax")
     return {site.name: shared[site.variables] for site in plan.sites}
 
 
