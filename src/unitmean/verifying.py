@@ -22,6 +22,7 @@ from unitmean.proof.judged import Proof, coarsened, judged, resolution
 from unitmean.results import Normalised
 
 CHECKED = 2  # images of the first batch on which `normalise` compares old and new weights
+CHAOTIC = 0.05  # float32's own relative error beyond which a network's values say nothing
 
 
 def verify(
@@ -108,14 +109,20 @@ def require_same(model: nn.Module, result: Normalised, kinds: Iterable[Inputs]) 
                 "the new weights must compute what the old ones do; found otherwise on a batch of "
                 f"{sizes(x)}:\n  "
                 + "\n  ".join(proof.failures[:4])
-                + f"\nnothing is returned; {_advice(model)}"
+                + f"\nnothing is returned; {_advice(model, proof)}"
             )
 
 
-def _advice(model: nn.Module) -> str:
+def _advice(model: nn.Module, proof: Proof) -> str:
     floating = floating_type(model)
     if floating.itemsize < 4:
         return f"{str(floating).removeprefix('torch.')} may not hold the new weights: normalise model.float()"
+    error = max(deviation.float32_error for deviation in proof.deviations.values())
+    if error > CHAOTIC:
+        return (
+            f"the network makes rounding grow, float32's own to {error:.0%} of its values, so that nothing "
+            "can be compared: load trained weights, or scale the input as the network expects it"
+        )
     return (
         "where the forward method computes something else for another shape or argument, normalise what it "
         "computes for one; otherwise please report this network"

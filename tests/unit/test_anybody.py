@@ -160,6 +160,17 @@ def test_arguments_by_name() -> None:
         unitmean.analyse(Of(lambda m, x: m.body(x)).eval(), {"x": images()})
 
 
+def test_a_network_that_makes_rounding_grow() -> None:
+    """In float64, too, where it is allowed as much more as float32 errs, until nothing is left to compare."""
+    mild, wild = (Of(lambda m, x, by=by: torch.sin(by * m.body(x))).eval() for by in (1e5, 1e12))
+    result = unitmean.normalise(mild, [images()] * 2)
+    proof = unitmean.verify(mild, result.state, [images()], result)
+    deviation = proof.deviations["output"]
+    assert proof and 1e-12 < deviation.float64 < 1e-9 and deviation.float32_error < 0.05
+    with pytest.raises(InvarianceError, match=r"makes rounding grow, float32's own to \d+% of its values"):
+        unitmean.normalise(wild, [images()] * 2)
+
+
 def test_a_fixed_number_of_images() -> None:
     model = Of(lambda m, x: m.body(x).reshape(6, -1)).eval()
     followed(model, [images()] * 2)

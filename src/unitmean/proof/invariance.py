@@ -82,6 +82,11 @@ class Deviation:
     stored_error: float = 0.0
 
     @property
+    def float64_error(self) -> float:
+        """What float64 does itself, by what float32 does: as much less as float64 resolves more."""
+        return self.float32_error * torch.finfo(torch.float64).eps / torch.finfo(torch.float32).eps
+
+    @property
     def float32_ratio(self) -> float:
         """float32 over float32_error: at most 2 for a right file; 0 where nothing differs, else infinite."""
         if self.float32_error == 0:

@@ -15,8 +15,9 @@ from unitmean.proof.invariance import Comparison, Deviation
 
 # Two right networks differ by at most twice float32's own error; the rest is a margin.
 MAX_RATIO = 3.0
-# The relative change that float64's rounding may cause with weights that were never rounded.
-MAX_EXACT = 1e-12
+# The relative change that float64's rounding may cause with weights that were never rounded: so much, or so
+# many times its error, of which up to 2.4 were found in 13 right networks.
+MAX_EXACT, MAX_EXACT_RATIO = 1e-12, 8.0
 # Where the factors aren't known: the relative change allowed for the rounding of the file's weights. In
 # float32 it comes on top of float32's own error: ROUNDED or, for a coarser type, STORED times the most that
 # rounding the original's weights to it changes. In float64 it is MAX_ROUNDED, or the same if that is more.
@@ -82,8 +83,9 @@ def judged(
             continue
         if not d.float32_ratio <= MAX_RATIO:
             failures.append(_words(place, "float32", MAX_RATIO * d.float32_error, d.float32))
-        if not d.float64 <= MAX_EXACT:
-            failures.append(_words(place, "float64, for the factors alone,", MAX_EXACT, d.float64))
+        exact = max(MAX_EXACT, MAX_EXACT_RATIO * d.float64_error)
+        if not d.float64 <= exact:
+            failures.append(_words(place, "float64, for the factors alone,", exact, d.float64))
     return Proof(comparison, tuple(failures))
 
 
