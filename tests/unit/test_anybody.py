@@ -171,6 +171,16 @@ def test_a_network_that_makes_rounding_grow() -> None:
         unitmean.normalise(wild, [images()] * 2)
 
 
+def test_a_channel_too_weak_for_float32_counts_as_dead() -> None:
+    """Weights divided by so small a mean would be infinite."""
+    model = body()
+    for name in ("0.weight", "0.bias"):
+        weights = model.state_dict()[name]
+        weights[0], weights[1] = 1e-39, 1e-15  # the first is a subnormal number
+    result = followed(model, [images()] * 2)
+    assert result.dead == {"1": [0]} and result.factors[1:].min() > 1e-16
+
+
 def test_a_fixed_number_of_images() -> None:
     model = Of(lambda m, x: m.body(x).reshape(6, -1)).eval()
     followed(model, [images()] * 2)

@@ -1,7 +1,13 @@
 """Which channels have a mean worth dividing by."""
 
+from math import sqrt
+
+import torch
 from jaxtyping import Bool, Float64
 from torch import Tensor
+
+# Smaller numbers have squares that float32 can't hold, and weights divided by them may overflow.
+LEAST = sqrt(torch.finfo(torch.float32).tiny)
 
 
 def alive(
@@ -14,8 +20,9 @@ def alive(
 ) -> Bool[Tensor, " channels"]:
     """A channel lives if it is active often enough and its mean positive, finite and known well enough.
 
-    A mean whose relative standard error exceeds `max_relative_error` rests on an image or two: dividing by it
-    would blow up a channel that is nearly dead. A single image has no standard error (NaN).
+    A mean below 1.1e-19, as behind a gate that is all but closed, is as good as zero. One whose relative
+    standard error exceeds `max_relative_error` rests on an image or two: dividing by it would blow up a
+    channel that is nearly dead. A single image has no standard error (NaN).
     """
     known = ~(standard_error > max_relative_error * mean)
-    return (active_fraction >= min_active_fraction) & (mean > 0) & mean.isfinite() & known
+    return (active_fraction >= min_active_fraction) & (mean > LEAST) & mean.isfinite() & known
