@@ -30,7 +30,7 @@ def by_position(module: nn.Module, named: Mapping[str, Any]) -> tuple[Any, ...]:
         raise DataError(
             "a dict must hold arguments of the model's forward method, which are "
             f"{_listed(parameters) or 'not named'}; found {_listed(named) or 'none'}: give "
-            " (batch['image'] for batch in loader), or whatever picks the model's input"
+            "(batch['image'] for batch in loader), or whatever picks the model's input"
         )
     last = max(list(parameters).index(name) for name in named)
     return tuple(named.get(name, default) for name, default in list(parameters.items())[: last + 1])
