@@ -107,12 +107,11 @@ def joined(call: Call) -> Ids:
 
 
 def padded(call: Call) -> Ids:
-    """Padding zeros fit any factor, mirrored and repeated borders keep theirs, other constants pin it."""
+    """Zeros and infinities fit any factor, mirrored and repeated borders keep theirs, other constants pin."""
     ids, pad = call.ids(call.first), list(call.value("pad"))
     mode = call.value("mode") if call.has("mode") else "constant"
-    value = call.value("value") if call.has("value") else None
-    if mode == "constant" and value not in (None, 0):
-        call.pin(ids, f"pads it with the constant {value}")
+    if mode == "constant" and call.has("value") and not call.any_factor("value"):
+        call.pin(ids, f"pads it with the constant {call.value('value')}")
         return call.ones()
     dims = [ids.ndim - 1 - i // 2 for i in range(0, len(pad), 2) if any(pad[i : i + 2])]
     narrow = compact(ids)
@@ -121,5 +120,5 @@ def padded(call: Call) -> Ids:
     if mode != "constant":
         return reduced(call.variables, ids, dims, call.said("mirrors or repeats its borders"))
     filled = F.pad(ids, pad, value=-1)
-    zeros = filled == -1
-    return filled.masked_scatter(zeros, call.variables.new(int(zeros.sum())))
+    border = filled == -1
+    return filled.masked_scatter(border, call.variables.new(int(border.sum())))

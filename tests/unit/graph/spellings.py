@@ -161,6 +161,9 @@ SINGLE: dict[str, Block] = RECTIFIERS | {
     "rounded": block(lambda x: x.int().to(x.dtype)),
     "divided and rounded": block(lambda x: torch.div(x, 0.3, rounding_mode="floor")),
     "max pool": lambda: nn.MaxPool2d(3, 1, 1),
+    "max pool of the same size": block(
+        lambda x: F.max_pool2d(F.pad(x, (0, 1, 1, 0), value=-torch.inf), 2, 1)
+    ),
     "mean pool": lambda: nn.AvgPool2d(3, 1, 1),
     "adaptive max pool": lambda: nn.AdaptiveMaxPool2d(SIZE),
     "largest beside": block(lambda x: x + x.amax(1, keepdim=True)),
