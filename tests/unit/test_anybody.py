@@ -132,6 +132,7 @@ def test_several_arguments() -> None:
     followed(model, [((images(), images()), "label")] * 2)
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning")
 def test_arguments_by_name() -> None:
     """Batches of dicts, as Hugging Face's loaders give them."""
 
@@ -156,8 +157,9 @@ def test_arguments_by_name() -> None:
     for found in ({"image": images()}, {"mask": mask}, {}, {"x": images(), "bias": 1.0}):
         with pytest.raises(DataError, match=r"are 'x', 'mask', 'scale'; found .*whatever picks"):
             unitmean.normalise(model, [found])
-    with pytest.raises(DataError, match="which are not named; found 'x'"):
-        unitmean.analyse(Of(lambda m, x: m.body(x)).eval(), {"x": images()})
+    for unnamed in (Of(lambda m, x: m.body(x)).eval(), torch.jit.trace(body(), images())):
+        with pytest.raises(DataError, match="which are not named; found 'x'"):
+            unitmean.analyse(unnamed, {"x": images()})
 
 
 def test_a_network_that_makes_rounding_grow() -> None:

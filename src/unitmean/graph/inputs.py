@@ -20,11 +20,7 @@ def by_position(module: nn.Module, named: Mapping[str, Any]) -> tuple[Any, ...]:
     Defaults stand for those in between that aren't named. Raises DataError for a name that is none of its
     arguments, and where an argument without a default is missing.
     """
-    parameters = {
-        name: parameter.default
-        for name, parameter in inspect.signature(module.forward).parameters.items()
-        if parameter.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
-    }
+    parameters = _named(module)
     needed = [name for name, default in parameters.items() if default is inspect.Parameter.empty]
     if not named or not set(needed) <= named.keys() <= parameters.keys():
         raise DataError(
@@ -34,6 +30,15 @@ def by_position(module: nn.Module, named: Mapping[str, Any]) -> tuple[Any, ...]:
         )
     last = max(list(parameters).index(name) for name in named)
     return tuple(named.get(name, default) for name, default in list(parameters.items())[: last + 1])
+
+
+def _named(module: nn.Module) -> dict[str, Any]:
+    """The arguments of the forward method that may be given by place or by name, and their defaults."""
+    try:
+        parameters = inspect.signature(module.forward).parameters.values()
+    except ValueError:  # methods of TorchScript have no signature
+        return {}
+    return {p.name: p.default for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD}
 
 
 def _listed(names: Iterable[str]) -> str:
