@@ -16,10 +16,11 @@ from pathlib import Path
 
 import timm
 import torch
+from sections import write_section
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from unitmean.disk.atomic import write_json, write_text
+from unitmean.disk.atomic import write_json
 from unitmean.errors import NetworkError
 from unitmean.graph.analysis import analyse
 from unitmean.graph.plan import Plan
@@ -29,7 +30,7 @@ from unitmean.graph.variables import ONE
 LARGEST = 30_000_000  # parameters
 SIGMA = 0.7  # of the random factors' logarithm
 NOTABLE = 1e-12
-HEADING = "\n# timm's networks\n"
+HEADING = "# timm's networks"
 TEXT = """
 What `python benchmarks/zoo_timm.py` found with timm {timm} and torch {torch}: {tried:,} of its {all:,}
 networks, one of each variant of weights, without the weights, were tried in turn from each of its modules, on
@@ -163,7 +164,7 @@ def page(rows: list[Row]) -> str:
         if row.change > NOTABLE
     ]
     failed = [f"\n`{row.name}` could not be tried: {row.failed}\n" for row in rows if row.failed]
-    return HEADING + text + "".join([*lines, *notable, *failed])
+    return text + "".join([*lines, *notable, *failed])
 
 
 def main() -> None:
@@ -183,8 +184,7 @@ def main() -> None:
             write_json(path, asdict(row := examine(name)))
             print(row, flush=True)
         rows.append(Row(**json.loads(path.read_text(encoding="utf-8"))))
-    old = options.out.read_text(encoding="utf-8") if options.out.exists() else ""
-    write_text(options.out, old.partition(HEADING)[0] + page(rows))
+    write_section(options.out, HEADING, page(rows))
 
 
 if __name__ == "__main__":

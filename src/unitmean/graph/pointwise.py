@@ -58,6 +58,8 @@ def met(call: Call) -> Ids:
 
 
 def _met(call: Call, a: str, b: str) -> Ids:
+    if not (call.tensor(a) or call.tensor(b)):
+        return call.ones()
     for one, other in ((a, b), (b, a)):
         if call.any_factor(other):
             return call.narrow(one)

@@ -180,6 +180,7 @@ SINGLE: dict[str, Block] = RECTIFIERS | {
     "erased": block(erased),
     "half of zeros": block(lambda x: torch.cat((x[:, :2], torch.zeros_like(x[:, 2:])), 1)),
     "scaled": block(lambda x: torch.multiply(0.5 * x, 2) / 3),
+    "masked by numbers": block(lambda x: x * torch.where(x.flip(3) > 0, 0.5, 1.0)),
     "shifted": block(lambda x: x + 1.0),
     "turned round": block(lambda x: 1 - x),
     "centred": block(lambda x: x - x.mean((2, 3), keepdim=True)),
