@@ -69,11 +69,19 @@ def _input(batch: Any, network: nn.Module) -> Inputs:
     if not isinstance(first, Tensor) and not (isinstance(first, tuple) and tensors(first)):
         raise DataError(
             "a batch must be a tensor, a dict of the model's arguments by name, or a tuple that begins with "
-            f"one, or with a tuple of the model's arguments; found {type(batch).__name__}: give "
-            "(batch['image'] for batch in loader), or whatever picks the model's input"
+            f"one, or with a tuple of the model's arguments; found {_kind(batch)}: give tensors, as by "
+            "(batch['image'] for batch in loader)"
         )
     if any(t.is_meta for t in tensors(first)):
         raise DataError("a batch must hold numbers; found a tensor on the device meta: give one with numbers")
     if not count(first):
         raise DataError(f"a batch must hold an image; found {sizes(first)}: leave it out")
     return first
+
+
+def _kind(batch: Any) -> str:
+    """A batch's type, and of a dict those of its entries."""
+    name = type(batch).__name__
+    if not isinstance(batch, Mapping):
+        return name
+    return f"{name} with {', '.join(f'{key!r} of {type(value).__name__}' for key, value in batch.items())}"

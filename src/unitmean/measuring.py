@@ -56,12 +56,13 @@ def measured(
             inner, converted(x, floating_type(model), device), plan.sites, reduction, dynamic=dynamic
         )
     )
-    observer = running.carrying(state, _precise(model), device)
+    dtype = _precise(model)
+    observer = running.carrying(state, dtype, device)
     sums: Statistics = {}
     for number, x in enumerate(batches):
         _require_finite_input(x, number)
         found = {site: Moments.of(moments) for site, moments in observer(x).items()}
-        _require_finite_sums(found, number)
+        _require_finite_sums(found, number, dtype)
         sums = {site: sums[site] + found[site] for site in found} if sums else found
         if batches.shown or target is not None:
             error = _error(sums)
@@ -111,15 +112,20 @@ def _require_finite_input(x: Inputs, number: int) -> None:
         )
 
 
-def _require_finite_sums(found: Statistics, number: int) -> None:
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def _require_finite_sums(found: Statistics, number: int, dtype: torch.dtype) -> None:
     # One transfer from the device for all sites, so that the program waits for a GPU only once.
     finite = torch.stack([moments.square.isfinite().all() for moments in found.values()]).tolist()
     for site, fine in zip(found, finite, strict=True):
         if not fine:
             raise DataError(
-                "activations must be finite, and their squares, too, which float32 holds up to 1.8e19; found "
-                f"others at {site} in batch {number} (the first is 0), itself finite: they overflow there; "
-                "scale the input as the model expects it, or normalise model.double()"
+                f"activations must be finite, and their squares, too, which {_name(dtype)} holds up to "
+                f"{torch.finfo(dtype).max ** 0.5:.2g}; found others at {site} in batch {number} (the first "
+                "is 0), itself finite: they overflow there; scale the input as the model expects it"
+                f"{'' if dtype == torch.float64 else ', or normalise model.double()'}"
             )
 
 

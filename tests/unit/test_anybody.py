@@ -155,7 +155,7 @@ def test_arguments_by_name() -> None:
     for wrapped in (model, nn.DataParallel(model)):
         assert unitmean.analyse(wrapped, batch).free.sum() == 8
     for found in ({"image": images()}, {"mask": mask}, {}, {"x": images(), "bias": 1.0}):
-        with pytest.raises(DataError, match=r"are 'x', 'mask', 'scale'; found .*whatever picks"):
+        with pytest.raises(DataError, match=r"are 'x', 'mask', 'scale'; found .*leave others out"):
             unitmean.normalise(model, [found])
     for unnamed in (Of(lambda m, x: m.body(x)).eval(), torch.jit.trace(body(), images())):
         with pytest.raises(DataError, match="which are not named; found 'x'"):

@@ -125,7 +125,7 @@ def test_images_that_activate_no_channel_are_refused() -> None:
         for part in model.modules():
             if isinstance(part, nn.Conv2d) and part.bias is not None:
                 part.bias.fill_(-1e6)
-    with pytest.raises(DataError, match=r"a mean above zero; found none on 4 images: give more images"):
+    with pytest.raises(DataError, match=r"a mean above 1.1e-19; found none on 4 images: give more images"):
         unitmean.normalise(model, [torch.rand(4, 3, 16, 16)], outputs="normalise")
 
 

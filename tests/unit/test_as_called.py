@@ -477,3 +477,27 @@ def test_a_result_shares_no_memory_with_the_model() -> None:
     for tensor in model.state_dict().values():
         tensor.add_(1)
     assert all(torch.equal(result.state[name], before[name]) for name in before)
+
+
+class Hooked(nn.Module):
+    """It registers a hook at its first call and notes that it did, as Hugging Face's models do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = chain()
+        self._hooked, self._seen = False, list[Tensor]()
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        if not self._hooked:
+            self.body.register_forward_hook(lambda *given: self._seen.append(given[2]))
+            self._hooked = True
+        self._seen.clear()
+        return self.body(x), *self._seen
+
+
+def test_hooks_that_a_first_call_registers_are_undone() -> None:
+    model, x = Hooked().eval(), torch.rand(4, 3, 12, 12)
+    result = unitmean.normalise(model, [x])
+    assert unitmean.verify(model, result.state, [x], result)
+    assert not model.body._forward_hooks and not model._seen and not model._hooked
+    assert len(model(x)) == len(model(x)) == len(result.plan.output_names) + 1 == 2

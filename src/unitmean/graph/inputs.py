@@ -25,8 +25,8 @@ def by_position(module: nn.Module, named: Mapping[str, Any]) -> tuple[Any, ...]:
     if not named or not set(needed) <= named.keys() <= parameters.keys():
         raise DataError(
             "a dict must hold arguments of the model's forward method, which are "
-            f"{_listed(parameters) or 'not named'}; found {_listed(named) or 'none'}: give "
-            "(batch['image'] for batch in loader), or whatever picks the model's input"
+            f"{_listed(parameters) or 'not named'}; found {_listed(named) or 'none'}: leave others out, or "
+            "give the input itself, as by (batch['image'] for batch in loader)"
         )
     last = max(list(parameters).index(name) for name in named)
     return tuple(named.get(name, default) for name, default in list(parameters.items())[: last + 1])

@@ -9,7 +9,7 @@ from contextlib import contextmanager, redirect_stderr
 import torch
 from torch import Tensor, fx, nn
 from torch._decomp import get_decompositions
-from torch.export import ExportedProgram, export
+from torch.export import ExportedProgram, default_decompositions, export
 from torch.nn.modules.batchnorm import _NormBase
 from torch.utils._pytree import keystr, tree_flatten_with_path, tree_unflatten
 
@@ -24,12 +24,13 @@ from unitmean.graph.undisturbed import repeatable, undisturbed
 from unitmean.graph.untraceable import scripted, told, unnameable, vectorised
 
 # Operators that are several in one, which PyTorch takes apart.
+_ATEN, _OF_EXPORT = torch.ops.aten, default_decompositions()
 _SEVERAL = get_decompositions(
-    [
-        getattr(torch.ops.aten, name)
-        for name in "addmm addmv addbmm baddbmm addr addcmul addcdiv lerp im2col rnn_relu".split()
-    ]
-)
+    [getattr(_ATEN, name) for name in "addmm addmv baddbmm addr addcmul addcdiv lerp im2col rnn_relu".split()]
+) | {
+    operator: _OF_EXPORT[operator]
+    for operator in (_ATEN.rnn_relu_cell.default, _ATEN.tensordot.default, _ATEN.diff.default)
+}
 _LOGS = (
     "torch._subclasses.fake_tensor",
     "torch.fx.experimental.symbolic_shapes",

@@ -10,16 +10,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-_TABLES = ("_parameters", "_buffers", "_modules")
-
 
 @contextmanager
 def undisturbed(module: nn.Module) -> Iterator[None]:
     """Attributes of the module and all its parts get their old values back, lists and dicts their contents.
 
-    Tensors that are plain attributes are copies meanwhile, so that what is written into them is lost.
-    Tracing runs the forward method on tensors without numbers; a module that keeps an activation would
-    otherwise hold one of these.
+    So do hooks, which Hugging Face's models register at their first call, with a mark that they did. Tensors
+    that are plain attributes are copies meanwhile, so that what is written into them is lost. Tracing runs
+    the forward method on tensors without numbers; a module that keeps an activation would otherwise hold one
+    of these.
     """
     kept = [(part, dict(vars(part)), _contents(vars(part))) for part in module.modules()]
     for part, attributes, _ in kept:
@@ -59,7 +58,5 @@ def repeatable(device: torch.device) -> Iterator[None]:
 def _contents(attributes: dict[str, Any]) -> list[tuple[Any, Any]]:
     """Each list, dict and set among the attributes, with what it holds."""
     return [
-        (value, value.copy())
-        for name, value in attributes.items()
-        if isinstance(value, list | dict | set | deque) and (name in _TABLES or not name.startswith("_"))
+        (value, value.copy()) for value in attributes.values() if isinstance(value, list | dict | set | deque)
     ]

@@ -131,6 +131,7 @@ SINGLE: dict[str, Block] = RECTIFIERS | {
     "matmul": block(lambda x, w: (x.movedim(1, 3) @ w).movedim(3, 1), (C, C)),
     "matmul from the left": block(lambda x, w: (w @ x.flatten(2)).view_as(x), (C, C)),
     "einsum": block(lambda x, w: torch.einsum("nchw,dc->ndhw", x, w), (C, C)),
+    "tensordot": block(lambda x, w: torch.tensordot(x.movedim(1, 3), w, 1).movedim(3, 1), (C, C)),
     "addmm": block(lambda x, w, b: rows(x, lambda y: torch.addmm(b, y, w)), (C, C), (C,)),
     "addmm in parts": block(
         lambda x, w, b: rows(x, lambda y: b.addmm(y, w, beta=2, alpha=0.5)), (C, C), (C,)
@@ -181,6 +182,7 @@ SINGLE: dict[str, Block] = RECTIFIERS | {
     "half of zeros": block(lambda x: torch.cat((x[:, :2], torch.zeros_like(x[:, 2:])), 1)),
     "scaled": block(lambda x: torch.multiply(0.5 * x, 2) / 3),
     "masked by numbers": block(lambda x: x * torch.where(x.flip(3) > 0, 0.5, 1.0)),
+    "differences": block(lambda x: F.pad(x.diff(dim=3), (0, 1))),
     "shifted": block(lambda x: x + 1.0),
     "turned round": block(lambda x: 1 - x),
     "centred": block(lambda x: x - x.mean((2, 3), keepdim=True)),
