@@ -112,7 +112,8 @@ def _require_finite_input(x: Inputs, number: int) -> None:
         )
 
 
-def _name(dtype: torch.dtype) -> str:
+def type_name(dtype: torch.dtype) -> str:
+    """As people write it: "float32"."""
     return str(dtype).removeprefix("torch.")
 
 
@@ -122,7 +123,7 @@ def _require_finite_sums(found: Statistics, number: int, dtype: torch.dtype) -> 
     for site, fine in zip(found, finite, strict=True):
         if not fine:
             raise DataError(
-                f"activations must be finite, and their squares, too, which {_name(dtype)} holds up to "
+                f"activations must be finite, and their squares, too, which {type_name(dtype)} holds up to "
                 f"{torch.finfo(dtype).max ** 0.5:.2g}; found others at {site} in batch {number} (the first "
                 "is 0), itself finite: they overflow there; scale the input as the model expects it"
                 f"{'' if dtype == torch.float64 else ', or normalise model.double()'}"

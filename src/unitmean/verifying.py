@@ -16,7 +16,7 @@ from unitmean.graph.plan import Plan
 from unitmean.graph.reload import double
 from unitmean.graph.running import Running
 from unitmean.graph.unwrapped import inside, unwrapped
-from unitmean.measuring import device_of, floating_type
+from unitmean.measuring import device_of, floating_type, type_name
 from unitmean.proof.invariance import compare, observed
 from unitmean.proof.judged import Proof, coarsened, judged, resolution
 from unitmean.results import Normalised
@@ -116,7 +116,7 @@ def require_same(model: nn.Module, result: Normalised, kinds: Iterable[Inputs]) 
 def _advice(model: nn.Module, proof: Proof) -> str:
     floating = floating_type(model)
     if floating.itemsize < 4:
-        return f"{str(floating).removeprefix('torch.')} may not hold the new weights: normalise model.float()"
+        return f"{type_name(floating)} may not hold the new weights: normalise model.float()"
     error = max(deviation.float32_error for deviation in proof.deviations.values())
     if error > CHAOTIC:
         return (

@@ -284,7 +284,7 @@ class Supervised(nn.Module):
 
 @pytest.mark.parametrize("settings", [{}, {"num_layers": 2}, {"bidirectional": True, "bias": False}])
 def test_a_recurrent_layer_has_one_factor_a_channel_for_all_steps(settings: dict[str, Any]) -> None:
-    class Recurrent(nn.Module):
+    class Layers(nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.layer = nn.RNN(4, 5, nonlinearity="relu", batch_first=True, **settings)
@@ -295,7 +295,7 @@ def test_a_recurrent_layer_has_one_factor_a_channel_for_all_steps(settings: dict
             return found
 
     torch.manual_seed(0)
-    model, batches = Recurrent().eval(), [torch.rand(6, 3, 4), torch.rand(6, 3, 4)]
+    model, batches = Layers().eval(), [torch.rand(6, 3, 4), torch.rand(6, 3, 4)]
     result = unitmean.normalise(model, batches)
     assert unitmean.verify(model, result.state, batches, result)
     runs = 2 if settings else 1  # layers or directions, each with a state of five channels

@@ -28,7 +28,8 @@ _ADVICE = (
     ),
     (
         r"missing .* required .*argument|takes .* positional argument|unexpected keyword",
-        "a batch must hold the arguments of its forward: for several make a tuple of them its first element",
+        "a batch must hold the arguments of its forward: for several give a dict of them by name, or make a "
+        "tuple of them its first element",
     ),
 )
 
