@@ -14,9 +14,10 @@ from unitmean.graph.absorb import Absorption
 from unitmean.graph.called import called
 from unitmean.graph.ids import compact, per_channel
 from unitmean.graph.inputs import Inputs, by_position, count, sizes, tensors
-from unitmean.graph.nodes import operator, path
+from unitmean.graph.nodes import named
 from unitmean.graph.plan import OUTPUT, Plan, Site
 from unitmean.graph.rectifiers import rectifiers
+from unitmean.graph.sizes import settle_sizes
 from unitmean.graph.trace import trace
 from unitmean.graph.unwrapped import unwrapped
 from unitmean.graph.variables import Variables
@@ -33,7 +34,7 @@ def analyse(module: nn.Module, example: Inputs, *, outputs: str = "preserve") ->
 
     Raises:
         NetworkError: the module is in training mode, torch.export can't trace it, or it has results whose
-            size depends on numbers, or rectifiers with channels along the first dimension.
+            size depends on numbers, or sparse tensors, or rectifiers with channels along the first dimension.
         DataError: a dict doesn't hold the forward method's arguments.
         ValueError: `outputs` is neither of the two.
     """
@@ -53,7 +54,8 @@ def analyse(module: nn.Module, example: Inputs, *, outputs: str = "preserve") ->
     with suppress(NetworkError):  # what fails is traced in vain, too
         called(module, example)
     traced = trace(module, example)
-    _require_shapes(traced)
+    _require_dense(traced)
+    settle_sizes(traced, example)
     state = module.state_dict(keep_vars=True)
     walk = Walk()
     leaving = walk.along(traced, state)
@@ -87,19 +89,12 @@ def analyse(module: nn.Module, example: Inputs, *, outputs: str = "preserve") ->
     )
 
 
-def _require_shapes(traced: fx.GraphModule) -> None:
-    """NetworkError where a result's size depends on numbers: factors can't be followed through it."""
+def _require_dense(traced: fx.GraphModule) -> None:
+    """NetworkError where a tensor is sparse."""
     for node in traced.graph.nodes:
         found = [value for value in tree_leaves(node.meta.get("val")) if isinstance(value, Tensor)]
-        what = f"{operator(node)} in {path(node) or 'the forward method'}"
         if any(value.layout != torch.strided for value in found):
-            raise NetworkError(f"tensors must be dense; found that {what} returns others: take it out")
-        if not all(isinstance(size, int) for value in found for size in value.shape):
-            raise NetworkError(
-                f"shapes must follow from the input's shape; found that the size of what {what} returns "
-                "depends on numbers, as of nonzero or of a mask: normalise the part before it, or let "
-                "indices be whole numbers"
-            )
+            raise NetworkError(f"tensors must be dense; found that {named(node)} returns others: take it out")
 
 
 def _unread(
@@ -122,7 +117,7 @@ def _with_heads(module: nn.Module, example: Inputs) -> fx.GraphModule | None:
     """
     try:
         whole = trace(module, example, heads=True)
-        _require_shapes(whole)
+        settle_sizes(whole, example)
     except NetworkError:
         return None
     return whole

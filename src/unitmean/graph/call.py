@@ -103,6 +103,10 @@ class Call:
         node = self._node(argument)
         return isinstance(node, fx.Node) and self.stored.constant(node)
 
+    def stored_numbers(self, argument: Argument) -> bool:
+        """Whether a constant argument is computed from stored tensors."""
+        return bool(self.stored.leaves(self._node(argument)))
+
     def any_factor(self, name: str) -> bool:
         """Whether an argument is zero or infinite everywhere, and so the same after any division."""
         given = self.value(name)

@@ -75,7 +75,10 @@ def _contracted(call: Call, a: Any, b: Any, left: str, right: str, out: str) -> 
     """A product of tensors whose dimensions have names, summed over the names that `out` lacks."""
     for x, w, of_x, of_w in ((a, b, left, right), (b, a, right, left)):
         if call.constant(w):
-            ids = _labelled(call, call.narrow(x), of_x, of_w)
+            own = call.narrow(x)
+            if _mixes_positions(own, of_x, of_w):
+                return _labelled(call, own, of_x, out)
+            ids = _labelled(call, own, of_x, of_w)
             ids = fitted(call.variables, ids, call.shape(w), call.said("weighs it alike"))
             sizes = [n if c in out else 1 for c, n in zip(of_w, call.shape(w), strict=True)]
             outputs = call.variables.new(int(torch.tensor(sizes).prod())).reshape(sizes)
@@ -86,6 +89,12 @@ def _contracted(call: Call, a: Any, b: Any, left: str, right: str, out: str) -> 
     ids = product(call, one, two)
     dims = list(range(len(out), len(names)))
     return reduced(call.variables, ids, dims, call.said("sums over it")).reshape(ids.shape[: len(out)])
+
+
+def _mixes_positions(ids: Ids, of_x: str, of_w: str) -> bool:
+    """Whether all channels lie along dimensions that the weights lack, as where these are a graph's edges."""
+    varying = {name for name, size in zip(of_x, ids.shape, strict=True) if size > 1}
+    return bool(varying) and varying.isdisjoint(of_w)
 
 
 def _labelled(call: Call, ids: Ids, have: str, want: str) -> Ids:
@@ -178,6 +187,8 @@ def gained(call: Call, x: Any, constant: Any, *, inverse: bool = False) -> Ids:
     A constant with a number for each channel takes up factors as weights do; else factors pass unchanged.
     """
     ids, shape = call.narrow(x), call.shape(constant)
+    if not call.stored_numbers(constant):
+        return ids
     ndim = max(ids.ndim, len(shape))
     ids = ids.reshape((1,) * (ndim - ids.ndim) + ids.shape)
     shape = (1,) * (ndim - len(shape)) + shape

@@ -7,7 +7,7 @@ import torch
 from torch import fx
 
 from unitmean.errors import NetworkError
-from unitmean.graph.nodes import operator, path
+from unitmean.graph.nodes import named, operator
 
 # These return their argument itself in eval mode, though their schema does not say so.
 _SILENT_ALIASES = {"dropout", "feature_dropout", "alpha_dropout"}
@@ -28,17 +28,28 @@ def without_mutation(graph: fx.Graph, inputs: Container[Any]) -> bool:
             continue
         if not node.target._schema.is_mutable:
             continue
-        pure = getattr(torch.ops.aten, operator(node).removesuffix("_"), None)
-        overload = node.target._overloadname
-        mutated = node.args[0] if node.args else None
-        if not operator(node).endswith("_") or pure is None or not isinstance(mutated, fx.Node):
+        pure, mutated = _pure(node), node.args[0] if node.args else None
+        if pure is None or not isinstance(mutated, fx.Node) or _aliased(mutated, node, position, inputs):
             return False
-        if overload not in pure.overloads() or _aliased(mutated, node, position, inputs):
-            return False
-        node.target = getattr(pure, overload)
+        node.target = pure
         for user in [user for user in mutated.users if position[user] > position[node]]:
             user.replace_input_with(mutated, node)
     return True
+
+
+def _pure(node: fx.Node) -> Any:
+    """The overload without side effect that takes the same arguments; None where there is none.
+
+    It may have another name: pow_.Scalar takes what pow.Tensor_Scalar takes, and pow.Scalar something else.
+    """
+    name = operator(node)
+    packet = getattr(torch.ops.aten, name.removesuffix("_"), None) if name.endswith("_") else None
+    overloads = [getattr(packet, overload) for overload in packet.overloads()] if packet else []
+    return next((pure for pure in overloads if _takes(pure) == _takes(node.target)), None)
+
+
+def _takes(target: Any) -> list[tuple[str, str, bool]]:
+    return [(a.name, str(a.type), a.kwarg_only) for a in target._schema.arguments]
 
 
 def _aliased(mutated: fx.Node, by: fx.Node, position: dict[fx.Node, int], inputs: Container[Any]) -> bool:
@@ -58,8 +69,8 @@ def _aliased(mutated: fx.Node, by: fx.Node, position: dict[fx.Node, int], inputs
     if shared and (hidden := next(filter(_is_hidden, family), None)):
         raise NetworkError(
             f"the forward method must not write into a tensor that shares its memory with what "
-            f"{operator(hidden)} returns, which torch.export loses; found {operator(by)} in "
-            f"{path(by) or 'the forward method'}: write it without in-place operations, or use permute"
+            f"{operator(hidden)} returns, which torch.export loses; found {named(by)}: "
+            "write it without in-place operations, or use permute"
         )
     return shared
 

@@ -17,6 +17,13 @@ def path(node: fx.Node) -> str:
     return str(next((path for path, _ in reversed(stack.values())), ""))
 
 
+def named(node: fx.Node) -> str:
+    """A node in a message: its operator and the module it stands in, or the stored tensor that it reads."""
+    if node.op != "call_function":
+        return repr(str(node.target))
+    return f"{operator(node) or node.name} in {path(node) or 'the forward method'}"
+
+
 def attribute(module: nn.Module, path: str) -> Any:
     """What lies at a dotted path in a module; None where nothing does."""
     found: Any = module

@@ -1,5 +1,6 @@
 """Operators on the dimensions of a tensor: they pool, move or join its numbers."""
 
+from math import prod
 from typing import Any
 
 import torch
@@ -20,6 +21,15 @@ def pooled(call: Call) -> Ids | tuple[Ids, ...] | None:
     """Positions are mixed, channels aren't; the operator's name has the number of pooled dimensions."""
     spatial = next(int(digit) for digit in call.name if digit.isdigit())
     return _over(call, list(range(-spatial, 0)))
+
+
+def folded(call: Call) -> Ids:
+    """Patches laid out side by side or over one another, where they are added up; see `F.fold`."""
+    patches, across = call.narrow("self"), prod(call.value("kernel_size"))
+    channels = call.shape("self")[-2] // across
+    ids = patches.expand(*patches.shape[:-2], channels * across, patches.shape[-1])
+    ids = ids.unflatten(-2, (channels, across))
+    return reduced(call.variables, ids, [ids.ndim - 2, ids.ndim - 1], call.said("mixes positions"))
 
 
 def sampled(call: Call) -> Ids:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from unitmean.graph.call import Call
+from unitmean.graph.indexed import joined_there, picked, replaced, selected
 from unitmean.graph.linear import (
     attended,
     batch_norm,
@@ -40,6 +41,7 @@ from unitmean.graph.pointwise import (
 from unitmean.graph.positions import (
     along,
     extreme,
+    folded,
     joined,
     moved,
     normed,
@@ -50,6 +52,7 @@ from unitmean.graph.positions import (
     scattered,
 )
 from unitmean.graph.rearrange import rearranges
+from unitmean.graph.recurrent import recurrent
 
 
 class Relation(NamedTuple):
@@ -115,7 +118,7 @@ RELATIONS: dict[str, Relation] = _table(
     (compared, "gt ge lt le eq ne greater greater_equal less less_equal not_equal"),
     (signed, "sign sgn signbit isnan isinf isfinite isposinf isneginf"),
     (chosen, "where"),
-    (masked, "masked_fill(mask)"),
+    (masked, "masked_fill(mask) index_fill(dim index)"),
     (gate, "sigmoid hardsigmoid tanh softplus(beta threshold) exp softmax(dim dtype) log_softmax(dim dtype)"),
     (gate, "_softmax(dim half_to_float) _log_softmax(dim half_to_float)"),
     (
@@ -157,7 +160,15 @@ RELATIONS: dict[str, Relation] = _table(
     (normed, "linalg_vector_norm(dtype)"),
     (extreme, "max min"),
     (ordered, "argmax argmin argsort(descending stable)"),
+    (folded, "col2im(output_size dilation padding stride)"),
     (padded, "pad constant_pad_nd"),
     (joined, "cat concat concatenate"),
+    (picked, "index _unsafe_index"),
+    (selected, "index_select(index) gather(index sparse_grad)"),
+    (joined_there, "index_add(index alpha) index_copy(index) index_reduce(index include_self)"),
+    (joined_there, "scatter_add(index) scatter(index) scatter_reduce(index include_self)"),
+    (replaced, "index_put(indices accumulate) _unsafe_index_put(indices accumulate)"),
+    (recurrent, "lstm(has_biases dropout train batch_first) gru(has_biases dropout train batch_first)"),
+    (recurrent, "rnn_tanh(has_biases dropout train batch_first)"),
     (scattered, "slice_scatter select_scatter diagonal_scatter"),
 )

@@ -29,7 +29,8 @@ _SEVERAL = get_decompositions(
     [getattr(_ATEN, name) for name in "addmm addmv baddbmm addr addcmul addcdiv lerp im2col rnn_relu".split()]
 ) | {
     operator: _OF_EXPORT[operator]
-    for operator in (_ATEN.rnn_relu_cell.default, _ATEN.tensordot.default, _ATEN.diff.default)
+    for name in "rnn_relu_cell rnn_tanh_cell lstm_cell gru_cell tensordot diff".split()
+    for operator in [getattr(_ATEN, name).default]
 }
 _LOGS = (
     "torch._subclasses.fake_tensor",

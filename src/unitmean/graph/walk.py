@@ -13,6 +13,7 @@ from unitmean.graph.call import Call, Obstacle, tree_nodes
 from unitmean.graph.ids import compact, constants
 from unitmean.graph.nodes import operator
 from unitmean.graph.relations import relation
+from unitmean.graph.sizes import holds_for_all, unsettled_dims
 from unitmean.graph.stored import Stored, is_zero
 from unitmean.graph.trace import results
 from unitmean.graph.variables import Variables
@@ -102,6 +103,8 @@ class Walk:
 
 def _known(call: Call) -> Any:
     """The ids of the results by the operator's relation; None where it doesn't cover such a call."""
+    if not holds_for_all(call.node, call.ids_of):
+        return None
     found = relation(call)
     result = found.of(call) if found else None
     if found is None or result is None or call.overlooked(found.harmless):
@@ -113,9 +116,12 @@ def _known(call: Call) -> Any:
         for node in tree_nodes(call.value(name)):
             for ids in _tensors(call.ids_of(node)):
                 call.pin(ids, f"reads {name} as it is")
-    for ids, value in pairs:
+    for (ids, value), unsettled in zip(pairs, unsettled_dims(call.node), strict=True):
         if isinstance(value, Tensor) and not value.is_floating_point():
             call.pin(ids, "makes other than floating numbers of it")
+        for dim in (dim - value.ndim for dim in unsettled):
+            if -dim <= ids.ndim and ids.shape[dim] > 1:
+                call.merge(ids, ids.narrow(dim, 0, 1), "makes so many places of it as numbers say")
     return result
 
 

@@ -71,7 +71,50 @@ FREE: dict[str, Callable[[Tensor], Tensor]] = {
     "over the largest": lambda x: x.where(x < x.amax((2, 3), keepdim=True), 0.0),
     "minus infinity": lambda x: x.masked_fill(x < 0, float("-inf")).amax((2, 3), keepdim=True),
     "stacked": lambda x: torch.hstack((x[:, 2:], x[:, :2])),
+    "at the largest": lambda x: x.gather(2, x.argmax(2, keepdim=True)),
+    "rows looked up": lambda x: x[:, :, places(x)],
+    "rows and columns looked up": lambda x: x[:, :, places(x)[:, None], places(x)],
+    "images looked up": lambda x: x[x[:, 0].amax((1, 2)).argsort()],
+    "rows selected": lambda x: x.index_select(2, places(x)),
+    "masked positions": lambda x: x.masked_fill(~mask(x), 0.0),
+    "positions looked up": lambda x: x.movedim(1, 3)[mask(x)[:, 0]].mean(0).expand(2, 1, 1, C).movedim(3, 1),
+    "rows added": lambda x: torch.zeros_like(x).index_add(2, places(x), x),
+    "rows added to rows": lambda x: x.index_add(2, places(x), x.flip(2), alpha=2),
+    "rows exchanged": lambda x: x.index_copy(2, places(x), x.flip(2)),
+    "mean of rows": lambda x: x.index_reduce(2, places(x), x, "mean"),
+    "rows erased": lambda x: x.index_fill(2, places(x), 0.0),
+    "scattered": lambda x: torch.zeros_like(x).scatter_add(3, x.argsort(3), x),
+    "scattered into more": lambda x: torch.zeros(2, C, 9, 9).double().scatter(3, x.argsort(3), x),
+    "a part scattered": lambda x: x.scatter(2, x.argsort(2)[:, :, :2, :3], x.flip(2)),
+    "zero scattered": lambda x: x.scatter(2, x.argsort(2)[:, :, :2], 0.0),
+    "largest there": lambda x: x.scatter_reduce(2, x.argsort(2), x, "amax", include_self=False),
+    "rows put": lambda x: with_rows(x, x.flip(2)),
+    "columns and rows put": lambda x: with_rows(x.mT, x.roll(1, 2)).mT,
+    "zeros put": lambda x: x.index_put((mask(x).expand_as(x),), torch.zeros(()).double()),
+    "patches and back": lambda x: F.fold(F.unfold(x, 2, stride=2), (6, 6), 2, stride=2),
+    "patches over one another": lambda x: F.fold(F.unfold(x[0], 3), (6, 6), 3)[None],
+    "edges of a graph": lambda x: (EDGES @ x.flatten(2).mT).mT.view_as(x),
 }
+
+
+def places(x: Tensor) -> Tensor:
+    """As many whole numbers as there are rows, which depend on the input."""
+    return x[0, 0].argmax(1)
+
+
+def with_rows(x: Tensor, rows: Tensor) -> Tensor:
+    """Rows in the place of others."""
+    found = x.clone()
+    found[:, :, places(x)] = rows
+    return found
+
+
+def mask(x: Tensor) -> Tensor:
+    """Of each image the positions that some channel makes active."""
+    return (x > 0).any(1, keepdim=True)
+
+
+EDGES = (torch.rand(SIZE**2, SIZE**2, generator=torch.Generator().manual_seed(0)) < 0.1).double()
 
 
 @pytest.mark.parametrize("name", FREE)
@@ -88,6 +131,11 @@ MODES: dict[str, Callable[[Tensor], Tensor]] = {
     "where above one": lambda x: torch.where(x > 1, x, 0.0),
     "filled with one": lambda x: x.masked_fill(x > 0, 1.0),
     "a number that is read": lambda x: x + x.detach().amax((1, 2, 3), keepdim=True).clamp(max=2.0),
+    "a product of rows": lambda x: x.scatter_reduce(2, x.argsort(2), x, "prod"),
+    "ones scattered": lambda x: x.scatter(2, x.argsort(2)[:, :, :2], 1.0),
+    "rows of ones": lambda x: x.index_fill(2, places(x), 1.0),
+    "ones added": lambda x: x.index_add(2, places(x), torch.ones_like(x)),
+    "ones put": lambda x: x.index_put((torch.tensor([0]),), torch.ones(()).double()),
     "memory as it lies": lambda x: x.contiguous().as_strided((2, C, SIZE), (1, SIZE, 1)).unsqueeze(3),
 }
 
@@ -95,6 +143,21 @@ MODES: dict[str, Callable[[Tensor], Tensor]] = {
 @pytest.mark.parametrize("name", MODES)
 def test_an_unusual_argument_makes_an_operator_unknown(name: str) -> None:
     assert free(plan_of(MODES[name]).sites[0]) == 0
+
+
+# What mixes channels, so that they share a factor.
+MIXED: dict[str, Callable[[Tensor], Tensor]] = {
+    "channels in order": lambda x: x.gather(1, x.argsort(1)),
+    "channels looked up": lambda x: x[:, places(x)[:C] % C],
+    "channels added": lambda x: torch.zeros_like(x).index_add(1, places(x)[:C] % C, x),
+    "channels put": lambda x: x.index_put((torch.tensor([0]), torch.tensor([2])), x[:1, 1]),
+    "channels of patches": lambda x: F.fold(x.flatten(2), (7, 7), 2)[:, :, :6, :6].expand(2, C, 6, 6),
+}
+
+
+@pytest.mark.parametrize("name", MIXED)
+def test_mixed_channels_share_a_factor(name: str) -> None:
+    assert free(plan_of(MIXED[name]).sites[0]) == 1
 
 
 def test_a_table_of_embeddings_is_free() -> None:
