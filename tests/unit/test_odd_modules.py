@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models import googlenet
 from unit.graph.chains import chain, randomised
+from unit.proving import proved
 
 import unitmean
 from unitmean.errors import NetworkError
@@ -28,20 +29,6 @@ class Masked(nn.Module):
     def forward(self, x: Tensor, mask: Tensor, first_weight: Tensor) -> Tensor:
         found: Tensor = self.last(self.first(x * mask * self.mask * first_weight + self.x).relu())
         return found
-
-
-def proved(model: nn.Module, batches: list[Any], **how: Any) -> unitmean.Normalised:
-    """The result; proved here by the module itself, too."""
-    before = [model(*(x if isinstance(x, tuple) else (x,))).detach() for x, _ in batches]
-    result = unitmean.normalise(model, batches, **how)
-    assert unitmean.verify(model, result.state, batches, result)
-    own = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    model.load_state_dict(result.state)
-    after = [model(*(x if isinstance(x, tuple) else (x,))).detach() for x, _ in batches]
-    model.load_state_dict(own)
-    for old, new in zip(before, after, strict=True):
-        torch.testing.assert_close(new, old, rtol=1e-4, atol=1e-5)
-    return result
 
 
 def test_an_argument_may_have_the_name_of_a_tensor() -> None:
@@ -235,41 +222,6 @@ def test_slices_of_one_parameter_are_weights_of_their_own(
     assert seen.all() and len(seen.unique()) == variables
 
 
-class Recurrent(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.of_input, self.of_state, self.last = nn.Linear(5, 8), nn.Linear(8, 8, False), nn.Linear(8, 3)
-
-    def forward(self, x: Tensor) -> Tensor:
-        state = torch.zeros(len(x), 8)
-        for step in range(x.shape[1]):
-            state = (self.of_input(x[:, step]) + self.of_state(state)).relu()
-        found: Tensor = self.last(state)
-        return found
-
-
-class Cell(Recurrent):
-    def __init__(self) -> None:
-        super().__init__()
-        self.cell = nn.RNNCell(5, 8, nonlinearity="relu")
-
-    def forward(self, x: Tensor) -> Tensor:
-        state = torch.zeros(len(x), 8)
-        for step in range(x.shape[1]):
-            state = self.cell(x[:, step], state)
-        found: Tensor = self.last(state)
-        return found
-
-
-@pytest.mark.filterwarnings("ignore:not used for such a batch")
-@pytest.mark.parametrize("kind", [Recurrent, Cell])
-def test_a_state_that_begins_at_zero_has_any_factor(kind: type[Recurrent]) -> None:
-    torch.manual_seed(0)
-    result = proved(kind().eval(), [(torch.randn(64, 4, 5), None)])
-    assert all(torch.equal(site.variables, result.plan.sites[0].variables) for site in result.plan.sites)
-    assert len(result.plan.sites[0].variables.unique()) == 8 and result.plan.sites[0].variables.all()
-
-
 class Supervised(nn.Module):
     """In training it returns more than in use."""
 
@@ -280,32 +232,6 @@ class Supervised(nn.Module):
     def forward(self, x: Tensor) -> Any:
         x = self.first(x).relu()
         return (self.last(x), self.more(x)) if self.training else self.last(x)
-
-
-@pytest.mark.parametrize("settings", [{}, {"num_layers": 2}, {"bidirectional": True, "bias": False}])
-def test_a_recurrent_layer_has_one_factor_a_channel_for_all_steps(settings: dict[str, Any]) -> None:
-    class Layers(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.layer = nn.RNN(4, 5, nonlinearity="relu", batch_first=True, **settings)
-            self.head = nn.Linear(10 if "bidirectional" in settings else 5, 2)
-
-        def forward(self, x: Tensor) -> Tensor:
-            found: Tensor = self.head(self.layer(x)[0])
-            return found
-
-    torch.manual_seed(0)
-    model, batches = Layers().eval(), [torch.rand(6, 3, 4), torch.rand(6, 3, 4)]
-    result = unitmean.normalise(model, batches)
-    assert unitmean.verify(model, result.state, batches, result)
-    runs = 2 if settings else 1  # layers or directions, each with a state of five channels
-    assert len(result.plan.sites) == 3 * runs
-    assert len({id for site in result.plan.sites for id in site.variables.tolist()}) == 5 * runs
-    assert (result.factors != 1).any()
-    longer = torch.rand(2, 9, 4)
-    before = model(longer)
-    model.load_state_dict(result.state)
-    torch.testing.assert_close(model(longer), before)
 
 
 @pytest.mark.parametrize("outputs", ["preserve", "normalise"])

@@ -21,6 +21,10 @@ def weighted(call: Call) -> Ids:
         return _one_output(call, "abcdefgh"[: ids.ndim - 1])
     spatial = 0 if linear else len(weight) - 2
     dim = ids.ndim - 1 - spatial
+    if call.constant("input") and call.stored_numbers("input"):  # as a learned state is
+        ids = call.variables.new(ids.shape[dim]).reshape(-1, *(1,) * spatial)
+        call.absorb("input", divide=ids)
+        ids = ids.expand(call.shape("input"))
     inputs = per_channel(call.variables, ids, dim, call.said("sums over its positions"))
     transposed = call.name.startswith("conv_transpose")
     groups = 1 if linear else call.value("groups")

@@ -51,6 +51,8 @@ def plan_of(function: Callable[[Tensor], Tensor], *shapes: tuple[int, ...]) -> P
     return analyse(module, image(SIZE).double())
 
 
+EDGES = (torch.rand(SIZE**2, SIZE**2, generator=torch.Generator().manual_seed(0)) < 0.1).double()
+
 # What else is homogeneous, or only moves numbers.
 FREE: dict[str, Callable[[Tensor], Tensor]] = {
     "top of positions": lambda x: x.flatten(2).topk(5, 2).values.unsqueeze(3),
@@ -112,9 +114,6 @@ def with_rows(x: Tensor, rows: Tensor) -> Tensor:
 def mask(x: Tensor) -> Tensor:
     """Of each image the positions that some channel makes active."""
     return (x > 0).any(1, keepdim=True)
-
-
-EDGES = (torch.rand(SIZE**2, SIZE**2, generator=torch.Generator().manual_seed(0)) < 0.1).double()
 
 
 @pytest.mark.parametrize("name", FREE)
