@@ -1,6 +1,7 @@
 """Networks on graphs: neighbours looked up by indices, and edges left out by their numbers."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -147,6 +148,40 @@ def test_what_holds_for_every_number_of_rows(use: Callable[[Tensor], Tensor], ex
         module.load_state_dict(plan.rescale(factors, state))
         torch.testing.assert_close(module(y), before)
         module.load_state_dict(state)
+
+
+class Chosen(nn.Module):
+    """It returns the rows whose first number is above `least`."""
+
+    def __init__(self, least: float) -> None:
+        super().__init__()
+        self.first, self.last, self.least = nn.Linear(5, 4), nn.Linear(4, 3), least
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = self.last(self.first(x).relu())
+        return found[found[:, 0] > self.least]
+
+
+def test_results_of_a_size_that_depends_on_weights_are_compared() -> None:
+    torch.manual_seed(0)
+    model, x = Chosen(0.0).eval(), torch.randn(64, 5)
+    state = dict(model.state_dict())
+    assert unitmean.verify(model, state, [x])
+    wrong = unitmean.verify(model, state | {"last.bias": state["last.bias"] + 0.1}, [x])
+    assert not wrong and "inf" in str(wrong)
+
+
+def test_a_size_that_rounding_decides_is_told() -> None:
+    torch.manual_seed(0)
+    model, x = Chosen(0.0).eval(), torch.randn(64, 5)
+    seen = [
+        net.last(net.first(y).relu())[:, 0].double().detach()
+        for net, y in ((model, x), (deepcopy(model).double(), x.double()))
+    ]
+    apart = (seen[0] - seen[1]).abs().argmax()
+    model.least = float(seen[0][apart] + seen[1][apart]) / 2
+    with pytest.raises(NetworkError, match=r"sizes must be the same in float64 and float32"):
+        unitmean.verify(model, dict(model.state_dict()), [x])
 
 
 def test_of_a_single_row_nothing_could_be_told() -> None:

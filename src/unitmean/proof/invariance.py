@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from unitmean.errors import NetworkError
 from unitmean.graph.inputs import Inputs, converted, count
 from unitmean.graph.observe import OUTPUT, Observer
 from unitmean.graph.plan import Site
@@ -134,6 +135,7 @@ def compare(
             c, d = networks.original32(single), networks.rescaled32(single)
             stored = [network(single) for network in networks.coarse]
             e = d if networks.right32 is networks.rescaled32 else networks.right32(single)
+            _require_sizes((a, c), (b, e))
             for place, scale in scales.items():
                 if not a[place].numel():
                     continue
@@ -155,7 +157,11 @@ def compare(
             for place in (place for place in scales if place.startswith(OUTPUT)):
                 outputs[place].append((c[place], d[place] * scales[place].to(c[place].dtype)))
     deviations = {place: _deviation(torch.stack(found)) for place, found in peaks.items()}
-    logits = [(x, y) for x, y in outputs[OUTPUT] if x.ndim == 2 and x.numel() and x.is_floating_point()]
+    logits = [
+        (x, y)
+        for x, y in outputs[OUTPUT]
+        if x.ndim == 2 and x.numel() and x.is_floating_point() and x.shape == y.shape
+    ]
     noise = 2 * deviations[OUTPUT].float32_error if logits else 0.0  # of each of the two networks
     return Comparison(
         deviations,
@@ -164,6 +170,18 @@ def compare(
         seen,
         rounding,
     )
+
+
+def _require_sizes(*networks: tuple[Mapping[str, Tensor], Mapping[str, Tensor]]) -> None:
+    """NetworkError where a size depends on numbers so finely that rounding changes it."""
+    for exact, single in networks:
+        for place, value in exact.items():
+            if value.shape != single[place].shape:
+                raise NetworkError(
+                    "sizes must be the same in float64 and float32, or nothing can be compared; found that "
+                    f"{place} has {list(value.shape)} and {list(single[place].shape)}, as where a mask "
+                    "depends on what rounding decides: normalise the part before it"
+                )
 
 
 def _largest(x: Tensor) -> Tensor:
@@ -183,9 +201,12 @@ def _largest(x: Tensor) -> Tensor:
 def _apart(x: Tensor, y: Tensor, exact: Tensor | None = None) -> Tensor:
     """The largest absolute difference; the same infinity or NaN in both is none, another one counts as it is.
 
-    Of whole numbers, which name or count something, it is one where any differ. exact: x in float64; where it
-    is finite and x is not, x overflows, and there is nothing to compare.
+    Of whole numbers, which name or count something, it is one where any differ. Tensors of two sizes are
+    infinitely far apart. exact: x in float64; where it is finite and x is not, x overflows, and there is
+    nothing to compare.
     """
+    if x.shape != y.shape:
+        return torch.full((), math.inf, dtype=torch.float64, device=x.device)
     whole = _whole(x)
     x, y = _real(x), _real(y)
     apart = (x != y).double() if whole else (x - y).abs()
