@@ -18,10 +18,14 @@ Trace = Callable[[Inputs, bool], Traced]
 
 
 _ANY = "any batch"
+KEPT = 32  # graphs: one of ResNet-50 holds four megabytes
 
 
 class Running:
-    """Traces once for each shape of input, for any number of images where the network allows it."""
+    """Traces once for each shape of input, for any number of images where the network allows it.
+
+    Of more than `KEPT` shapes, those seen last are kept, and others traced again where they come again.
+    """
 
     def __init__(self, trace: Trace) -> None:
         self._trace = trace
@@ -39,6 +43,8 @@ class Running:
         def run(x: Inputs) -> dict[str, Tensor]:
             key, traced = self._of(x)
             if key not in carrying:
+                for old in carrying.keys() - self._traced.keys():
+                    del carrying[old]
                 carrying[key] = traced.carrying(weights, dtype)
             with repeatable(device), torch.inference_mode(), followed(x):
                 return carrying[key](converted(x, dtype, device, copy=True))
@@ -67,16 +73,20 @@ class Running:
         free, fixed = (_ANY, shape(x, batch=False)), ("this batch", shape(x, batch=True))
         for key in (fixed, free):
             if key in self._traced and (key is fixed or _suits(self._traced[key], x)):
-                return key, self._traced[key]
+                return key, self._kept(key, self._traced.pop(key))
         if count(x) == 1 or free in self._traced:  # a graph for any batch is one for two images and more
-            self._traced[fixed] = self._trace(x, False)
-            return fixed, self._traced[fixed]
+            return fixed, self._kept(fixed, self._trace(x, False))
         try:
-            self._traced[free] = self._trace(x, True)
-            return free, self._traced[free]
+            return free, self._kept(free, self._trace(x, True))
         except NetworkError:
-            self._traced[fixed] = self._trace(x, False)
-            return fixed, self._traced[fixed]
+            return fixed, self._kept(fixed, self._trace(x, False))
+
+    def _kept(self, key: tuple[str, Hashable], traced: Traced) -> Traced:
+        """Keep it as the last that was used; the one that was not used for longest may go."""
+        self._traced[key] = traced
+        if len(self._traced) > KEPT:
+            del self._traced[next(iter(self._traced))]
+        return traced
 
 
 def _suits(traced: Traced, x: Inputs) -> bool:
