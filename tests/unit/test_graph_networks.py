@@ -184,15 +184,12 @@ def test_a_size_that_rounding_decides_is_told() -> None:
         unitmean.verify(model, dict(model.state_dict()), [x])
 
 
-def test_of_a_single_row_nothing_could_be_told() -> None:
-    x = torch.full((6, 5), -1.0)
-    x[0, 0] = 1.0
-    with pytest.raises(NetworkError, match=r"must be two at least .* found that what index in .* has 1"):
-        unitmean.analyse(Rows(lambda rows: rows.mean(0)).eval(), x)
-
-
-def test_without_numbers_nothing_is_known_of_such_sizes() -> None:
+@pytest.mark.parametrize("rows", [0, 1, 16])
+def test_the_plan_does_not_depend_on_the_examples_numbers(rows: int) -> None:
+    x = torch.full((16, 5), -1.0)
+    x[:rows] = 1.0
+    module = Rows(lambda rows: torch.cat((rows, rows.flip(1))).sum(0)).eval()
+    assert free(unitmean.analyse(module, x).sites[0]) == 2
     with torch.device("meta"):
-        module, x = Rows(lambda rows: rows.mean(0)).eval(), torch.empty(6, 5)
-    with pytest.raises(NetworkError, match="index in the forward method returns depends on numbers"):
-        unitmean.analyse(module, x)
+        bare = Rows(module.use).eval()
+    assert free(unitmean.analyse(bare, x.to("meta")).sites[0]) == 2

@@ -55,7 +55,7 @@ def analyse(module: nn.Module, example: Inputs, *, outputs: str = "preserve") ->
         called(module, example)
     traced = trace(module, example)
     _require_dense(traced)
-    settle_sizes(traced, example)
+    settle_sizes(traced)
     state = module.state_dict(keep_vars=True)
     walk = Walk()
     leaving = walk.along(traced, state)
@@ -117,7 +117,7 @@ def _with_heads(module: nn.Module, example: Inputs) -> fx.GraphModule | None:
     """
     try:
         whole = trace(module, example, heads=True)
-        settle_sizes(whole, example)
+        settle_sizes(whole)
     except NetworkError:
         return None
     return whole

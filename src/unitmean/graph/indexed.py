@@ -29,6 +29,8 @@ def selected(call: Call) -> Ids | None:
     found: Ids | None = call.run()
     if found is not None:
         return found
+    if call.value("dim") is None:  # as if the tensor were flat
+        return None
     ids, dim = _mixed(call, "self")
     return _corner(ids, call.shape("index"), dim) if call.name == "gather" else ids
 

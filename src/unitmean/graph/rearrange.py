@@ -15,6 +15,7 @@ _MOVING = set(
     "pixel_unshuffle repeat_interleave cat concat concatenate stack hstack vstack dstack column_stack "
     "index index_select gather take_along_dim tril triu slice_scatter select_scatter diagonal_scatter "
     "reshape flatten unflatten contiguous _unsafe_view _reshape_copy split_with_sizes_copy tensor_split "
+    "unsafe_split unsafe_split_with_sizes unsafe_chunk "
     "_unsafe_index meshgrid atleast_1d atleast_2d atleast_3d slice_copy select_copy expand_copy "
     "view_copy permute_copy transpose_copy unsqueeze_copy squeeze_copy".split()
 )

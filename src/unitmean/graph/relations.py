@@ -164,7 +164,7 @@ RELATIONS: dict[str, Relation] = _table(
     (padded, "pad constant_pad_nd"),
     (joined, "cat concat concatenate"),
     (picked, "index _unsafe_index"),
-    (selected, "index_select(index) gather(index sparse_grad)"),
+    (selected, "index_select(index) gather(index sparse_grad) take_along_dim(indices)"),
     (joined_there, "index_add(index alpha) index_copy(index) index_reduce(index include_self)"),
     (joined_there, "scatter_add(index) scatter(index) scatter_reduce(index include_self)"),
     (replaced, "index_put(indices accumulate) _unsafe_index_put(indices accumulate)"),

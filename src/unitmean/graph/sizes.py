@@ -1,54 +1,79 @@
-"""Sizes that depend on the input's numbers, as of nonzero or of a mask: the example's stand for all."""
+"""Sizes that depend on the input's numbers, as of nonzero or of a mask; any are taken in their place."""
 
 from collections.abc import Callable
 from math import prod
 from typing import Any
 
 import torch
-from torch import Tensor, fx
+from torch import SymInt, Tensor, fx
 from torch.utils._pytree import tree_leaves, tree_map
 
 from unitmean.errors import NetworkError
-from unitmean.graph.called import followed
 from unitmean.graph.ids import compact
-from unitmean.graph.inputs import Inputs, copies, tensors
 from unitmean.graph.nodes import named, operator
-from unitmean.graph.undisturbed import repeatable
+from unitmean.graph.rearrange import rearranges
 
 _DIMS = "dimensions of unsettled size"  # in a node's meta, for each leaf of its value
 _GIVEN = "given an unsettled size"
 _RESHAPING = set(
     "view reshape flatten unflatten view_as reshape_as _unsafe_view view_copy _reshape_copy".split()
 )
-_LEAST = 2  # places: of fewer nothing shows whether they are treated alike
+_FIRST = (
+    101  # the first size that is tried for a symbol: others differ from it, so that none are equal by chance
+)
+_LEAST = 2
 
 
-def settle_sizes(traced: fx.GraphModule, example: Inputs) -> None:
-    """Put the example's sizes in the place of those that depend on numbers, which the graph has as symbols.
+def settle_sizes(traced: fx.GraphModule) -> None:
+    """Put numbers in the place of the symbols that a graph has for sizes which depend on the input's numbers.
 
-    Raises NetworkError where the network returns a tensor of such a size, where the example has no numbers,
-    and where the size is less than two.
+    Raises NetworkError where the network returns a tensor of such a size.
     """
-    unsettled = [node for node in traced.graph.nodes if any(map(_symbols, tree_leaves(node.meta.get("val"))))]
-    if not unsettled:
-        return
-    bare = any(t.is_meta for t in (*tensors(example), *traced.parameters(), *traced.buffers()))
-    returned = traced.graph.output_node().all_input_nodes
-    if found := next((node for node in unsettled if bare or node in returned), None):
-        raise NetworkError(
-            f"sizes must follow from the input's size; found that the size of what {named(found)} returns "
-            "depends on numbers, as of nonzero or of a mask: normalise the part before it, or let indices be "
-            "whole numbers"
-        )
-    run = _Run(traced)
-    with torch.no_grad(), followed(example), repeatable(tensors(example)[0].device):
-        run.run(*tree_leaves(copies(example)), enable_io_processing=False)
-    for node in traced.graph.nodes:
-        if not run.numbers.keys().isdisjoint(node.all_input_nodes):
-            node.meta[_GIVEN] = True
-            node.args, node.kwargs = fx.node.map_arg(
-                (node.args, node.kwargs), lambda source: run.numbers.get(source, source)
+    for result in traced.graph.output_node().all_input_nodes:
+        if any(map(_symbols, tree_leaves(result.meta.get("val")))):
+            raise NetworkError(
+                "sizes of what the network returns must follow from the input's; found that the size of what "
+                f"{named(result)} returns depends on numbers, as of nonzero or of a mask: normalise the part "
+                "before it, or let indices be whole numbers"
             )
+    settled = _Settled()
+    for node in traced.graph.nodes:
+        leaves = tree_leaves(node.meta.get("val"))
+        if any(map(_symbols, leaves)):
+            node.meta[_DIMS] = [_symbols(leaf) for leaf in leaves]
+            node.meta["val"] = tree_map(settled.tensor, node.meta["val"])
+        if rearranges(node) and any(map(_is_size, node.all_input_nodes)):
+            node.meta[_GIVEN] = True
+            node.args, node.kwargs = fx.node.map_arg((node.args, node.kwargs), settled.argument)
+
+
+class _Settled:
+    """A number for each symbol, within the bounds that the graph has for it."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[Any, int] = {}
+
+    def number(self, size: int | SymInt) -> int:
+        """A size's value; never one in which nothing could be seen to be mixed."""
+        if isinstance(size, int):
+            return size
+        assert size.node.shape_env is not None
+        for symbol in sorted(size.node.expr.free_symbols, key=str):
+            bounds = size.node.shape_env.var_to_range[symbol]
+            wanted = max(_FIRST + 2 * len(self._numbers), bounds.lower)
+            self._numbers.setdefault(symbol, int(min(wanted, bounds.upper)))
+        return max(int(size.node.expr.subs(self._numbers)), _LEAST)
+
+    def argument(self, node: fx.Node) -> fx.Node | int:
+        """The number that the node stands for, if it stands for one."""
+        return self.number(node.meta["val"]) if _is_size(node) else node
+
+    def tensor(self, value: Any) -> Any:
+        """A tensor without numbers, in the size that stands for its own; anything else as it is."""
+        if not _symbols(value):
+            return value
+        shape = [self.number(size) for size in value.shape]
+        return torch.empty(shape, dtype=value.dtype, device="meta")
 
 
 def unsettled_dims(node: fx.Node) -> list[tuple[int, ...]]:
@@ -66,52 +91,26 @@ def holds_for_all(node: fx.Node, ids_of: Callable[[fx.Node], Any]) -> bool:
     if operator(node) in _RESHAPING:
         first = node.all_input_nodes[0]
         if _DIMS in node.meta or _DIMS in first.meta:
-            return _channels_stay(compact(ids_of(first)), unsettled_dims(first)[0], node)
+            return _channels_stay(compact(ids_of(first)), first, node)
     return _GIVEN not in node.meta or operator(node) in {*_RESHAPING, "expand"}
 
 
-def _channels_stay(ids: Tensor, dims: tuple[int, ...], node: fx.Node) -> bool:
+def _channels_stay(ids: Tensor, before: fx.Node, after: fx.Node) -> bool:
     """Whether the sizes behind all unsettled ones have room for whole rows of channels, before and after."""
     varying = [dim for dim, size in enumerate(ids.shape) if size > 1]
     if not varying:
         return True
-    shape, after = node.all_input_nodes[0].meta["val"].shape, node.meta["val"].shape
-    settled = 1 + max(unsettled_dims(node)[0], default=-1)
-    return min(varying) > max(dims, default=-1) and prod(after[settled:]) % prod(shape[min(varying) :]) == 0
-
-
-class _Run(fx.Interpreter):
-    """A run on real numbers that notes the sizes of which nothing was known before."""
-
-    def __init__(self, traced: fx.GraphModule) -> None:
-        super().__init__(traced)
-        self.numbers: dict[fx.Node, Any] = {}
-
-    def fetch_attr(self, target: str) -> Any:
-        found = super().fetch_attr(target)
-        return found.clone() if isinstance(found, Tensor) else found  # the graph may write into it
-
-    def run_node(self, n: fx.Node) -> Any:
-        found, known = super().run_node(n), n.meta.get("val")
-        if isinstance(known, torch.SymInt | torch.SymFloat | torch.SymBool):
-            self.numbers[n] = found
-        elif any(map(_symbols, tree_leaves(known))):
-            n.meta[_DIMS] = [_symbols(leaf) for leaf in tree_leaves(known)]
-            n.meta["val"] = tree_map(lambda t: t.to("meta") if isinstance(t, Tensor) else t, found)
-            _require_places(n, tree_leaves(found))
-        return found
-
-
-def _require_places(node: fx.Node, found: list[Any]) -> None:
-    for leaf, dims in zip(found, unsettled_dims(node), strict=True):
-        if few := [leaf.shape[dim] for dim in dims if leaf.shape[dim] < _LEAST]:
-            raise NetworkError(
-                "sizes that depend on numbers must be two at least in the first batch; found that what "
-                f"{named(node)} returns has {few[0]}: give a first batch with more"
-            )
+    (dims, *_), (new, *_) = unsettled_dims(before), unsettled_dims(after)
+    row = prod(before.meta["val"].shape[min(varying) :])
+    room = prod(after.meta["val"].shape[max(new, default=-1) + 1 :])
+    return min(varying) > max(dims, default=-1) and room % row == 0
 
 
 def _symbols(value: Any) -> tuple[int, ...]:
     """The dimensions whose sizes are symbols."""
     shape = value.shape if isinstance(value, Tensor) else ()
     return tuple(dim for dim, size in enumerate(shape) if not isinstance(size, int))
+
+
+def _is_size(node: fx.Node) -> bool:
+    return isinstance(node.meta.get("val"), SymInt)

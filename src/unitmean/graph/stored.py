@@ -16,7 +16,8 @@ _UNREADING = set(
     "zeros_like ones_like full_like empty_like rand_like randn_like randint_like "
     "new_zeros new_ones new_full new_empty".split()
 )
-_ZEROS = {"zeros", "zeros_like", "new_zeros"}
+# Zeros, and what is to be written before it is read.
+_ZEROS = {"zeros", "zeros_like", "new_zeros", "empty", "empty_like", "new_empty"}
 _FILLED = {"full": 1, "full_like": 1, "new_full": 2, "fill": 1}  # where the number stands among the arguments
 _WRITTEN_INTO = {"slice_scatter", "select_scatter", "diagonal_scatter"}
 # Layers, whose results have factors of their own even where their input is a stored table.

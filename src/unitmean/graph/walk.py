@@ -59,8 +59,9 @@ class Walk:
                 self.ids[node] = _constants(value) if _holds_tensor(value) else constants(())
         elif node.op == "call_function" and _holds_tensor(value):
             self.ids[node] = self._apply(node, value)
-        elif node.op == "call_function" and operator(node) not in _SHAPES:
-            self._call(node, _unknown)
+        elif node.op == "call_function":
+            if operator(node) not in _SHAPES:
+                self._call(node, _unknown)
             self.ids[node] = constants(())  # a number, such as of .item()
 
     def settle(self) -> None:

@@ -1,6 +1,7 @@
 """Activations and stored numbers in arguments other than the first; channels along several dimensions."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -79,6 +80,32 @@ def test_a_stored_number_may_be_read_by_item(
     module = randomised(Reads(use)).double()
     plan = analyse(module, image().double())
     assert free(plan.sites[-1]) == expected and change(module, image(), plan) < 1e-12
+
+
+@pytest.mark.parametrize(("use", "expected"), [
+    (lambda x, number: x * number, 4),
+    (lambda x, number: x.roll(number, 1), 0),
+    (lambda x, number: x.select(1, number)[:, None].expand_as(x), 0),
+    (lambda x, number: x.narrow(2, number, 2), 0),
+    (lambda x, number: x.expand(number, *x.shape).amax(0), 4),
+])  # fmt: skip
+def test_a_stored_whole_number_may_say_where_channels_are(
+    use: Callable[[Tensor, Any], Tensor], expected: int
+) -> None:
+    class Placed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.last = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 2, 1)
+            self.register_buffer("number", torch.tensor(3))
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.first(x).relu()
+            found: Tensor = self.last(use(x, self.get_buffer("number").item())).mean((2, 3))
+            return found
+
+    module = randomised(Placed()).double()
+    plan = analyse(module, image().double())
+    assert free(plan.sites[0]) == expected and change(module, image(), plan) < 1e-12
 
 
 @pytest.mark.parametrize(("own", "zeros"), [((1, 4, 3, 3), (4, 1, 1, 1)), ((4, 1, 3, 3), (1, 4, 1, 1))])
