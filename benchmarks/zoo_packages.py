@@ -1,8 +1,8 @@
 """What can be normalised of other packages' networks: `python benchmarks/zoo_packages.py --out docs/zoo.md`.
 
-transformers and segmentation-models-pytorch are no requirements: install them by hand. Networks are made
-small and with random weights, and go through `normalise` and `verify` as a user's would. The page's section
-on them is written anew, the rest of it stays.
+transformers, segmentation-models-pytorch and torch-geometric are no requirements: install them by hand.
+Networks are made small and with random weights, and go through `normalise` and `verify` as a user's would.
+The page's section on them is written anew, the rest of it stays.
 """
 
 import argparse
@@ -12,6 +12,7 @@ from typing import Any
 
 import segmentation_models_pytorch as smp
 import torch
+import torch_geometric as pyg
 import transformers as hf
 from sections import write_section
 from torch import Tensor, nn
@@ -23,11 +24,11 @@ from unitmean.graph.variables import ONE
 
 HEADING = "# Networks of other packages"
 TEXT = """
-What `python benchmarks/zoo_packages.py` found with transformers {hf}, segmentation-models-pytorch {smp} and
-torch {torch}: small networks with random weights and rectifiers for activations, over two batches, which for
-those that take words are dicts of arguments. *Change* is that of the output in float32, relative. Where
-`normalise` refuses a network, *why not* is the reason of its first channel that is not free; the row is what
-`strict=False` makes of it.
+What `python benchmarks/zoo_packages.py` found with transformers {hf}, segmentation-models-pytorch {smp},
+torch-geometric {pyg} and torch {torch}: small networks with random weights and rectifiers for
+activations, over two batches, which for those that take words or graphs are dicts of arguments. *Change* is
+that of the output in float32, relative. Where `normalise` refuses a network, *why not* is the reason of its
+first channel that is not free; the row is what `strict=False` makes of it.
 
 | network | rectifiers | channels | free | proved | change | why not |
 |---|---:|---:|---:|---|---:|---|
@@ -93,6 +94,22 @@ def vision() -> Iterator[tuple[nn.Module, list[Batch]]]:
         yield made(encoder_name="resnet18", encoder_weights=None), pictures(128)
 
 
+def graphs() -> Iterator[tuple[nn.Module, list[Batch]]]:
+    """Networks that take nodes and the edges between them."""
+    nodes, sizes, three = 48, (8, 32, 3), {"out_channels": 3}
+    given: list[Batch] = [
+        {"x": torch.randn(nodes, sizes[0]), "edge_index": torch.randint(0, nodes, (2, 4 * nodes))}
+        for _ in range(2)
+    ]
+    for name in ("GCN", "GraphSAGE", "GIN", "EdgeCNN", "GAT"):
+        made: Callable[..., nn.Module] = getattr(pyg.nn, name)
+        yield made(*sizes, **three), given
+    yield pyg.nn.GraphSAGE(*sizes, **three, aggr="median", norm="graph_norm"), given
+    yield pyg.nn.GCN(*sizes, **three, jk="lstm"), given
+    degrees = dict(deg=torch.ones(12, dtype=torch.long), scalers=["identity", "amplification"])
+    yield pyg.nn.PNA(*sizes, **three, aggregators=["mean", "max", "std"], **degrees), given
+
+
 def row(network: nn.Module, batches: list[Batch]) -> str:
     """One line of the table; raises NetworkError for a network that is refused even in part."""
     network.eval()
@@ -137,8 +154,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="the page that gets the section")
     options = parser.parse_args()
     torch.manual_seed(0)
-    text = TEXT.format(hf=hf.__version__, smp=smp.__version__, torch=torch.__version__)
-    for network, batches in (*language(), *vision()):
+    versions = {"hf": hf.__version__, "smp": smp.__version__, "pyg": pyg.__version__}
+    text = TEXT.format(**versions, torch=torch.__version__)
+    for network, batches in (*language(), *vision(), *graphs()):
         text += row(network, batches)
         print(text.splitlines()[-1], flush=True)
     write_section(options.out, HEADING, text)

@@ -24,6 +24,7 @@ def recurrent(call: Call) -> tuple[Ids, ...] | None:
     for weight in params[: each * directions : each]:
         call.absorb(weight, multiply=inputs.reshape(1, -1), divide=constants((1, 1)))
     for state in tree_leaves(call.value("hx")):
-        call.pin(call.ids(state), "is not homogeneous in it")
+        if not call.constant(state):
+            call.pin(call.ids(state), "is not homogeneous in it")
     fixed: tuple[Ids, ...] = call.fixed("is not homogeneous")
     return fixed

@@ -18,9 +18,7 @@ _GIVEN = "given an unsettled size"
 _RESHAPING = set(
     "view reshape flatten unflatten view_as reshape_as _unsafe_view view_copy _reshape_copy".split()
 )
-_FIRST = (
-    101  # the first size that is tried for a symbol: others differ from it, so that none are equal by chance
-)
+_FIRST = 101  # stands for the first symbol; others have other numbers, lest sizes be equal by chance
 _LEAST = 2
 
 
