@@ -85,7 +85,9 @@ def run(options: argparse.Namespace) -> int:
         write_project(project, code=running_code())  # another version's files must not stay
         configure(project, overrides)
         if _run(project, HUB_TARGETS if delivery.hub else TARGETS, handles):
-            print(f"nothing was written to {str(options.out)!r}: see above. {TYPED}", file=sys.stderr)
+            print(
+                f"nothing was written to {str(options.out)!r}: see above. {_typed(options)}", file=sys.stderr
+            )
             return 1
         name = _name_and_code(options.model)[0]
         folder = project / "data" / name
@@ -136,10 +138,19 @@ ARGUMENTS = {
     "dataset.subset": "--images",
     "weights.input": "--input",
 }
-TYPED = (
-    f"Here {', '.join(f'{key} is {argument}' for key, argument in ARGUMENTS.items())}; other settings are "
-    "given by --set KEY=VALUE"
-)
+
+
+def _typed(options: argparse.Namespace) -> str:
+    """Which of these settings this call gave, and how others are given."""
+    without = {"weights.path"} if _is_named(options.weights) else set()
+    without |= set() if _name_and_code(options.model)[1] else {"model.code"}
+    given = [f"{key} is {argument}" for key, argument in ARGUMENTS.items() if key not in without]
+    return f"Here {', '.join(given)}; other settings are given by --set KEY=VALUE"
+
+
+def _is_named(weights: str) -> bool:
+    """Whether WEIGHTS names a source of weights rather than a file."""
+    return weights in NAMED and not Path(weights).exists()
 
 
 def _overrides(options: argparse.Namespace) -> list[str]:
@@ -147,7 +158,7 @@ def _overrides(options: argparse.Namespace) -> list[str]:
     name, code = _name_and_code(options.model)
     given = [f"model.name={name}", f"model.code={_quoted(code)}"] if code else [f"model={name}"]
     given += [f"model.pooling={options.pooling}", f"model.padding={options.padding}"]
-    if options.weights in NAMED and not Path(options.weights).exists():
+    if _is_named(options.weights):
         given.append(f"weights={options.weights}")
     else:
         path = Path(options.weights).expanduser()
@@ -218,7 +229,7 @@ def _quoted(value: str) -> str:
 def _project(options: argparse.Namespace) -> Path:
     """The folder that belongs to these weights and photographs."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").absolute()
-    named = options.weights in NAMED
+    named = _is_named(options.weights)
     weights = options.weights if named else str(Path(options.weights).expanduser().resolve())
     name, code = _name_and_code(options.model)
     model = f"{code}:{name}" if code else name

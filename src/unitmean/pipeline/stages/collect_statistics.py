@@ -73,7 +73,12 @@ def _measurements(run: Run, index: Index) -> tuple[Measurement, Measurement]:
     network = read_network(weights, **model).network
     preprocessing = Preprocessing(**run.params.preprocess)
     size = preprocessing.output_size
-    plan = analyse(network.module, torch.zeros(1, 3, size, size))
+    try:
+        plan = analyse(network.module, torch.zeros(1, 3, size, size))
+    except NetworkError as error:
+        raise NetworkError(
+            f"{error}. Here batches are RGB pictures, as large as preprocess.pixels or preprocess.crop says"
+        ) from error
     require_rectifier(plan)
     if plan.output_names != (OUTPUT,):  # before hours of measuring, after which the proof would refuse it
         raise NetworkError(
