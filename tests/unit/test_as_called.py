@@ -330,14 +330,24 @@ def plan_of(forward: str) -> Plan:
 
 @pytest.mark.parametrize(("forward", "words"), [
     ("x.nonzero()", "nonzero in the forward method returns depends on numbers"),
-    ("x[:, self.keep]", "index in the forward method returns depends on numbers"),
     ("x[x > 0]", "index in the forward method"),
-    ("x.repeat_interleave(torch.tensor([1] * 8), 1)", "repeat_interleave in the forward method"),
+    ("x.repeat_interleave((x[0, :, 0, 0] > 0).long(), 1)", "repeat_interleave in the forward method"),
     ("self.last(x).to_sparse()", "tensors must be dense; found that to_sparse"),
 ])  # fmt: skip
 def test_sizes_that_depend_on_numbers_are_told(forward: str, words: str) -> None:
     with pytest.raises(NetworkError, match=words):
         plan_of(forward)
+
+
+@pytest.mark.parametrize(("forward", "expected"), [
+    ("x[:, self.keep]", 4),
+    ("x.repeat_interleave(torch.tensor([0] * 4 + [1] * 4), 1)", 4),
+    ("x.repeat_interleave(self.keep.long(), 1, output_size=4)", 4),
+    ("torch.nn.functional.conv2d(x[:, self.keep], self.last.weight[:, self.keep])", 8),
+    ("torch.nn.functional.conv2d(x, self.last.weight[:, self.keep.nonzero()[:, 0]].repeat(1, 2, 1, 1))", 8),
+])  # fmt: skip
+def test_sizes_that_follow_from_stored_numbers(forward: str, expected: int) -> None:
+    assert int((plan_of(forward).sites[0].variables > 0).sum()) == expected
 
 
 def test_an_output_in_which_images_and_channels_share_a_dimension() -> None:

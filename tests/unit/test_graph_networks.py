@@ -12,6 +12,7 @@ from unit.proving import proved
 
 import unitmean
 from unitmean.errors import NetworkError
+from unitmean.graph.plan import Plan
 
 
 def drawn(nodes: int, edges: int, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -137,17 +138,51 @@ class Rows(nn.Module):
 ])  # fmt: skip
 def test_what_holds_for_every_number_of_rows(use: Callable[[Tensor], Tensor], expected: int) -> None:
     torch.manual_seed(0)
-    module, x = Rows(use).eval().double(), torch.randn(16, 5, dtype=torch.float64)
+    assert free(require_right_plan(Rows(use).eval().double()).sites[0]) == expected
+
+
+class Learned(Rows):
+    """The rows, and tables of numbers to put beside them."""
+
+    def __init__(self, use: Callable[[Any, Tensor], Tensor]) -> None:
+        super().__init__(lambda rows: use(self, rows))
+        self.table, self.gain = nn.Parameter(torch.rand(200, 4)), nn.Parameter(torch.rand(4))
+        self.register_buffer("step", torch.tensor(3))
+        self.register_buffer("orders", torch.stack([torch.randperm(4) for _ in range(200)]))
+
+
+# Stored numbers that are taken from places which the input's numbers say, or other stored ones.
+@pytest.mark.parametrize("use", [
+    lambda self, x: (x + self.table[: x.shape[0]]).sum(0),
+    lambda self, x: (x + self.table[self.step.item()]).sum(0),
+    lambda self, x: (x * self.table[x.shape[0]]).sum(0),
+    lambda self, x: (x * self.gain.roll(x.shape[0])).sum(0),
+    lambda self, x: (x[:, self.orders[x.shape[0]]] * self.gain).sum(0),
+    lambda self, x: (x.index_select(1, self.orders[x.shape[0]]) * self.gain).sum(0),
+    lambda self, x: (x * self.gain[torch.argsort(self.first.bias)]).sum(0),
+    lambda self, x: x.sum(0) * torch.zeros(4, dtype=x.dtype).fill_(self.first.bias[0]),
+    lambda self, x: x.sum(0) * x.new_full((4,), self.first.bias[0].item()),
+    lambda self, x: x.sum(0) * torch.full_like(x[0], x.mean().item()),
+    lambda self, x: x.sum(0) + self.gain.expand(x.shape[0], 4).mean(0),
+])  # fmt: skip
+def test_stored_numbers_from_places_that_are_not_known(use: Callable[[Any, Tensor], Tensor]) -> None:
+    torch.manual_seed(0)
+    require_right_plan(Learned(use).eval().double())
+
+
+def require_right_plan(module: nn.Module) -> Plan:
+    """Any factors of what is free leave the results alone, however many rows there are."""
+    x = torch.randn(16, 5, dtype=torch.float64)
     x[::2, 0] = 1.0
     plan = unitmean.analyse(module, x)
-    assert free(plan.sites[0]) == expected
     state = dict(module.state_dict())
     factors = torch.where(plan.free, torch.rand(plan.variables, dtype=torch.float64) + 0.5, 1.0)
-    for y in (x, x.roll(1, 0), torch.cat((x[::2], x[::2]))):
+    for y in (x, x.roll(1, 0), torch.cat((x[::2], x[::2])), x.repeat(8, 1)):
         before = module(y)
         module.load_state_dict(plan.rescale(factors, state))
         torch.testing.assert_close(module(y), before)
         module.load_state_dict(state)
+    return plan
 
 
 class Chosen(nn.Module):

@@ -284,6 +284,33 @@ def test_what_it_computes_in_use_decides() -> None:
     assert result.plan.sites[0].variables.all()
 
 
+@pytest.mark.parametrize("write", [
+    lambda self: self.gain.add_(1.0),
+    lambda self: setattr(self, "gain", 0.9 * self.gain + 0.1),
+])  # fmt: skip
+def test_a_buffer_that_is_written_keeps_its_numbers(write: Callable[[Any], Any]) -> None:
+    class Counting(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.last = nn.Linear(5, 8), nn.Linear(8, 3)
+            self.register_buffer("gain", torch.rand(8) + 1.0)
+
+        def forward(self, x: Tensor) -> Tensor:
+            found: Tensor = self.last(self.first(x).relu() * self.gain)
+            write(self)
+            return found
+
+    torch.manual_seed(0)
+    model, x = Counting().eval(), torch.randn(64, 5)
+    result = unitmean.normalise(model, [x])
+    assert torch.equal(result.state["gain"], model.state_dict()["gain"])
+    assert unitmean.verify(model, result.state, [x], result)
+    changed = Counting().eval()
+    changed.load_state_dict(result.state)
+    for _ in range(3):
+        torch.testing.assert_close(changed(x), model(x))
+
+
 def test_a_rectified_number_of_the_whole_batch_is_no_site() -> None:
     class Margin(nn.Module):
         def __init__(self) -> None:

@@ -131,6 +131,26 @@ def test_a_state_that_a_layer_with_gates_begins_at_keeps_the_factor_one() -> Non
     assert free(plan.sites[0]) == 0 and change(module, x, plan) < 1e-12
 
 
+def test_a_table_of_positions_is_rescaled_beyond_what_is_read_of_it() -> None:
+    class Positions(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.last = nn.Linear(3, 4), nn.Linear(4, 2)
+            self.positions = nn.Parameter(torch.rand(1, 20, 4))
+
+        def forward(self, x: Tensor) -> Tensor:
+            found: Tensor = self.last(self.first(x).relu() + self.positions[:, : x.shape[1]])
+            return found
+
+    torch.manual_seed(0)
+    model, longer = Positions().eval(), torch.randn(2, 20, 3)
+    result = proved(model, [(torch.randn(64, 5, 3), None)])
+    before = model(longer)
+    model.load_state_dict(result.state)
+    torch.testing.assert_close(model(longer), before)
+    proved(model, [(torch.randn(64, 5, 3), None), (torch.randn(64, 7, 3), None)])
+
+
 def test_a_learned_state_takes_up_factors() -> None:
     class Learned(nn.Module):
         def __init__(self) -> None:

@@ -8,7 +8,7 @@ from jaxtyping import Int64
 from torch import Tensor, fx
 
 from unitmean.graph.ids import compact, fitted
-from unitmean.graph.nodes import operator
+from unitmean.graph.nodes import operator, unsettled
 from unitmean.graph.rearrange import rearranged, rearranges
 from unitmean.graph.stored import COPIES, Stored, is_zero, value
 from unitmean.graph.variables import Variables
@@ -55,7 +55,7 @@ class Absorber:
 
     def take_up(self, node: fx.Node, multiply: Ids, divide: Ids) -> Taken | None:
         """What takes up the factors; None where the node can't change so. Ids broadcast to its shape."""
-        if not self.stored.constant(node) or not _floats(node):
+        if not self.stored.constant(node) or not _floats(node) or unsettled(node):
             return None
         if self.stored.absorbs(node):
             return Taken([Absorption(self.stored.canonical(node), compact(multiply), compact(divide))])
@@ -146,7 +146,10 @@ class Absorber:
             return None
         whole = Taken()
         for source, position in positions.items():
-            if not _floats(source):
+            if not _floats(source):  # indices, which may have been computed from numbers
+                whole = whole.and_read(self.stored.leaves(source))
+                continue
+            if not position.numel():
                 continue
             own = (placed >= position.min()) & (placed <= position.max())
             into = placed[own] - position.min()
@@ -165,14 +168,29 @@ class Absorber:
         return whole
 
     def _completed(self, ids: Ids) -> Ids:
-        """The ids with variables of their own in the place of UNREAD: other places may read those numbers."""
+        """The ids with variables of their own in the place of UNREAD: other places may read those numbers.
+
+        If none does, they had better follow those beside them: of a table of positions as many are read as
+        there are words, and the next text may be longer.
+        """
         ids = compact(ids).clone()
         unread = ids == UNREAD
-        ids[unread] = self.variables.new(int(unread.sum()))
+        beside, own = _continued(ids)[unread], self.variables.new(int(unread.sum()))
+        ids[unread] = own
+        self.variables.prefer(own[beside != UNREAD], beside[beside != UNREAD])
         return ids
 
     def _fitted(self, ids: Ids, shape: tuple[int, ...]) -> Ids:
         return fitted(self.variables, ids, shape, "one number of a stored tensor serves several channels")
+
+
+def _continued(ids: Ids) -> Ids:
+    """Ids in the place of UNREAD wherever all others along some dimension are the same."""
+    for dim in range(ids.ndim):
+        largest = ids.amax(dim, keepdim=True)
+        smallest = torch.where(ids == UNREAD, largest, ids).amin(dim, keepdim=True)
+        ids = torch.where((ids == UNREAD) & (largest == smallest), largest, ids)
+    return ids
 
 
 def distinguishes(shape: torch.Size | tuple[int, ...], ids: Ids) -> bool:

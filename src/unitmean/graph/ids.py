@@ -29,7 +29,7 @@ def reduced(
     variables: Variables, ids: Int64[Tensor, "..."], dims: list[int], because: str
 ) -> Int64[Tensor, "..."]:
     """The ids with size one along `dims`; ids that differ along them are merged."""
-    for dim in dims:
+    for dim in dims if ids.ndim else ():
         if ids.shape[dim] > 1:
             first = ids.narrow(dim, 0, 1)
             if ids.stride(dim) != 0:

@@ -101,6 +101,8 @@ def scattered(call: Call) -> Any:
 def joined(call: Call) -> Ids:
     """Concatenate ids as `moved` does, but keep them compact; zeros have any factor."""
     nodes = call.value("tensors")
+    if any(len(call.shape(node)) > 1 for node in nodes):
+        nodes = [node for node in nodes if call.shape(node) != (0,)]  # which go with any others
     parts = [compact(call.ids(node)) for node in nodes]
     ndim = max(part.ndim for part in parts)
     dim = call.value("dim") % ndim

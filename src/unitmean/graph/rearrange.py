@@ -21,7 +21,7 @@ _MOVING = set(
 )
 # Views of memory rather than of numbers, or of numbers changed on the way.
 _UNSAFE = set("as_strided conj _conj _neg_view view_as_real view_as_complex real imag resolve_neg".split())
-_INDICES = {"index", "indices"}
+_INDICES = {"index", "indices", "repeats"}
 # Variants that accept any memory layout: ids are laid out otherwise than the tensors they describe.
 _TOLERANT: dict[str, Any] = {
     "view": torch.reshape,

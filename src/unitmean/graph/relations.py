@@ -101,7 +101,7 @@ RELATIONS: dict[str, Relation] = _table(
     (normalised, "group_norm(num_groups eps cudnn_enabled) native_layer_norm(normalized_shape eps)"),
     (normalised, "native_group_norm(N C HxW group eps)"),
     (same, "relu leaky_relu(negative_slope) prelu(weight) rrelu(lower upper training generator)"),
-    (same, "neg negative abs absolute dropout(p train) feature_dropout(p train) native_dropout(p train)"),
+    (same, "neg negative abs absolute dropout(p train) feature_dropout(p train)"),
     (same, "detach_ alias positive lift_fresh lift_fresh_copy detach clone(memory_format)"),
     (same, "contiguous(memory_format)"),
     (converted, "type_as to(dtype device layout pin_memory non_blocking copy memory_format)"),

@@ -8,16 +8,15 @@ import torch
 from torch import Tensor, fx
 
 from unitmean.graph.memory import aliases, overlapping
-from unitmean.graph.nodes import attribute, operator
+from unitmean.graph.nodes import GIVEN, attribute, operator, unsettled
 from unitmean.graph.rearrange import rearranges
 
 # These read a tensor's shape and kind, not its numbers.
 _UNREADING = set(
-    "zeros_like ones_like full_like empty_like rand_like randn_like randint_like "
-    "new_zeros new_ones new_full new_empty".split()
+    "zeros_like ones_like empty_like rand_like randn_like randint_like new_zeros new_ones new_empty".split()
 )
 # Zeros, and what is to be written before it is read.
-_ZEROS = {"zeros", "zeros_like", "new_zeros", "empty", "empty_like", "new_empty"}
+_ZEROS = {"zero", "zeros", "zeros_like", "new_zeros", "empty", "empty_like", "new_empty"}
 _FILLED = {"full": 1, "full_like": 1, "new_full": 2, "fill": 1}  # where the number stands among the arguments
 _WRITTEN_INTO = {"slice_scatter", "select_scatter", "diagonal_scatter"}
 # Layers, whose results have factors of their own even where their input is a stored table.
@@ -61,9 +60,9 @@ class Stored:
             node = left.pop()
             if node.op == "get_attr":
                 found.add(self.canonical(node))
-            if node not in seen and operator(node) not in _UNREADING | {"fill"}:
+            if node not in seen:
                 seen.add(node)
-                left += node.all_input_nodes
+                left += _sources(node)
         return found
 
     def _is_constant(self, node: fx.Node) -> bool:
@@ -73,13 +72,24 @@ class Stored:
             return False
         if operator(node) in _LAYERS:
             return False
-        if operator(node) == "fill" and not isinstance(node.args[1], fx.Node):
-            return True
-        return operator(node) in _UNREADING or all(n in self._constant for n in node.all_input_nodes)
+        if GIVEN in node.meta and unsettled(node):
+            return False
+        return all(source in self._constant for source in _sources(node))
+
+
+def _sources(node: fx.Node) -> list[fx.Node]:
+    """The nodes whose numbers enter a node's."""
+    name = operator(node)
+    if name in _FILLED:
+        number = node.args[_FILLED[name]]
+        return [number] if isinstance(number, fx.Node) else []
+    return [] if name in _UNREADING | _ZEROS else node.all_input_nodes
 
 
 def value(node: fx.Node) -> Tensor | None:
     """The numbers of a constant node; None where they aren't known before the network runs."""
+    if unsettled(node):
+        return None
     if node.op == "get_attr":
         found = attribute(node.graph.owning_module, str(node.target))  # type: ignore[arg-type]
         return found.detach() if isinstance(found, Tensor) and found.device.type != "meta" else None

@@ -9,7 +9,7 @@ from torch import Tensor, fx
 from torch.utils._pytree import tree_leaves
 
 from unitmean.graph.inputs import Inputs
-from unitmean.graph.nodes import attribute, operator
+from unitmean.graph.nodes import attribute, operator, writes_into
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Traced:
                 floating = isinstance(kept, Tensor) and kept.is_floating_point()
                 kept = kept.to(dtype) if dtype is not None and floating else kept
                 tensor = state.get(str(node.target), kept)
-                written = isinstance(tensor, Tensor) and any(_writes(user, node) for user in node.users)
+                written = isinstance(tensor, Tensor) and any(writes_into(user) is node for user in node.users)
                 tensors[str(node.target)] = tensor.clone() if written else tensor
         name_arguments(graph)
         return Traced(fx.GraphModule(tensors, graph), self.names)
@@ -55,12 +55,6 @@ def name_arguments(graph: fx.Graph) -> None:
     """
     for node in graph.find_nodes(op="placeholder"):
         node.target = node.name
-
-
-def _writes(user: fx.Node, node: fx.Node) -> bool:
-    """Whether a node of the graph writes into another one's tensor."""
-    schema = getattr(user.target, "_schema", None)
-    return schema is not None and schema.is_mutable and bool(user.args) and user.args[0] is node
 
 
 def _to(dtype: torch.dtype) -> Callable[[Any], Any]:

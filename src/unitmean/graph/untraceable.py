@@ -9,8 +9,8 @@ from torch import fx, nn
 _ADVICE = (
     (
         r"Could not extract specialized integer",
-        "its forward needs as an integer what depends on the numbers it sees, as len(x) may: write "
-        "x.shape[0], take that out of its forward, or normalise the part between",
+        "its forward needs as an integer what depends on the numbers it sees, as len(x) or int(index.max()) "
+        "may: write x.shape[0], or give it as an argument",
     ),
     (
         r"data.dependent|Could not guard|GuardOn|\.item\(\)|dynamic control flow|unbacked|torch\.cond",

@@ -26,6 +26,7 @@ class Variables:
         self._parent: list[int] = [ONE]
         # Why a class is pinned, and what tied it to the class that was pinned first.
         self._reason: dict[int, tuple[str, str]] = {ONE: ("it is the network's input or a constant", "")}
+        self._preferred: list[tuple[Tensor, Tensor]] = []
 
     def __len__(self) -> int:
         return len(self._parent)
@@ -52,6 +53,20 @@ class Variables:
         free = dict.fromkeys(root for root in roots if root not in numbers)
         numbers |= {root: i for i, root in enumerate(free, 1)}
         return torch.tensor([numbers[root] for root in roots]), len(free)
+
+    def prefer(self, ids: Int64[Tensor, " n"], others: Int64[Tensor, " n"]) -> None:
+        """Let `settle` make ids equal to others if nothing else is known of them by then."""
+        self._preferred.append((ids, others))
+
+    def settle(self) -> None:
+        """Grant what is preferred."""
+        preferred = {id for ids, _ in self._preferred for id in ids.tolist()}
+        known = {self.find(variable) for variable in range(len(self)) if variable not in preferred}
+        for ids, others in self._preferred:
+            roots = [self.find(id) for id in ids.tolist()]
+            chosen = torch.tensor([root not in known for root in roots], dtype=torch.bool)
+            self.merge(ids[chosen], others[chosen], "lies beside it in a stored tensor")
+            known |= {self.find(id) for id in ids[chosen].tolist()}
 
     def merge(self, a: Int64[Tensor, "..."], b: Int64[Tensor, "..."], because: str) -> int:
         """Make ids that meet under broadcasting equal; returns how many classes this pins."""
@@ -91,7 +106,8 @@ class Variables:
     def pinned(self, ids: Int64[Tensor, "*shape"]) -> Bool[Tensor, "*shape"]:
         """Which ids have the factor one."""
         distinct, inverse = stored(ids).unique(return_inverse=True)
-        found = torch.tensor([self.find(i) in self._reason for i in distinct.tolist()])[inverse]
+        held = [self.find(i) in self._reason for i in distinct.tolist()]
+        found = torch.tensor(held, dtype=torch.bool)[inverse]
         return found.expand(ids.shape)
 
     def reason(self, variable: int) -> str | None:

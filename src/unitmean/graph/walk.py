@@ -11,7 +11,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 from unitmean.graph.absorb import Absorption
 from unitmean.graph.call import Call, Obstacle, tree_nodes
 from unitmean.graph.ids import compact, constants
-from unitmean.graph.nodes import operator
+from unitmean.graph.nodes import operator, writes_into
 from unitmean.graph.relations import relation
 from unitmean.graph.sizes import holds_for_all, unsettled_dims
 from unitmean.graph.stored import Stored, is_zero
@@ -49,6 +49,8 @@ class Walk:
 
     def visit(self, node: fx.Node) -> None:
         value = node.meta.get("val")
+        if (into := writes_into(node)) is not None:
+            self._read |= dict.fromkeys(self.stored.leaves(into), "what is written into it")
         if node.op == "output":
             for result in filter(self.stored.constant, node.all_input_nodes):
                 self._read |= dict.fromkeys(self.stored.leaves(result), "the network's output")
@@ -76,6 +78,7 @@ class Walk:
             if new.name in self._read:
                 because = f"{new.name} is also used by {self._read[new.name]}"
                 self.variables.merge(new.multiply, new.divide, because)
+        self.variables.settle()
         self.absorptions = list(merged.values())
 
     def _any(self, shape: torch.Size) -> Tensor:
@@ -107,7 +110,10 @@ def _known(call: Call) -> Any:
     if not holds_for_all(call.node, call.ids_of):
         return None
     found = relation(call)
-    result = found.of(call) if found else None
+    try:
+        result = found.of(call) if found else None
+    except (IndexError, RuntimeError, TypeError, ValueError):  # called in a way that it doesn't know
+        return None
     if found is None or result is None or call.overlooked(found.harmless):
         return None
     pairs = list(zip(_tensors(result), tree_leaves(call.node.meta["val"]), strict=True))

@@ -95,6 +95,9 @@ FREE: dict[str, Callable[[Tensor], Tensor]] = {
     "zeros put": lambda x: x.index_put((mask(x).expand_as(x),), torch.zeros(()).double()),
     "patches and back": lambda x: F.fold(F.unfold(x, 2, stride=2), (6, 6), 2, stride=2),
     "patches over one another": lambda x: F.fold(F.unfold(x[0], 3), (6, 6), 3)[None],
+    "rows repeated": lambda x: x.repeat_interleave(torch.tensor([0, 1, 2, 1, 1, 1]), 2),
+    "beside nothing": lambda x: torch.cat((torch.empty(0).to(x.dtype), x), 1),
+    "zeroed": lambda x: x + x.clone().zero_(),
     "edges of a graph": lambda x: (EDGES @ x.flatten(2).mT).mT.view_as(x),
 }
 
@@ -135,6 +138,8 @@ MODES: dict[str, Callable[[Tensor], Tensor]] = {
     "rows of ones": lambda x: x.index_fill(2, places(x), 1.0),
     "ones added": lambda x: x.index_add(2, places(x), torch.ones_like(x)),
     "ones put": lambda x: x.index_put((torch.tensor([0]),), torch.ones(()).double()),
+    "the largest of one": lambda x: x * x.mean().max(0).values,
+    "dropout with its mask": lambda x: torch.native_dropout(x, 0.5, False)[0],
     "memory as it lies": lambda x: x.contiguous().as_strided((2, C, SIZE), (1, SIZE, 1)).unsqueeze(3),
 }
 
