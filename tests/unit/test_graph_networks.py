@@ -206,6 +206,26 @@ def test_results_of_a_size_that_depends_on_weights_are_compared() -> None:
     assert not wrong and "inf" in str(wrong)
 
 
+def test_rows_are_compared_where_the_original_returns_none() -> None:
+    class Gated(Chosen):
+        def __init__(self) -> None:
+            super().__init__(0.0)
+            self.gate = nn.Linear(5, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            found: Tensor = self.last(self.first(x).relu())
+            return found[self.gate(x)[:, 0] > self.least]
+
+    torch.manual_seed(0)
+    model, x = Gated().eval(), torch.randn(64, 5)
+    kept = model.gate(x)[:, 0] > 0
+    batches, state = [x[kept], x[~kept]], dict(model.state_dict())
+    assert unitmean.verify(model, state, batches)
+    # The same for the first batch; of the second, of which the original returns nothing, it returns all.
+    wrong = unitmean.verify(model, state | {"gate.bias": state["gate.bias"] + 100.0}, batches)
+    assert not wrong and "inf" in str(wrong)
+
+
 def test_a_size_that_rounding_decides_is_told() -> None:
     torch.manual_seed(0)
     model, x = Chosen(0.0).eval(), torch.randn(64, 5)

@@ -263,6 +263,14 @@ class Selects(Supervised):
         return self.more(x)[self.more(x) > 0] if self.training else self.last(x)
 
 
+class Sparse(Supervised):
+    """In training it returns a sparse tensor."""
+
+    def forward(self, x: Tensor) -> Any:
+        x = self.first(x).relu()
+        return self.more(x).to_sparse() if self.training else self.last(x)
+
+
 class Either(Supervised):
     """In training it returns something else."""
 
@@ -275,8 +283,9 @@ def test_what_it_computes_in_use_decides() -> None:
     x = torch.randn(4, 3, 8, 8)
     with pytest.raises(NetworkError, match="clamp clamps it"):
         unitmean.normalise(Clips().eval(), [x])
-    with pytest.warns(UserWarning, match="more.weight, more.bias"):
-        unitmean.normalise(Selects().eval(), [x])
+    for kind in (Selects, Sparse):
+        with pytest.warns(UserWarning, match="more.weight, more.bias"):
+            unitmean.normalise(kind().eval(), [x])
     model = Either().eval()
     result = proved(model, [(x, None)])
     head = result.state["more.weight"] / model.more.weight.detach()

@@ -53,9 +53,7 @@ def analyse(module: nn.Module, example: Inputs, *, outputs: str = "preserve") ->
     module, prefix = unwrapped(module)
     with suppress(NetworkError):  # what fails is traced in vain, too
         called(module, example)
-    traced = trace(module, example)
-    _require_dense(traced)
-    settle_sizes(traced)
+    traced = _followed(module, example)
     state = module.state_dict(keep_vars=True)
     walk = Walk()
     leaving = walk.along(traced, state)
@@ -89,12 +87,15 @@ def analyse(module: nn.Module, example: Inputs, *, outputs: str = "preserve") ->
     )
 
 
-def _require_dense(traced: fx.GraphModule) -> None:
-    """NetworkError where a tensor is sparse."""
+def _followed(module: nn.Module, example: Inputs, *, heads: bool = False) -> fx.GraphModule:
+    """The graph, with a number for each size; NetworkError where factors can't be followed through it."""
+    traced = trace(module, example, heads=heads)
     for node in traced.graph.nodes:
         found = [value for value in tree_leaves(node.meta.get("val")) if isinstance(value, Tensor)]
         if any(value.layout != torch.strided for value in found):
             raise NetworkError(f"tensors must be dense; found that {named(node)} returns others: take it out")
+    settle_sizes(traced)
+    return traced
 
 
 def _unread(
@@ -116,11 +117,9 @@ def _with_heads(module: nn.Module, example: Inputs) -> fx.GraphModule | None:
     where this graph can't be traced or followed.
     """
     try:
-        whole = trace(module, example, heads=True)
-        settle_sizes(whole)
+        return _followed(module, example, heads=True)
     except NetworkError:
         return None
-    return whole
 
 
 def _site(walk: Walk, name: str, node: fx.Node) -> Site:

@@ -42,9 +42,10 @@ def joined_there(call: Call) -> Ids | None:
     if call.has("value"):
         call.value("dim")
         return masked(call)
+    by_index = call.has("source")  # each index names a whole slice; else a number
     ids, dim = _mixed(call, "self")
-    new, _ = _mixed(call, "source" if call.has("source") else "src")
-    places = call.shape("source" if call.has("source") else "index")
+    new, _ = _mixed(call, "source" if by_index else "src")
+    places = call.shape("source" if by_index else "index")
     new = _corner(new, places, dim)
     whole = all(a == b for d, (a, b) in enumerate(zip(places, call.shape("self"), strict=True)) if d != dim)
     if whole and call.any_factor("self"):

@@ -15,6 +15,7 @@ from unitmean.graph.observe import OUTPUT, Observer
 from unitmean.graph.plan import Site
 from unitmean.graph.reload import double, same
 from unitmean.proof.behaviour import Behaviour, together
+from unitmean.proof.differences import apart, error, largest, scaled
 from unitmean.proof.rounding import Rounding
 
 State = Mapping[str, Tensor]
@@ -135,19 +136,19 @@ def compare(
             c, d = networks.original32(single), networks.rescaled32(single)
             stored = [network(single) for network in networks.coarse]
             e = d if networks.right32 is networks.rescaled32 else networks.right32(single)
-            _require_sizes((a, c), (b, e))
+            _require_sizes((a, c), (b, e), *((a, found) for found in stored))
             for place, scale in scales.items():
-                if not a[place].numel():
+                if not any(network[place].numel() for network in (a, b, d)):
                     continue
-                largest, own = _largest(a[place]), _error(a[place], c[place])
-                rights = _error(_scaled(b[place], scale), _scaled(e[place], scale))
-                most = torch.maximum(WORSE * own, RESOLVED * resolution * largest)
+                size, own = largest(a[place]), error(a[place], c[place])
+                rights = error(scaled(b[place], scale), scaled(e[place], scale))
+                most = torch.maximum(WORSE * own, RESOLVED * resolution * size)
                 found = [
-                    largest,
-                    _apart(a[place], _scaled(b[place], scale)),
-                    _apart(c[place], _scaled(d[place], scale), a[place]),
+                    size,
+                    apart(a[place], scaled(b[place], scale)),
+                    apart(c[place], scaled(d[place], scale), a[place]),
                     torch.maximum(own, torch.minimum(rights, most)),
-                    torch.stack([_error(a[place], r[place]) for r in stored]).amax() if stored else own * 0,
+                    torch.stack([error(a[place], r[place]) for r in stored]).amax() if stored else own * 0,
                 ]
                 peaks[place].append(torch.stack(found))
             for site in sites:
@@ -178,67 +179,11 @@ def _require_sizes(*networks: tuple[Mapping[str, Tensor], Mapping[str, Tensor]])
         for place, value in exact.items():
             if value.shape != single[place].shape:
                 raise NetworkError(
-                    "sizes must be the same in float64 and float32, or nothing can be compared; found that "
-                    f"{place} has {list(value.shape)} and {list(single[place].shape)}, as where a mask "
-                    "depends on what rounding decides: normalise the part before it"
+                    "sizes must be the same in float64 and float32, and with weights rounded to the file's "
+                    f"types, or nothing can be compared; found that {place} has {list(value.shape)} and "
+                    f"{list(single[place].shape)}, as where a mask depends on what rounding decides: "
+                    "normalise the part before it"
                 )
-
-
-def _largest(x: Tensor) -> Tensor:
-    """The largest absolute value, infinities left out; one for whole numbers, which are equal or not.
-
-    NaN is left out, too, unless there is nothing else.
-    """
-    if _whole(x):
-        return x.new_ones((), dtype=torch.float64)
-    x = _real(x).abs()
-    found = x.amax()
-    if found.isfinite() or x.isnan().all():
-        return found
-    return torch.where(x.isfinite(), x, 0.0).amax()
-
-
-def _apart(x: Tensor, y: Tensor, exact: Tensor | None = None) -> Tensor:
-    """The largest absolute difference; the same infinity or NaN in both is none, another one counts as it is.
-
-    Of whole numbers, which name or count something, it is one where any differ. Tensors of two sizes are
-    infinitely far apart. exact: x in float64; where it is finite and x is not, x overflows, and there is
-    nothing to compare.
-    """
-    if x.shape != y.shape:
-        return torch.full((), math.inf, dtype=torch.float64, device=x.device)
-    whole = _whole(x)
-    x, y = _real(x), _real(y)
-    apart = (x != y).double() if whole else (x - y).abs()
-    found = apart.amax()
-    if found.isfinite():
-        return found
-    left_out = (x == y) | (x.isnan() & y.isnan())
-    if exact is not None:
-        left_out |= x.isinf() & _real(exact).isfinite()
-    return torch.where(left_out, 0.0, apart).amax()
-
-
-def _error(exact: Tensor, single: Tensor) -> Tensor:
-    """The largest error of float32; places where either of them is infinite or NaN say nothing of it."""
-    found = _apart(exact, single)
-    if found.isfinite():
-        return found
-    exact, single = _real(exact), _real(single)
-    return torch.where(exact.isfinite() & single.isfinite(), exact - single, 0.0).abs().amax()
-
-
-def _scaled(x: Tensor, scale: Tensor) -> Tensor:
-    return x if _whole(x) else x * scale
-
-
-def _whole(x: Tensor) -> bool:
-    return not x.is_floating_point() and not x.is_complex()
-
-
-def _real(x: Tensor) -> Tensor:
-    """The numbers in float64; those of a complex tensor lie side by side."""
-    return (torch.view_as_real(x.resolve_conj()) if x.is_complex() else x).double()
 
 
 def _deviation(found: Tensor) -> Deviation:

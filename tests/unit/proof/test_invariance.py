@@ -11,7 +11,8 @@ import unitmean
 from unitmean.api import measure
 from unitmean.graph.analysis import analyse
 from unitmean.graph.observe import OUTPUT, Observer, observe
-from unitmean.proof.invariance import Comparison, _apart, _error, compare, observed
+from unitmean.proof.differences import apart, error
+from unitmean.proof.invariance import Comparison, compare, observed
 from unitmean.statistics.factors import choose
 
 MODULE = chain()
@@ -137,14 +138,14 @@ def test_infinities_where_there_were_none_or_others() -> None:
         ([1.0, 2.0], [1.0, nan], nan),
     ]
     for x, y, expected in cases:
-        found = float(_apart(torch.tensor(x), torch.tensor(y)))
+        found = float(apart(torch.tensor(x), torch.tensor(y)))
         assert found == expected or (found != found and expected != expected), (x, y)
-    assert float(_apart(torch.tensor([1.0, inf]), torch.tensor([1.5, 2.0]), torch.tensor([1.0, 9.0]))) == 0.5
-    assert float(_apart(torch.tensor([1.0, inf]), torch.tensor([1.5, 2.0]), torch.tensor([1.0, inf]))) == inf
+    assert float(apart(torch.tensor([1.0, inf]), torch.tensor([1.5, 2.0]), torch.tensor([1.0, 9.0]))) == 0.5
+    assert float(apart(torch.tensor([1.0, inf]), torch.tensor([1.5, 2.0]), torch.tensor([1.0, inf]))) == inf
     assert (
-        float(_apart(torch.tensor([1.0, complex(0, inf)]), torch.tensor([1.5, 2j]), torch.tensor([1.0, 9j])))
+        float(apart(torch.tensor([1.0, complex(0, inf)]), torch.tensor([1.5, 2j]), torch.tensor([1.0, 9j])))
         == 0.5
     )
-    assert float(_error(torch.tensor([1.0, inf, 3.0]), torch.tensor([1.5, 2.0, -inf]))) == 0.5
-    assert float(_error(torch.tensor([1.0, nan, 3.0]), torch.tensor([1.5, 2.0, nan]))) == 0.5
-    assert float(_apart(torch.tensor([1 + 1j]), torch.tensor([1 + 3j]))) == 2.0
+    assert float(error(torch.tensor([1.0, inf, 3.0]), torch.tensor([1.5, 2.0, -inf]))) == 0.5
+    assert float(error(torch.tensor([1.0, nan, 3.0]), torch.tensor([1.5, 2.0, nan]))) == 0.5
+    assert float(apart(torch.tensor([1 + 1j]), torch.tensor([1 + 3j]))) == 2.0
