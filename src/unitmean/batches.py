@@ -53,7 +53,7 @@ class Batches:
 
     def _kept(self, batch: Inputs) -> Inputs:
         if len(self.kinds) < KINDS:
-            self.kinds.setdefault(shape(batch, batch=True), batch)
+            self.kinds.setdefault(shape(batch), batch)
         return batch
 
     def note(self, words: str) -> None:

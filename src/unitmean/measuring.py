@@ -9,7 +9,7 @@ from torch import nn
 from unitmean.arguments import require_model, require_plan, require_settings
 from unitmean.batches import Batches
 from unitmean.errors import DataError, WeightsError
-from unitmean.graph.inputs import Inputs, converted, tensors
+from unitmean.graph.inputs import Inputs, tensors
 from unitmean.graph.observe import reduce_at
 from unitmean.graph.plan import Plan
 from unitmean.graph.running import Running
@@ -52,12 +52,10 @@ def measured(
     plain = per_image_at_once if device.type == "cuda" else per_image
     reduction = with_counts(plain) if histograms else plain
     running = Running(
-        lambda x, dynamic: reduce_at(
-            inner, converted(x, floating_type(model), device), plan.sites, reduction, dynamic=dynamic
-        )
+        lambda x, free: reduce_at(inner, x, plan.sites, reduction, free=free), floating_type(model), device
     )
     dtype = _precise(model)
-    observer = running.carrying(state, dtype, device)
+    observer = running.carrying(state, dtype)
     sums: Statistics = {}
     for number, x in enumerate(batches):
         _require_finite_input(x, number)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from unitmean.arguments import require_model, require_result, require_weights
 from unitmean.batches import Batches
 from unitmean.errors import InvarianceError, NetworkError
-from unitmean.graph.inputs import Inputs, converted, of_batch, sizes
+from unitmean.graph.inputs import Inputs, of_batch, sizes
 from unitmean.graph.loaded import as_loaded
 from unitmean.graph.observe import observe_outputs
 from unitmean.graph.plan import Plan
@@ -67,7 +67,7 @@ def _proved(
     exact = plan.rescale(scales, original, dtype=torch.float64) if plan else double(state)
     right = plan.rescale(scales, original) if plan else state
     networks = observed(
-        lambda weights, dtype: running.carrying(inside(weights, prefix), dtype, device),
+        lambda weights, dtype: running.carrying(inside(weights, prefix), dtype),
         original,
         exact,
         as_loaded(model, right),
@@ -86,9 +86,8 @@ def _proved(
 def _comparing(model: nn.Module, plan: Plan | None) -> Running:
     inner, _ = unwrapped(model)
     sites = plan.sites if plan else ()
-    floating, device = floating_type(model), device_of(model)
     return Running(
-        lambda x, dynamic: observe_outputs(inner, converted(x, floating, device), sites, dynamic=dynamic)
+        lambda x, free: observe_outputs(inner, x, sites, free=free), floating_type(model), device_of(model)
     )
 
 
@@ -100,8 +99,9 @@ def require_same(model: nn.Module, result: Normalised, kinds: Iterable[Inputs]) 
         return _proved(model, result.state, Batches([(x, None)], model, "comparing"), result, running)
 
     for x in kinds:
+        fewer = of_batch(x, CHECKED)
         try:
-            proof = on(of_batch(x, CHECKED) if running.any_batch(x) else x)
+            proof = on(fewer if running.as_well(x, fewer) else x)
         except NetworkError:  # operators that refer to images by number may need all of them
             proof = on(x)
         if not proof:

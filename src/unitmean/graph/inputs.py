@@ -95,16 +95,20 @@ def copies(x: Inputs) -> Inputs:
     return tree_map(lambda t: t.clone() if isinstance(t, Tensor) else t, x)
 
 
-def shape(x: Inputs, *, batch: bool) -> Hashable:
-    """What a trace depends on: the shapes of tensors, with or without the number of images, and all else."""
-    whole = count(x)
+def kind(x: Inputs) -> Hashable:
+    """All that a trace depends on but for sizes: each tensor's type and dimensions, and what is no tensor."""
     leaves, structure = tree_flatten(x)
     return str(structure), *(
-        (type(leaf), repr(leaf))
-        if not isinstance(leaf, Tensor)
-        else tuple(leaf.shape if batch or not _batched(leaf, whole) else leaf.shape[1:])
+        (leaf.ndim, None if leaf.is_floating_point() else leaf.dtype)
+        if isinstance(leaf, Tensor)
+        else (type(leaf), repr(leaf))
         for leaf in leaves
     )
+
+
+def shape(x: Inputs) -> Hashable:
+    """All that a trace depends on: the kind of the inputs, and the shapes of their tensors."""
+    return kind(x), tuple(t.shape for t in tensors(x))
 
 
 def _batched(value: Any, images: int) -> bool:

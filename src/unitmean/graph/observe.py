@@ -10,12 +10,13 @@ from unitmean.errors import NetworkError
 from unitmean.graph.again import Called
 from unitmean.graph.alike import require_as_called
 from unitmean.graph.called import called, followed
+from unitmean.graph.domain import Free
 from unitmean.graph.inputs import Inputs, copies, count, doubled, tensors
 from unitmean.graph.nodes import operator
 from unitmean.graph.plan import Site
 from unitmean.graph.rectifiers import rectifiers
 from unitmean.graph.trace import results, trace
-from unitmean.graph.traced import Traced, name_arguments
+from unitmean.graph.traced import Traced, carrying, name_arguments
 from unitmean.graph.undisturbed import repeatable
 from unitmean.graph.unwrapped import unwrapped
 
@@ -40,12 +41,13 @@ def observe(module: nn.Module, example: Inputs, sites: Sequence[str]) -> Traced:
     return _returning(traced, nodes)
 
 
-def observe_outputs(module: nn.Module, example: Inputs, sites: Sequence[Site], *, dynamic: bool) -> Traced:
+def observe_outputs(module: nn.Module, example: Inputs, sites: Sequence[Site], *, free: Free) -> Traced:
     """The activations of these rectifiers and each tensor that the network returns, by name.
 
-    dynamic: for any batch size. Raises NetworkError where a rectifier is missing or has other channels.
+    free: which sizes may differ from the example's. Raises NetworkError where a rectifier is missing or has
+    other channels.
     """
-    traced, nodes = _find(module, example, [site.name for site in sites], dynamic=dynamic)
+    traced, nodes = _find(module, example, [site.name for site in sites], free=free)
     _require_channels(sites, nodes)
     return _returning(traced, nodes | results(traced))
 
@@ -64,7 +66,7 @@ def reduce_at(
     reduction: Callable[[Tensor, int], Tensor],
     *,
     output: bool = False,
-    dynamic: bool = True,
+    free: Free = Free.BATCH,
     in_place: bool = True,
 ) -> Traced:
     """`reduction(activation, channel dimension)` of every site, computed inside the graph.
@@ -74,7 +76,7 @@ def reduce_at(
     else reads the rectifier's input.
     """
     names = [site.name for site in sites] + [OUTPUT] * output
-    traced, nodes = _find(module, example, names, dynamic=dynamic)
+    traced, nodes = _find(module, example, names, free=free)
     _require_channels(sites, nodes)
     reduced = {OUTPUT: nodes[OUTPUT]} if output else {}
     for site in sites:
@@ -109,22 +111,22 @@ def without_gradient(observer: Observer) -> Observer:
 
 
 def _find(
-    module: nn.Module, example: Inputs, sites: Sequence[str], *, dynamic: bool = True
+    module: nn.Module, example: Inputs, sites: Sequence[str], *, free: Free = Free.BATCH
 ) -> tuple[fx.GraphModule, dict[str, fx.Node]]:
-    # Export takes sizes of zero and one for constants, so a dynamic batch is shown as two.
+    # Export takes sizes of zero and one for constants, so a batch of any size is shown as two.
     inner, _ = unwrapped(module)
-    shown = doubled(example) if dynamic else example
+    shown = doubled(example) if free is Free.BATCH else example
     # Never fewer images than there are: operators may refer to them by number, and read beyond the tensor.
     given = example if count(example) > 1 else shown
     try:
         returned = called(inner, given)
     except NetworkError:
-        trace(inner, shown, dynamic=dynamic)  # says more, where it fails as well
+        trace(inner, shown, free=free)  # says more, where it fails as well
         raise
-    traced = trace(inner, shown, dynamic=dynamic)
-    if returned is not None:
-        floating = (t.dtype for t in inner.parameters() if t.is_floating_point())
-        _require_as_called(traced, given, returned, next(floating, torch.float32))
+    traced = trace(inner, shown, free=free)
+    compare = _comparing(traced, inner)
+    compare(given, returned)
+    traced.meta["compare"] = lambda x: compare(x, called(inner, x))
     found = rectifiers(traced.graph) | results(traced)
     if OUTPUT in sites and OUTPUT not in found:
         raise NetworkError(f"the network must return one tensor; it returns {list(results(traced))!r}")
@@ -136,17 +138,22 @@ def _find(
     return traced, {name: found[name] for name in sites}
 
 
-def _require_as_called(traced: fx.GraphModule, x: Inputs, returned: Called, dtype: torch.dtype) -> None:
-    """NetworkError where the graph doesn't return what the module did; random numbers say nothing."""
-    if returned.random:
-        return
+def _comparing(traced: fx.GraphModule, module: nn.Module) -> Callable[[Inputs, Called | None], None]:
+    """Raises NetworkError where the graph doesn't return what the module did; random numbers say nothing."""
     autocast = traced.meta["autocast"]
-    # Carrying copies the buffers that the graph writes into.
-    outputs = _returning(traced, results(traced)).carrying({}, dtype if autocast else None)
-    with torch.no_grad(), followed(x), repeatable(tensors(x)[0].device):
-        found = outputs(copies(x))
-    names = traced.meta["outputs"]
-    require_as_called(found, dict(zip(names, returned.leaves, strict=True)), coarse=autocast)
+    floating = next((t.dtype for t in module.parameters() if t.is_floating_point()), torch.float32)
+    whole = _cut(traced, results(traced))
+
+    def compare(x: Inputs, returned: Called | None) -> None:
+        if returned is None or returned.random:
+            return
+        outputs = carrying(whole, {}, floating if autocast else None)  # copies of buffers that it writes into
+        with torch.no_grad(), followed(x), repeatable(tensors(x)[0].device):
+            found = outputs(*tree_leaves(copies(x)))
+        own = dict(zip(traced.meta["outputs"], returned.leaves, strict=True))
+        require_as_called(dict(zip(results(traced), found, strict=True)), own, coarse=autocast)
+
+    return compare
 
 
 def _require_channels(sites: Sequence[Site], nodes: Mapping[str, fx.Node]) -> None:
@@ -154,7 +161,8 @@ def _require_channels(sites: Sequence[Site], nodes: Mapping[str, fx.Node]) -> No
     for site in sites:
         shape = nodes[site.name].meta["val"].shape
         found = tuple(shape[d] for d in site.dims) if len(shape) == len(site.shape) else tuple(shape)
-        if found != tuple(site.shape[d] for d in site.dims):
+        known = all(isinstance(size, int) for size in found)  # comparing others would set their values
+        if not known or found != tuple(site.shape[d] for d in site.dims):
             raise NetworkError(
                 f"{site.name} must have the {site.channels} channels that it had of the first batch; found "
                 f"{' x '.join(map(str, found))}, as their number depends on the batch: give batches of one "
@@ -163,6 +171,12 @@ def _require_channels(sites: Sequence[Site], nodes: Mapping[str, fx.Node]) -> No
 
 
 def _returning(traced: fx.GraphModule, nodes: dict[str, fx.Node], *, in_place: bool = True) -> Traced:
+    graph = _cut(traced, nodes, in_place=in_place)
+    return Traced(graph, tuple(nodes), traced.meta["domain"], traced.meta["compare"])
+
+
+def _cut(traced: fx.GraphModule, nodes: dict[str, fx.Node], *, in_place: bool = True) -> fx.GraphModule:
+    """What these nodes need, and no more."""
     graph = fx.Graph()  # the exported graph's code generation would insist on the module's outputs
     copied: dict[fx.Node, fx.Node] = {}
     graph.graph_copy(traced.graph, copied)
@@ -171,9 +185,7 @@ def _returning(traced: fx.GraphModule, nodes: dict[str, fx.Node], *, in_place: b
     if in_place:
         _rectify_in_place(graph)
     name_arguments(graph)
-    found = Traced(fx.GraphModule(traced, graph), tuple(nodes))
-    found.graph.meta["conditions"] = traced.meta.get("conditions", ())
-    return found
+    return fx.GraphModule(traced, graph)
 
 
 def _rectify_in_place(graph: fx.Graph) -> None:

@@ -14,7 +14,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.utils._pytree import keystr, tree_flatten_with_path, tree_unflatten
 
 from unitmean.errors import NetworkError
-from unitmean.graph.any_batch import conditions, dynamic_shapes
+from unitmean.graph.domain import Domain, Free, dynamic_shapes
 from unitmean.graph.inputs import Inputs, arguments, sizes, tensors
 from unitmean.graph.memory import held_elsewhere
 from unitmean.graph.mutation import without_mutation
@@ -42,17 +42,19 @@ _LOGS = (
 
 
 def trace(
-    module: nn.Module, example: Inputs, *, dynamic: bool = False, heads: bool = False
+    module: nn.Module, example: Inputs, *, free: Free = Free.NONE, heads: bool = False
 ) -> fx.GraphModule:
     """The module's graph in eval mode; parameters are `get_attr` nodes named as in its state dict.
 
-    example: a tensor, or a tuple of the forward method's arguments. `dynamic` lets the batch size differ from
-    the example's. `heads` sets the `training` flag of the outermost module alone: some networks then run
-    auxiliary heads. The graph's results are a flat tuple; `meta["outputs"]` has their names. Its
-    `meta["autocast"]` says whether the module computes in a coarser type, which the graph doesn't.
+    example: a tensor, or a tuple of the forward method's arguments. `free` says in which sizes other inputs
+    may differ from it; of images any number must do. `heads` sets the `training` flag of the outermost module
+    alone: some networks then run auxiliary heads. The graph's results are a flat tuple; `meta["outputs"]` has
+    their names, `meta["domain"]` the inputs for which it holds, and `meta["autocast"]` whether the module
+    computes in a coarser type, which the graph doesn't.
 
     Raises:
-        NetworkError: the module is in training mode, or torch.export can't trace it (for any batch size).
+        NetworkError: the module is in training mode, or torch.export can't trace it, or for one number
+            of images only where any were to do.
         OSError: torch.export can't write its temporary files.
     """
     parts = module.named_modules()
@@ -71,8 +73,7 @@ def trace(
     try:
         with undisturbed(module), torch.no_grad(), _unlogged(), repeatable(device):
             module.training = heads
-            shapes = dynamic_shapes(module, given) if dynamic else None
-            program = export(module, given, dynamic_shapes=shapes, strict=False)
+            program = export(module, given, dynamic_shapes=dynamic_shapes(module, given, free), strict=False)
             names = _output_names(program)
             traced, autocast = _graph(program)
     except (OSError, NetworkError):  # the first is not the network's fault
@@ -83,9 +84,9 @@ def trace(
             f"{sizes(example)}: {told(error, scripted(module))}"
         ) from error
     _require_own_names(module, traced)
-    traced.meta |= {"outputs": names, "autocast": autocast}
-    if dynamic:
-        traced.meta["conditions"] = conditions(traced, example)
+    traced.meta |= {"outputs": names, "autocast": autocast, "domain": Domain.of(traced, example)}
+    if free is Free.BATCH:
+        traced.meta["domain"].require_any_batch(example)
     return traced
 
 

@@ -1,51 +1,65 @@
 """A graph as a function of a network's inputs, whose tensors can be replaced."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, fx
 from torch.utils._pytree import tree_leaves
 
+from unitmean.graph.domain import Domain
 from unitmean.graph.inputs import Inputs
 from unitmean.graph.nodes import attribute, operator, writes_into
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Traced:
-    """An observer whose weights can be replaced at no cost, where tracing anew takes a second or so."""
+    """An observer whose weights can be replaced at no cost, where tracing anew takes a second or so.
+
+    It holds for the inputs of its domain. `compare` raises NetworkError where for such inputs the whole graph
+    returns anything else than the network itself.
+    """
 
     graph: fx.GraphModule
     names: tuple[str, ...]
+    domain: Domain
+    compare: Callable[[Inputs], None]
 
     def __call__(self, x: Inputs) -> dict[str, Tensor]:
         return dict(zip(self.names, self.graph(*tree_leaves(x)), strict=True))
 
     def carrying(self, state: Mapping[str, Tensor], dtype: torch.dtype | None = None) -> "Traced":
-        """The same graph with these tensors, by name.
+        """The same graph with other tensors, and in another type; see `carrying`."""
+        return replace(self, graph=carrying(self.graph, state, dtype))
 
-        With `dtype` everything else floating gets that type, too: constants, tensors that the forward method
-        creates (with the same numbers, random ones as well), and conversions to a type that it names.
-        """
-        graph = fx.Graph()
-        graph.output(graph.graph_copy(self.graph.graph, {}))
-        tensors = {}
-        for node in list(graph.nodes):
-            if dtype is not None and _made_on_the_spot(node):
-                _convert(node, dtype)
-            elif dtype is not None:
-                node.args = fx.node.map_aggregate(node.args, _to(dtype))
-                node.kwargs = fx.node.map_aggregate(node.kwargs, _to(dtype))
-            if node.op == "get_attr":
-                kept = attribute(self.graph, str(node.target))
-                floating = isinstance(kept, Tensor) and kept.is_floating_point()
-                kept = kept.to(dtype) if dtype is not None and floating else kept
-                tensor = state.get(str(node.target), kept)
-                written = isinstance(tensor, Tensor) and any(writes_into(user) is node for user in node.users)
-                tensors[str(node.target)] = tensor.clone() if written else tensor
-        name_arguments(graph)
-        return Traced(fx.GraphModule(tensors, graph), self.names)
+
+def carrying(
+    traced: fx.GraphModule, state: Mapping[str, Tensor], dtype: torch.dtype | None = None
+) -> fx.GraphModule:
+    """The same graph with these tensors, by name; those that it writes into are copies.
+
+    With `dtype` everything else floating gets that type, too: constants, tensors that the forward method
+    creates (with the same numbers, random ones as well), and conversions to a type that it names.
+    """
+    graph = fx.Graph()
+    graph.output(graph.graph_copy(traced.graph, {}))
+    tensors = {}
+    for node in list(graph.nodes):
+        if dtype is not None and _made_on_the_spot(node):
+            _convert(node, dtype)
+        elif dtype is not None:
+            node.args = fx.node.map_aggregate(node.args, _to(dtype))
+            node.kwargs = fx.node.map_aggregate(node.kwargs, _to(dtype))
+        if node.op == "get_attr":
+            kept = attribute(traced, str(node.target))
+            floating = isinstance(kept, Tensor) and kept.is_floating_point()
+            kept = kept.to(dtype) if dtype is not None and floating else kept
+            tensor = state.get(str(node.target), kept)
+            written = isinstance(tensor, Tensor) and any(writes_into(user) is node for user in node.users)
+            tensors[str(node.target)] = tensor.clone() if written else tensor
+    name_arguments(graph)
+    return fx.GraphModule(tensors, graph)
 
 
 def name_arguments(graph: fx.Graph) -> None:
