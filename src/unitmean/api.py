@@ -32,7 +32,7 @@ from unitmean.measuring import device_of, floating_type, measure, measured
 from unitmean.networks.named import class_name, known_name
 from unitmean.results import Normalised
 from unitmean.statistics import kinds
-from unitmean.statistics.alive import LEAST, alive
+from unitmean.statistics.alive import alive
 from unitmean.statistics.factors import choose
 from unitmean.statistics.moments import Statistics
 from unitmean.verifying import require_same
@@ -119,9 +119,9 @@ def normalise(
     free = {site.name: site.variables != ONE for site in plan.sites}
     if any(map(torch.any, free.values())) and not any((live[site] & free[site]).any() for site in free):
         raise DataError(
-            f"some channel must be known to have a {statistic} above {LEAST:.1e}; found none on "
-            f"{next(iter(statistics.values())).images} images: give more images, or others, or scale them as "
-            "the model expects it"
+            f"some channel must be known to have a {statistic} above {kinds.known(statistic).least:.1e}; "
+            f"found none on {next(iter(statistics.values())).images} images: give more images, or others, or "
+            "scale them as the model expects it"
         )
     chosen = choose(plan, values, live, rounding=rounding)
     below = {site: moments.expectation() < 0 for site, moments in statistics.items()}

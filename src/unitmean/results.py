@@ -27,10 +27,11 @@ KIND = "result of unitmean.normalise"
 class Normalised:
     """New weights, the factors that made them (one for each variable of the plan), the plan and statistics.
 
-    By site: `dead` lists the channels that are hardly ever active: they keep the factor one unless they share
-    it with live channels. `negative` lists those whose mean is below zero, as a leaky rectifier allows: no
-    factor makes it one, but with statistic="rms" they are normalised. `made` has the network, the settings
-    and the versions. A notebook shows a table and a picture; in both, dead channels don't count after.
+    By site: `dead` lists the channels that are hardly ever active, or whose statistic is too small to be told
+    from zero: they keep the factor one unless they share it with live channels. `negative` lists those whose
+    mean is below zero, as a leaky rectifier allows: no factor makes it one, but with statistic="rms" they are
+    normalised. `made` has the network, the settings and the versions. A notebook shows a table and a picture;
+    in both, dead channels don't count after.
     """
 
     state: dict[str, Tensor]
@@ -44,8 +45,10 @@ class Normalised:
     @property
     def tied(self) -> dict[str, list[int]]:
         """By site, the channels that share their factor with other channels."""
-        every = torch.cat([site.variables.unique() for site in self.plan.sites])
-        return {site.name: shared for site in self.plan.sites if (shared := _shared(site.variables, every))}
+        channels = torch.cat([site.variables for site in self.plan.sites]).bincount()
+        channels[ONE] = 0
+        shared = {site.name: channels[site.variables] > 1 for site in self.plan.sites}
+        return {name: found for name, mask in shared.items() if (found := mask.nonzero().flatten().tolist())}
 
     def save(self, path: str | Path) -> None:
         """Write the new weights as safetensors under their own names, with all the rest as metadata.
@@ -171,10 +174,3 @@ def _range(least: float, largest: float) -> str:
 def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
-
-
-def _shared(variables: Tensor, every: Tensor) -> list[int]:
-    """Channels whose variable another channel here, or another site, has as well."""
-    here = (variables[:, None] == variables[None, :]).sum(1) > 1
-    there = (every[None, :] == variables[:, None]).sum(1) > 1
-    return ((here | there) & (variables != ONE)).nonzero().flatten().tolist()

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from unitmean.device import choose_device
 from unitmean.errors import ConfigError, DataError
@@ -17,7 +17,7 @@ from unitmean.style.forecast import Forecast, forecast
 from unitmean.style.losses import Features, LossWeights, Picture, Style
 from unitmean.style.pictures import content_picture, mask_picture, style_picture, with_colours_of
 from unitmean.style.settings import LEAST, Settings
-from unitmean.style.source import read
+from unitmean.style.source import InputName, read
 from unitmean.style.stylise import Descent, OnStep, Stylised
 
 Say = Callable[[str], None]
@@ -68,7 +68,7 @@ def prepare(
     *styles: str | Path,
     weights: str | Path,
     model: str | None = None,
-    input: Literal["caffe", "torchvision"] | None = None,
+    input: InputName | None = None,
     pooling: Pooling | None = None,
     padding: Padding | None = None,
     device: str = "auto",

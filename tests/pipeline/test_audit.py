@@ -1,6 +1,7 @@
 """A normalised file is known from one as trained, in any layout, and compared with its original."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import torch
 from heads import conv2_1
 from PIL import Image
 from safetensors.torch import load_file, save_file
+from scratch_project import copy_settings
 
 from unitmean.api import measure
 from unitmean.cli import main
@@ -15,6 +17,7 @@ from unitmean.graph.analysis import analyse
 from unitmean.layouts.files import save_weights
 from unitmean.networks.architectures import build
 from unitmean.networks.inputs import TORCHVISION
+from unitmean.pipeline.audit.published import read_published
 from unitmean.pipeline.index.batches import batches
 from unitmean.pipeline.index.containers import list_images
 from unitmean.pipeline.index.index import Index, build_rows
@@ -161,3 +164,19 @@ def test_channels_that_a_run_left_alone_do_not_decide(
     words = capsys.readouterr().out
     assert words.splitlines()[4].split()[:5] == ["warp", "32", "torchvision", "zeros", "max"]
     assert "\nnormalised:" in words and "not judged, since too few images make them active" in words
+
+
+def test_sums_are_kept_by_the_weights_as_they_were_read(folder: Path) -> None:
+    path = folder / "original.safetensors"
+    one, again = (read_published(path, MODEL) for _ in range(2))
+    other = replace(again, state=again.state | {"features.0.bias": 2 * again.state["features.0.bias"]})
+    assert one.digest == again.digest != other.digest
+
+
+def test_a_configuration_without_a_data_set_is_told(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(copy_settings(tmp_path))
+    Path("params.yaml").write_text("model: {name: vgg11}\n")
+    assert main(["audit", str(folder / "original.safetensors"), "--model", MODEL]) == 1
+    assert "params.yaml" in capsys.readouterr().err

@@ -62,6 +62,12 @@ def test_a_folder_with_files_is_left_alone(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["file"]
 
 
+def test_an_empty_folder_may_be_the_working_one(tmp_path: Path) -> None:
+    assert "is ready" in run(tmp_path, *UNITMEAN, "init", ".").stdout
+    assert {".git", "conf", "dvc.yaml", "params.yaml"} <= {path.name for path in tmp_path.iterdir()}
+    assert not [path.name for path in tmp_path.iterdir() if path.name.startswith("new")]
+
+
 @pytest.mark.slow
 def test_a_file_and_photographs_become_a_proved_file(
     tmp_path: Path, weights: Path, photographs: Path, monkeypatch: pytest.MonkeyPatch

@@ -47,3 +47,8 @@ def test_the_command_of_another_checkout_is_refused(project: Path, command: str)
     result = attempt(project, sys.executable, "-m", "unitmean", command)
     assert result.returncode == 1 and "Traceback" not in result.stderr
     assert str(project / "src") in result.stderr and str(ROOT / "src") in result.stderr
+
+
+def test_python_that_heeds_no_path_is_refused(project: Path) -> None:
+    result = attempt(project, sys.executable, "-I", "-m", "unitmean.pipeline.stages.config")
+    assert result.returncode == 1 and "must run the code in its own folder" in result.stderr

@@ -67,6 +67,23 @@ def test_a_stage_runs_from_a_folder_below(project: Path, monkeypatch: pytest.Mon
     assert prepare("transfer_style").out("losses.csv").resolve() == project / "data/vgg19/losses.csv"
 
 
+def test_relative_paths_start_at_the_root_from_a_folder_below(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    below = project / "conf"
+    (project / "own.pth").write_text("the root's")
+    (below / "own.pth").write_text("another")
+    monkeypatch.chdir(below)
+
+    @stage
+    def fetch_weights(run: Run) -> str:
+        return Path(str(run.params.weights.path)).read_text()
+
+    monkeypatch.setattr(sys, "argv", ["stage", "weights=file", "weights.path=own.pth"])
+    fetch_weights()
+    assert "the root's" in capsys.readouterr().out and Path.cwd() == below
+
+
 def test_only_declared_files_open(project: Path) -> None:
     run = prepare("transfer_style")
     with pytest.raises(ConfigError, match="transfer_style.*'statistics.parquet'.*dvc.yaml"):

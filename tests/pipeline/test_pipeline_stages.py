@@ -293,6 +293,48 @@ def test_a_folder_for_the_hub_is_whole_and_can_be_loaded(
     assert [path.name for path in (data / "hub").iterdir()] == ["nothing.txt"]
 
 
+def test_what_is_of_other_weights_is_neither_reported_nor_uploaded(
+    data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(monkeypatch, transfer_style, "model=alexnet", *SMALL)
+    run(monkeypatch, report, "model=alexnet", *SMALL)
+    digest = sha256(data / "normalised.safetensors")
+    page = data / "report.html"
+    right = page.read_text()
+    page.write_text(right.replace(digest, "0" * 64))
+    for program, path, stage in (
+        (export_hub, None, "report"),
+        (report, data / "transfer" / "settings.json", "transfer_style"),
+        (report, data / "exports" / "card.json", "export_weights"),
+        (report, data / "proof.json", "verify_invariance"),
+    ):
+        kept = path.read_text() if path else ""
+        if path:
+            key = "factors" if path.name == "proof.json" else "sha256"
+            path.write_text(json.dumps(json.loads(kept) | {key: "0" * 64}))
+        with pytest.raises(SystemExit):
+            run(monkeypatch, program, "model=alexnet", *SMALL, "+exports=hub")
+        assert stage in (words := capsys.readouterr().err) and "again, or `dvc repro`" in words
+        if path:
+            path.write_text(kept)
+    page.write_text(right)
+
+
+def test_a_style_transfer_that_fails_leaves_nothing_of_an_earlier_one(
+    data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(monkeypatch, transfer_style, "model=alexnet", *SMALL)
+    with pytest.raises(SystemExit):
+        run(monkeypatch, transfer_style, "model=alexnet", *SMALL, "transfer.style_weight=1e300")
+    assert "must stay finite" in capsys.readouterr().err
+    assert not any(
+        (data / name).exists() for name in ("transfer", "transfer.json", "losses.csv", "style.csv")
+    )
+    with pytest.raises(SystemExit):
+        run(monkeypatch, report, "model=alexnet", *SMALL)
+    run(monkeypatch, transfer_style, "model=alexnet", *SMALL)
+
+
 def test_an_export_that_does_not_fit_stops_the_stage(
     data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -17,8 +17,9 @@ SAMPLE = 4096
 
 @dataclass(frozen=True)
 class Recovered:
-    """factors: of every variable, one where no weight tells. off: by tensor, the largest relative difference
-    of a number from the original's times its factors, and at how many it exceeds the tolerance."""
+    """factors: of every variable, one where no weight tells. off: by tensor, the largest difference of
+    a number from the original's times its factors, relative to it or, where it is zero, to the tensor's
+    largest; and at how many it exceeds the tolerance."""
 
     factors: Float64[Tensor, " variables"]
     off: Mapping[str, tuple[float, int]]
@@ -74,5 +75,7 @@ def _off(
     if a is not None:
         expected = expected * factors[a.multiply] / factors[a.divide]
     size = expected.abs()
-    difference = (new.double() - expected).abs() / torch.where(size > 0, size, 1.0)
+    size = torch.where(size > 0, size, size.amax())  # a zero's difference counts by the largest number
+    difference = (new.double() - expected).abs()
+    difference = torch.where(difference > 0, difference / size, 0.0)
     return float(difference.amax()), int((~(difference <= tolerance)).sum())

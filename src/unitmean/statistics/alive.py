@@ -1,13 +1,9 @@
 """Which channels have a mean worth dividing by."""
 
-from math import sqrt
-
-import torch
 from jaxtyping import Bool, Float64
 from torch import Tensor
 
-# Smaller numbers have squares that float32 can't hold, and weights divided by them may overflow.
-LEAST = sqrt(torch.finfo(torch.float32).tiny)
+from unitmean.statistics.statistic import LEAST
 
 
 def alive(

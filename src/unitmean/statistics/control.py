@@ -31,11 +31,16 @@ class Control:
         return self.precise.mean / self.fast.mean
 
     @cached_property
+    def steady(self) -> Bool[Tensor, " channels"]:
+        """Channels whose precise means are large and steady enough to be compared with."""
+        known = self.precise.standard_error() <= MAX_RELATIVE_ERROR * self.precise.expectation()
+        return (self.precise.mean > 0) & known
+
+    @cached_property
     def known(self) -> Bool[Tensor, " channels"]:
-        """Channels with means large and steady enough to be compared."""
-        steady = self.precise.standard_error() <= MAX_RELATIVE_ERROR * self.precise.expectation()
+        """Steady channels whose fast mean is near enough to be corrected."""
         near = (self._quotient < MAX_RATIO) & (self._quotient > 1 / MAX_RATIO)
-        return (self.precise.mean > 0) & (self.fast.mean > 0) & steady & near
+        return self.steady & (self.fast.mean > 0) & near
 
     @cached_property
     def ratio(self) -> Float64[Tensor, " channels"]:
@@ -43,9 +48,9 @@ class Control:
         return torch.where(self.known, self._quotient, 1.0)
 
     def error(self, factor: Float64[Tensor, " channels"] | None = None) -> Float64[Tensor, " _"]:
-        """Relative errors of the known channels' fast means, once multiplied by a factor."""
+        """Relative errors of the steady channels' fast means, once multiplied by a factor."""
         mean = self.fast.mean if factor is None else self.fast.mean * factor
-        return (mean / self.precise.mean - 1).abs()[self.known]
+        return (mean / self.precise.mean - 1).abs()[self.steady]
 
 
 def trust(halves: Sequence[Control]) -> float:

@@ -5,10 +5,11 @@ from jaxtyping import Float, Float64, Int32
 from torch import Tensor
 
 BUCKETS = 385
-"""The first holds what is below 2^-24, zero included; each octave from there to 2^24 has eight."""
+"""The first holds what is below 2^-24, zero included; each octave to 2^24 has eight; the last, all above."""
 
 _MANTISSA = 20  # bits of a float32's mantissa below the three that tell an octave's eighths
 _FIRST = (127 - 24) << 3  # the eighth that begins at 2^-24
+_MOST = 2.0**24  # where the last bucket would end, but that it holds all above
 
 
 def per_image_counts(activation: Float[Tensor, "n ..."], dim: int) -> Float[Tensor, "buckets n channels"]:
@@ -27,7 +28,7 @@ def quantile(
     """The value below which `share` of a channel's positions lie, linear within a bucket; zero in the first.
 
     `maximum` is the upper edge of the last occupied bucket. The error is less than a bucket's width, at most
-    an eighth of the value.
+    an eighth of the value. NaN where the value may be any from 2^24 to the maximum.
     """
     below = counts.cumsum(1)
     wanted = share * below[:, -1:]
@@ -36,7 +37,9 @@ def quantile(
     part = 1 - (below.gather(1, at) - wanted) / inside.clamp_min(1)
     edges = _edges().to(counts.device)
     low, high = edges[at], torch.minimum(edges[at + 1], maximum[:, None])
-    return torch.where(at == 0, 0.0, low + part * (high - low)).squeeze(1)
+    found = torch.where(at == 0, 0.0, low + part * (high - low))
+    anywhere = (at == BUCKETS - 1) & (maximum[:, None] > _MOST) & (part < 1)
+    return found.masked_fill(anywhere, torch.nan).squeeze(1)
 
 
 def _bucket(x: Float[Tensor, "..."]) -> Int32[Tensor, "..."]:
@@ -47,4 +50,4 @@ def _bucket(x: Float[Tensor, "..."]) -> Int32[Tensor, "..."]:
 
 def _edges() -> Float64[Tensor, " _"]:
     bits = (torch.arange(BUCKETS, dtype=torch.int32) + _FIRST) << _MANTISSA
-    return torch.cat((torch.zeros(1), bits.view(torch.float32))).double()
+    return torch.cat((torch.zeros(1), bits[:-1].view(torch.float32), torch.tensor([torch.inf]))).double()

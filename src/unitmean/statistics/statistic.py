@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from jaxtyping import Float64
     from torch import Tensor
 
+LEAST = 2.0**-63
+"""Smaller numbers have squares that float32 can't hold, and weights divided by them may overflow."""
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -30,12 +33,14 @@ class Summary:
 class Statistic:
     """One value of rescale.statistic, and of `statistic=` in the library.
 
-    of: computes what each channel is divided by; it must be proportional to the activations. Its second
-    argument is the setting `quantile`, which most don't read. called: the statistic's name in a sentence,
-    given that setting. counted: whether it needs histograms.
+    of: computes what each channel is divided by; it must be proportional to the activations, and NaN where
+    it isn't known. Its second argument is the setting `quantile`, which most don't read. called: the
+    statistic's name in a sentence, given that setting. counted: whether it needs histograms. least: a smaller
+    value isn't told from zero.
     """
 
     name: str
     of: "Callable[[Summary, float], Float64[Tensor, ' channels']]"
     called: Callable[[float], str]
     counted: bool = False
+    least: float = LEAST

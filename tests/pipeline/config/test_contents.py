@@ -9,7 +9,7 @@ from own_code import BLOCK, write_code
 from unitmean.errors import ConfigError, DataError
 from unitmean.pipeline.config import contents as module
 from unitmean.pipeline.config.compose import compose
-from unitmean.pipeline.config.contents import PATHS, contents, require_recorded
+from unitmean.pipeline.config.contents import PATHS, contents, require_recorded, require_watched
 
 
 def fill(folder: Path, **files: str) -> Path:
@@ -116,6 +116,21 @@ def test_the_composition_records_them_and_a_stage_refuses_others(tmp_path: Path)
         require_recorded(values, folder)
     values["meta"]["images"] = None
     require_recorded(values, folder)
+    with pytest.raises(ConfigError, match=r"meta.images must be a digest of what dataset.path names; found"):
+        require_watched(values, folder)
+
+
+def test_what_is_not_there_need_not_be_watched(tmp_path: Path) -> None:
+    from scratch_project import copy_settings
+
+    from unitmean.pipeline.config.compose import as_values
+
+    folder = copy_settings(tmp_path)
+    values = as_values(compose(folder, ["weights=file", "weights.path=late.pth"]))
+    require_watched(values, folder)
+    (folder / "late.pth").write_bytes(b"weights")
+    with pytest.raises(ConfigError, match=r"meta.weights must be a digest .* 'late.pth' is there: run"):
+        require_watched(values, folder)
 
 
 def test_every_path_among_the_settings_is_recorded() -> None:

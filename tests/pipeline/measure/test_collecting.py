@@ -154,6 +154,9 @@ def test_bfloat16_knows_its_error_and_can_correct_it(
 
     assert error(checked.mended(rough)) < 0.7 * error(rough)
     assert not small.network.module.get_parameter("features.0.weight").dtype == torch.bfloat16
+    assert report["corrected"]
+    few = check(small, fast, index.head(2), tmp_path, correct=True).report  # without standard errors
+    assert few is not None and not few["corrected"]
 
 
 def test_convergence_is_a_table_that_csv_holds(index: Index, small: Measurement, tmp_path: Path) -> None:

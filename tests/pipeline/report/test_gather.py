@@ -16,6 +16,10 @@ def test_reads_what_is_there(tmp_path: Path) -> None:
     assert read_json(tmp_path / "a.json") == {"a": 1}
     (tmp_path / "a.csv").write_text("x,y\n1,2\n")
     assert read_csv(tmp_path / "a.csv").to_dict("records") == [{"x": 1, "y": 2}]
+    (tmp_path / "b.csv").write_text("site,mean\nNA,1\nnull,\n7,0.5\n")
+    names = read_csv(tmp_path / "b.csv")
+    assert list(names["site"]) == ["NA", "null", "7"]
+    assert names["mean"].isna().tolist() == [False, True, False]
     for name in PICTURES:
         (tmp_path / f"{name}.png").write_bytes(png((1, 2, 3)))
     assert set(read_pictures(tmp_path)) == set(PICTURES)

@@ -174,6 +174,9 @@ def test_braces_and_places(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     found = containers("*.tar", tmp_path, ".tar")
     assert found.containers == [tmp_path / "a.tar", tmp_path / "b.tar"] and not found.left_out
+    assert len(containers("{a,b}*.tar", tmp_path, ".tar").containers) == 2
+    with pytest.raises(DataError, match=r"must lead to files; found none for 'c\*.tar'"):
+        containers("{a,c}*.tar", tmp_path, ".tar")
 
 
 @pytest.mark.parametrize("remote", [False, True])

@@ -37,3 +37,20 @@ def test_a_negative_factor_is_none() -> None:
     old = dict(module.state_dict())
     new = old | {"0.weight": -old["0.weight"], "0.bias": -old["0.bias"]}
     assert not recover(plan, old, new, TOLERANCE).same
+
+
+def test_a_zero_that_is_none_any_more_counts_by_its_tensors_scale() -> None:
+    module = chain()
+    with torch.no_grad():
+        module.get_parameter("0.weight").mul_(1e-5)
+        module.get_parameter("0.bias").zero_()
+    plan = analyse(module, torch.rand(1, 3, 12, 12))
+    old = dict(module.state_dict())
+    assert recover(plan, old, dict(old), TOLERANCE).same
+    found = recover(plan, old, old | {"0.bias": torch.full((5,), 9e-6)}, TOLERANCE)
+    assert found.off["0.bias"] == (float("inf"), 5)
+    pruned = old["3.weight"].clone()
+    pruned[0, 0] = 0
+    zero = old | {"3.weight": pruned}
+    assert recover(plan, zero, dict(zero), TOLERANCE).same
+    assert recover(plan, zero, old, TOLERANCE).off["3.weight"][1] == 9

@@ -6,8 +6,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from unitmean.errors import DataError
 from unitmean.statistics.histogram import BUCKETS, per_image_counts
-from unitmean.statistics.kinds import statistics
+from unitmean.statistics.kinds import statistics, values
 from unitmean.statistics.moments import Moments, per_image, per_image_at_once, total, with_counts
 
 
@@ -49,3 +50,13 @@ def test_every_number_has_a_bucket_that_holds_it(value: float) -> None:
     low = 0.0 if k == 0 else 2.0 ** (-24 + (k - 1) // 8) * (1 + (k - 1) % 8 / 8)
     high = 2.0 ** (-24 + k // 8) * (1 + k % 8 / 8)
     assert (value >= low or k == 0) and (value < high or k == BUCKETS - 1)
+
+
+def test_what_lies_beyond_the_last_bucket_is_not_known() -> None:
+    x = torch.tensor([[1.0, 2.0**24 - 2, 2.0**26], [1.0, 2.0**24 - 2, 2.0**24 - 2]])[..., None]
+    summary = Moments.of(with_counts(per_image)(torch.cat([x, x * 0.5]), 1)).summary()
+    last, median = (statistics()["quantile"].of(summary, share) for share in (1.0, 0.6))
+    assert last.tolist() == [1.0, 2.0**24 - 2, 2.0**26]
+    assert median.isnan().tolist() == [False, False, True]
+    with pytest.raises(DataError, match="60% quantile must be known of every channel; found 1 of relu"):
+        values("quantile", {"relu": summary}, 0.6)

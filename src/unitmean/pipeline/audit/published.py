@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from unitmean.disk.digest import sha256
+from unitmean.disk.digest import sha256_of
 from unitmean.errors import NetworkError, WeightsError
 from unitmean.graph.analysis import analyse
 from unitmean.graph.plan import Site
@@ -49,8 +49,11 @@ class Published:
 
     @cached_property
     def digest(self) -> str:
-        """The file's sha256."""
-        return sha256(self.path)
+        """A sha256 of the weights as they were read."""
+        return sha256_of(
+            (f"{key} {tensor.dtype} {tuple(tensor.shape)}", tensor.contiguous().numpy().tobytes())
+            for key, tensor in sorted(self.state.items())
+        )
 
 
 def named_model(path: Path, asked: str | None) -> str:

@@ -107,13 +107,14 @@ def _partial() -> Iterator[Path]:
 
 
 def _index(path: Path | None, limit: int) -> "Index":
+    from unitmean.pipeline.config.check import check
     from unitmean.pipeline.config.params import read_params
     from unitmean.pipeline.config.project import find_root
     from unitmean.pipeline.index.index import load_index
 
     if path is None:
         root = find_root()
-        name = read_params(root / "params.yaml")["dataset"]["name"]
+        name = check(read_params(root / "params.yaml"), "params.yaml")["dataset"]["name"]
         found = root / "data" / name / "images" / "index.parquet"
         if not found.exists():
             raise DataError(

@@ -10,7 +10,7 @@ from unitmean import __version__
 from unitmean.disk.atomic import write_text
 from unitmean.errors import ConfigError
 from unitmean.pipeline.config.own_code import PINNED
-from unitmean.pipeline.disk.folders import writing_folder
+from unitmean.pipeline.disk.folders import filling_folder
 
 TEMPLATE = Path(__file__).resolve().parents[1] / "template"
 CHECKOUT = Path(__file__).resolve().parents[4]
@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
             f"FOLDER must be new or empty; found {'files in it' if folder.is_dir() else 'a file'} at "
             f"{str(folder)!r}: name another"
         )
-    with writing_folder(folder.absolute()) as new:
+    with filling_folder(folder.absolute()) as new:
         write_project(new)
     _begin_repository(folder)
     print(

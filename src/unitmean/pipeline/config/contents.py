@@ -66,6 +66,23 @@ def require_recorded(params: Mapping[str, Mapping[str, Any]], root: Path) -> Non
             )
 
 
+def require_watched(params: Mapping[str, Mapping[str, Any]], root: Path) -> None:
+    """ConfigError where files of this machine have come to lie where the section `meta` records none.
+
+    DVC would not notice it when they change.
+    """
+    for key, path in PATHS.items():
+        (section, _, name), meta = path.partition("."), key.partition(".")[2]
+        named = params[section][name]
+        if named is None or is_remote(named) or params["meta"][meta] is not None:
+            continue
+        if contents(named, root) is not None:
+            raise ConfigError(
+                f"{key} must be a digest of what {path} names; found null, though {named!r} is there: run "
+                "`unitmean repro` or `unitmean configure` with the same overrides as before, which record it"
+            )
+
+
 def _local(path: Path) -> list[tuple[str, int, str | int]]:
     if path.suffix == ".py":
         path = path.resolve()

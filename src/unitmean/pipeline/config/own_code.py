@@ -62,7 +62,7 @@ def run_own_code() -> None:
         own = foreign(find_root())
     except ConfigError:  # whatever needs the project will report it
         return
-    if own is not None:
-        paths = [str(own), *filter(None, [os.environ.get("PYTHONPATH")])]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    paths = list(filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)))
+    if own is not None and str(own) not in paths[:1]:  # else Python doesn't heed it, as under python -I
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(own), *paths])}
         os.execve(sys.executable, sys.orig_argv, environment)

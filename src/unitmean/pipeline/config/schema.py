@@ -123,8 +123,8 @@ class Collect:
     )
     precision: Precision = key(Precision.auto, "auto with collect.histograms: tf32 on a GPU")
     control_images: int = key(
-        32, "the first images, measured in float32 too: tells a lesser precision's error", least=2
-    )
+        32, "the first images, measured in float32 too: tells a lesser precision's error", least=4
+    )  # each half of them has a standard error
     correct: bool | None = key(
         None, "multiply each channel by what the control images say; null: on a GPU, without histograms"
     )

@@ -23,9 +23,11 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def read_csv(path: Path) -> pd.DataFrame:
-    """A table, in which names such as "1" stay texts; DataError where there is none."""
+    """A table, in which names such as "1" and "null" stay texts; DataError where there is none."""
     try:
-        return pd.read_csv(path, dtype=dict.fromkeys(NAMES, str))
+        values = [name for name in pd.read_csv(path, nrows=0).columns if name not in NAMES]
+        missing = {name: ["", "nan"] for name in values}  # of names nothing is: "NA" and "null" are some
+        return pd.read_csv(path, dtype=dict.fromkeys(NAMES, str), keep_default_na=False, na_values=missing)
     except (OSError, ValueError) as error:
         raise unusable(path, "CSV", error) from error
 

@@ -34,6 +34,21 @@ def writing_folder(path: Path) -> Iterator[Path]:
             shutil.rmtree(around)
 
 
+@contextmanager
+def filling_folder(path: Path) -> Iterator[Path]:
+    """As `writing_folder`; but an empty folder that is there stays: somebody may be working in it."""
+    if not path.exists():
+        with writing_folder(path) as fresh:
+            yield fresh
+        return
+    with writing_folder(path / "new") as fresh:
+        yield fresh
+    with explained(path):
+        for inside in (path / "new").iterdir():
+            inside.rename(path / inside.name)
+        (path / "new").rmdir()
+
+
 def write_nothing(path: Path, words: str) -> None:
     """A folder that holds no more than the words that say why; DVC warns of empty folders."""
     with writing_folder(path) as folder:

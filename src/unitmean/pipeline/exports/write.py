@@ -18,7 +18,8 @@ def write_exports(
 ) -> None:
     """Write `<model>_normalised_<layout>.<suffix>` for each layout, then card.json and the card, README.md.
 
-    card.json holds what the report says of loading: Markdown for each file, Python for the canonical one.
+    card.json holds `digest`, and what the report says of loading: Markdown for each file, Python for the
+    canonical one.
 
     `stored` is the rescaled network, `digest` the sha256 of its canonical file, `size` the side of the
     pictures that the statistics were taken of, `counts` how many channels were normalised, tied, dead and
@@ -35,5 +36,5 @@ def write_exports(
     hashes = {name: sha256(folder / name) for name in how}
     canonical = torchvision.loading(network, 'load_file("normalised.safetensors")')
     listed = [{"name": name, "how": words} for name, words in how.items()]
-    write_json(folder / "card.json", {"canonical": dedent(canonical), "files": listed})
+    write_json(folder / "card.json", {"sha256": digest, "canonical": dedent(canonical), "files": listed})
     write_text(folder / "README.md", card(network, stored.metadata, digest, hashes, how, counts))

@@ -95,8 +95,15 @@ def check(
 ) -> Checked:
     """The control of a fast measurement and, if asked for, its correction."""
     halves = control(precise, fast, images, partial, engine)
-    report = dict(error_report(halves)) | {"corrected": correct}
+    report = dict(error_report(halves)) | {"corrected": correct and _comparable(halves)}
     return Checked(report, ratios(halves) if correct else None, errors(halves))
+
+
+def _comparable(halves: list[dict[str, Control]]) -> bool:
+    """Whether any channel's mean is known of both halves, without which nothing is corrected."""
+    return len(halves) == 2 and any(
+        bool((halves[0][site].known & halves[1][site].known).any()) for site in halves[0]
+    )
 
 
 def ratios(halves: list[dict[str, Control]]) -> dict[str, Float64[Tensor, " _"]]:

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
+from unitmean.errors import DataError
 from unitmean.graph.observe import OUTPUT
 from unitmean.graph.plan import Plan
 from unitmean.networks.architectures import Network
@@ -73,13 +74,19 @@ def of_all(path: Path) -> pd.DataFrame:
     return summary(first_shards(path))
 
 
+def require_same_channels(tables: Tables) -> None:
+    """DataError where the tables are of different channels, which nothing could be compared of."""
+    rows = tables.factors[tables.factors["status"] != OUTPUT]
+    if not _channels(rows) == _channels(tables.statistics) == _channels(tables.of_shards):
+        raise DataError(
+            "shards.parquet, statistics.parquet and factors.parquet must have the same channels; found other "
+            "ones in one of them: run `dvc repro` to write them again"
+        )
+
+
 def unfounded(network: Network, plan: Plan, tables: Tables) -> Iterator[str]:
     """A sentence for each step from the sums to the factors that doesn't hold, with its first channel."""
     factors, statistics = tables.factors, tables.statistics
-    rows = factors[factors["status"] != OUTPUT].reset_index(drop=True)
-    if not _channels(rows) == _channels(statistics) == _channels(tables.of_shards):
-        yield "statistics: shards.parquet, statistics.parquet and factors.parquet must have the same channels"
-        return
     correction = statistics["correction"].to_numpy()
     for column in FOUNDED:
         factor = correction if column in SCALED else 1.0

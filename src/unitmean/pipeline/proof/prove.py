@@ -14,7 +14,7 @@ from unitmean.graph.plan import Plan
 from unitmean.layouts.networks import Stored
 from unitmean.pipeline.measure.measurement import Measurement, Sums
 from unitmean.pipeline.proof.compared import Pair, failures
-from unitmean.pipeline.proof.founded import Tables, beyond_precision, unfounded
+from unitmean.pipeline.proof.founded import Tables, beyond_precision, require_same_channels, unfounded
 from unitmean.pipeline.proof.remeasure import HeldOut, held_out, mean_table, tolerated
 from unitmean.pipeline.proof.tolerances import Tolerances
 from unitmean.pipeline.rescale.factors import from_frame
@@ -34,7 +34,7 @@ class Shown:
     labels. numbering: for a number of classes the class of each label, or None; as `labels.classes`.
     """
 
-    images: Sequence[Float[Tensor, "1 3 h w"]]
+    images: Iterable[Float[Tensor, "1 3 h w"]]
     random: int
     collected: Sums
     first: Sums
@@ -71,6 +71,7 @@ def prove(
     tolerances: Tolerances,
 ) -> Proof:
     """Prove all four parts; `measurement` is the rescaled network's, by which `shown.again` was measured."""
+    require_same_channels(tables)
     factors = from_frame(original.network, plan, tables.factors)
     rounding = tables.rules.rounding
     wrong = discrepancies(plan, factors, original.state, rescaled.state)

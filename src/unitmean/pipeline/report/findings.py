@@ -201,6 +201,7 @@ def hashes(evidence: Evidence) -> list[tuple[str, str]]:
     statistics = evidence.provenance["statistics"]
     return [
         ("weights, sha256", statistics["weights"]),
+        ("rescaled weights, sha256", evidence.invariance["sha256"]),
         ("images, hash of the index", statistics["index"]),
         ("unitmean", statistics["unitmean"]),
         ("torch", statistics["torch"]),

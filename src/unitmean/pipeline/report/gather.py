@@ -17,7 +17,8 @@ PICTURES = ("content", "style", "plain", "normalised")
 class Transfer:
     """A style transfer with both networks: its figures, losses by step, style losses by layer, pictures.
 
-    settings: those that decide what may be said of it: `pooling` and `layer_weights`.
+    settings: those that decide what may be said of it: `pooling` and `layer_weights`; and the sha256 of the
+    rescaled weights.
     """
 
     figures: Mapping[str, Any]

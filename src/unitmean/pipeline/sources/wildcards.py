@@ -32,13 +32,19 @@ def containers(path: str, root: Path, suffix: str) -> Several:
     """The files meant; relative paths start at `root`.
 
     Of a folder those files that lie in it and have the suffix, in small letters or large. DataError where a
-    file that is named isn't there, or a folder holds some that look like shards and would be left out.
+    file that is named isn't there, one of the names that braces stand for matches none, or a folder holds
+    some that look like shards and would be left out.
     """
     found, left_out = list[Container](), LeftOut()
     for name in expand(path):
         place = Remote(name) if is_remote(name) else root / Path(name).expanduser()
         matches = _matches(place)
         if matches is not None:
+            if not matches and name != path:  # one of the names that braces stand for
+                raise DataError(
+                    f"every name that dataset.path stands for must lead to files; found none for {name!r}: "
+                    "get them, or correct the braces"
+                )
             found += matches
         elif place.is_dir():
             inside, others = _inside(place, suffix)

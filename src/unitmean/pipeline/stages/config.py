@@ -6,6 +6,7 @@ from unitmean.disk.atomic import write_text
 from unitmean.errors import ConfigError
 from unitmean.pipeline.config.check import Values, check
 from unitmean.pipeline.config.conf_sha import conf_sha
+from unitmean.pipeline.config.contents import require_watched
 from unitmean.pipeline.config.files import require_files
 from unitmean.pipeline.stages.entry import Run, stage
 
@@ -27,7 +28,9 @@ def require_in_step(values: object, conf: Path) -> Values:
 def config(run: Run) -> str:
     """Fail unless params.yaml fits the schema, was composed from conf/ as it is now and names what exists."""
     conf = run.dep("conf")
-    require_files(require_in_step(run.params, conf), conf.parent, "params.yaml")
+    checked = require_in_step(run.params, conf)
+    require_files(checked, conf.parent, "params.yaml")
+    require_watched(checked, conf.parent)
     # Constant, so that what depends on it doesn't run again for a comment in conf/.
     write_text(run.out("config.ok"), "params.yaml is in step with conf/\n")
     return "params.yaml is in step with conf/"

@@ -5,6 +5,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import chdir
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path, PurePosixPath
@@ -92,7 +93,8 @@ def stage(function: Callable[[Run], str | None]) -> Callable[[], None]:
         if {"-h", "--help"}.intersection(sys.argv[1:]):
             print(_help(name, function.__doc__ or ""))
         else:
-            summary = function(prepare(name, sys.argv[1:])) or ""
+            with chdir(find_root()):  # where DVC runs it, and where the settings' relative paths start
+                summary = function(prepare(name, sys.argv[1:])) or ""
             print(f"{name}  {time.monotonic() - started:.1f} s  {summary}".rstrip(), flush=True)
         return 0
 

@@ -1,5 +1,6 @@
 """The proved weights as a folder for the Hugging Face hub."""
 
+from unitmean.errors import DataError
 from unitmean.layouts.networks import as_recorded, read_network
 from unitmean.pipeline.disk.documents import read_json
 from unitmean.pipeline.disk.folders import write_nothing, writing_folder
@@ -20,6 +21,11 @@ def export_hub(run: Run) -> str:
     weights, proof = run.dep("normalised.safetensors"), run.dep("proof.json")
     settings = {"model": as_recorded(run.params.model), "preprocess": run.params.preprocess}
     digest = require_proved(weights, proof, settings)
+    if digest not in run.dep("report.html").read_text(encoding="utf-8"):
+        raise DataError(
+            "the report in a folder for the hub must be of its weights; found one of others: run the stage "
+            "report again, or `dvc repro`"
+        )
     beside = {name: run.dep(name) for name in ("report.html", "means.png")}
     if read_json(run.dep("transfer.json")):
         beside["preview.png"] = run.dep("transfer") / "normalised.png"

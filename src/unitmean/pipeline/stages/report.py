@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from unitmean.disk.atomic import write_text, writing
-from unitmean.errors import ConfigError
+from unitmean.disk.digest import sha256
+from unitmean.errors import ConfigError, DataError
 from unitmean.pipeline.disk.documents import read_csv, read_json
 from unitmean.pipeline.disk.frames import read_parquet
 from unitmean.pipeline.report.figures import means
@@ -27,13 +28,20 @@ def report(run: Run) -> str:
     _require_same_images(run, provenance)
     # Behind a failed proof no transfer or export ran, and what lies there is of another file.
     card = read_json(run.dep("exports") / "card.json") if proof["passed"] else {}
+    transfer = _transfer(run) if proof["passed"] else None
+    digest = sha256(run.dep("factors.parquet"))
+    _require_of(digest, proof.get("factors"), "factors.parquet", "verify_invariance")
+    if proof["passed"]:
+        _require_of(proof["sha256"], card.get("sha256"), "the exports", "export_weights")
+    if transfer is not None:
+        _require_of(proof["sha256"], transfer.settings.get("sha256"), "the pictures", "transfer_style")
     evidence = Evidence(
         dataset=run.params.dataset,
         weights=read_json(run.dep("weights.json")),
         provenance=provenance,
         invariance=proof,
         rescale=read_json(run.dep("rescale.json")),
-        transfer=_transfer(run) if proof["passed"] else None,
+        transfer=transfer,
         audit=_audit(run),
         loading=card.get("canonical", ""),
         exports=card.get("files", []),
@@ -63,6 +71,15 @@ def _require_same_images(run: Run, provenance: Mapping[str, Any]) -> None:
         raise ConfigError(
             f"the report must be given the data set that was measured, dataset.name={measured}; found "
             f"dataset.name={named}: give this stage the same overrides as the run, or run `dvc repro`"
+        )
+
+
+def _require_of(expected: str, found: str | None, what: str, stage: str) -> None:
+    """DataError where what a stage wrote is of other weights than those that are proved."""
+    if found != expected:
+        raise DataError(
+            f"the report must be of one file of weights; found that {what} and the proof are of two: run "
+            f"{stage} again, or `dvc repro`"
         )
 
 

@@ -1,5 +1,6 @@
 """Style transfer with both networks, and how its losses fall."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -9,6 +10,7 @@ from torch import nn
 
 from unitmean.device import choose_device
 from unitmean.disk.atomic import write_json, write_text
+from unitmean.disk.digest import sha256
 from unitmean.disk.progress import Bar
 from unitmean.errors import InvarianceError
 from unitmean.layouts.networks import read_network
@@ -31,6 +33,7 @@ def transfer_style(run: Run) -> str:
     model, settings = dict(run.params.model), run.params.transfer
     if not settings.enabled:
         return _nothing(run)
+    _clear(run)
     device = choose_device(run.params.runtime.device)
     content = content_picture(_path(settings.content), settings.pixels)
     style = style_picture(_path(settings.style), *content.shape[2:], seed=settings.seed).to(device)
@@ -82,7 +85,8 @@ def transfer_style(run: Run) -> str:
     write_json(run.out("transfer.json"), {"passed": not failed} | figures(stylised, measured))
     # For the report. Beside the pictures, since transfer.json is a table of figures.
     used = {"pooling": pooling, "layer_weights": settings.layer_weights}
-    write_json(run.out("transfer") / "settings.json", used)
+    digest = sha256(run.dep("normalised.safetensors"))
+    write_json(run.out("transfer") / "settings.json", used | {"sha256": digest})
     if failed:  # last, so that the report finds everything on disk
         raise InvarianceError(failed)
     falls = ", ".join(f"{name} {r.decrease:.1%}" for name, r in stylised.items())
@@ -100,6 +104,13 @@ def _nothing(run: Run) -> str:
     return words
 
 
+def _clear(run: Run) -> None:
+    """Remove what an earlier run wrote, lest it be taken for what this one does, should that fail."""
+    shutil.rmtree(run.out("transfer"), ignore_errors=True)
+    for name in ("losses.csv", "style.csv", "transfer.json"):
+        run.out(name).unlink(missing_ok=True)
+
+
 def _advance(bar: Bar, preview: Preview, step: int, losses: Losses, picture: Picture) -> None:
     if step:  # 0 is the start
         bar.advance()
@@ -112,7 +123,7 @@ def _preview(folder: Path, name: str, every: int | None, step: int, picture: Pic
 
 
 def _path(value: str | None) -> Path | None:
-    return Path(value) if value else None
+    return Path(value).expanduser() if value else None
 
 
 if __name__ == "__main__":

@@ -69,7 +69,8 @@ def verify_invariance(run: Run) -> str:
     write_text(run.out("inputs.csv"), inputs.to_csv(index=False, float_format="%.6g"))
     write_text(run.out("layers.csv"), worst_by_layer(inputs).to_csv(index=False, float_format="%.6g"))
     write_text(run.out("means.csv"), proof.means.to_csv(index=False, float_format="%.9g"))
-    found = details(proof, allowed) | {"sha256": sha256(run.dep("normalised.safetensors"))}
+    of = {"sha256": run.dep("normalised.safetensors"), "factors": run.dep("factors.parquet")}
+    found = details(proof, allowed) | {key: sha256(path) for key, path in of.items()}
     write_json(run.out("proof.json"), found)
     write_json(run.out("invariance.json"), metrics(found))
     if proof.failures:
@@ -150,7 +151,7 @@ def _shown(run: Run, images: int, before: Measurement, measurement: Measurement)
     compared = index.head(min(settings.images, len(index)))
     shown = watched(batches(compared, preprocessing, 1), len(compared), "decoding", "images")
     return Shown(
-        images=list(shown),
+        images=shown,
         random=settings.random,
         collected=collected,
         first=first,

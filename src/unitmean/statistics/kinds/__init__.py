@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING
 
+from unitmean.errors import DataError
 from unitmean.registry import registered
 from unitmean.statistics.statistic import Statistic, Summary
 
@@ -31,7 +32,8 @@ def values(
     """The named statistic of every channel, by site; `share` says which quantile.
 
     Raises ValueError for an unknown name and, where the statistic needs histograms, for a share that isn't
-    above 0 and at most 1, or for summaries without histograms.
+    above 0 and at most 1, or for summaries without histograms; DataError where a channel's statistic isn't
+    known.
     """
     statistic = known(name)
     if statistic.counted and not 0 < share <= 1:
@@ -41,4 +43,14 @@ def values(
             f"the statistic {name!r} needs histograms; found none: measure with histograms=True "
             "(collect.histograms=true in the pipeline)"
         )
-    return {site: statistic.of(summary, share) for site, summary in summaries.items()}
+    found = {site: statistic.of(summary, share) for site, summary in summaries.items()}
+    for site, of_site in found.items():
+        unknown = of_site.isnan() & summaries[site].mean.isfinite()
+        if count := int(unknown.sum()):
+            most = float(summaries[site].maximum[unknown].max())
+            raise DataError(
+                f"the {statistic.called(share)} must be known of every channel; found {count} of {site} with "
+                f"activations up to {most:.2g}, beyond the last bucket of their histograms: give weights "
+                "whose mean activations are one already, or choose another statistic"
+            )
+    return found

@@ -15,5 +15,5 @@ def _quantile(summary: Summary, share: float) -> "Tensor":
 
 
 STATISTIC = Statistic(
-    "quantile", of=_quantile, called=lambda share: f"{100 * share:g}% quantile", counted=True
+    "quantile", of=_quantile, called=lambda share: f"{100 * share:g}% quantile", counted=True, least=2.0**-24
 )
