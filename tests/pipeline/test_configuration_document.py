@@ -8,7 +8,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
-from unitmean.pipeline.config.check import NEEDS
+from unitmean.pipeline.config.check import SOURCES
 from unitmean.pipeline.config.keys import all_keys, expected, keys, limits, meaning, sections
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,7 +46,8 @@ def rows(section: str) -> Iterator[str]:
     for key, kind in keys(section).items():
         name = f"{section}.{key}"
         words = [enum_words(kind), meaning(section, key), str(limits(section, key) or "")]
-        needed = [f"{s}.source={source}" for (s, source), ks in NEEDS.items() if s == section and key in ks]
+        sources = SOURCES.get(section, {})
+        needed = [f"{section}.source={name}" for name, source in sources.items() if key in source.needs]
         if needed:
             words.append(f"must be given with {', '.join(needed)}")
         text = "; ".join(word for word in words if word).replace("|", "\\|")

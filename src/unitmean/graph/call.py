@@ -138,7 +138,8 @@ class Call:
         unchanged = all(ids.numel() == 1 and self.variables.pinned(ids).all() for ids in (multiply, divide))
         taken = None if unchanged else Absorber(self.stored, self.variables).take_up(node, multiply, divide)
         if taken is None:
-            self.merge(multiply, divide, "uses a tensor that can't take up a factor")
+            because = self.said("uses a tensor that can't take up a factor")
+            self._obstructed(self.variables.tie(multiply, divide, because), because)
         else:
             self.absorptions += taken.absorptions
             self._read |= taken.read

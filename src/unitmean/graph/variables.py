@@ -1,5 +1,7 @@
 """One variable per channel of a tensor: what factor it may have."""
 
+from dataclasses import dataclass
+
 import torch
 from jaxtyping import Bool, Int64
 from torch import Tensor
@@ -16,6 +18,18 @@ def stored(ids: Int64[Tensor, "..."]) -> Int64[Tensor, "..."]:
     return ids
 
 
+BESIDE = "{tie} ({why})"  # how a tie by a stored tensor and the reason make a sentence
+
+
+@dataclass(frozen=True)
+class _Reason:
+    """Why a class is pinned, and what tied it to the class that was pinned first, in one sentence `by`."""
+
+    why: str
+    tie: str = ""
+    by: str = "{why}"
+
+
 class Variables:
     """Union-find over channel variables; a class is free, or pinned to one for a reason.
 
@@ -24,8 +38,8 @@ class Variables:
 
     def __init__(self) -> None:
         self._parent: list[int] = [ONE]
-        # Why a class is pinned, and what tied it to the class that was pinned first.
-        self._reason: dict[int, tuple[str, str]] = {ONE: ("it is the network's input or a constant", "")}
+        self._reason: dict[int, _Reason] = {ONE: _Reason("it is the network's input or a constant")}
+        self._ties: dict[int, str] = {}  # of free classes what stored tensor ties them, if one does
         self._preferred: list[tuple[Tensor, Tensor]] = []
 
     def __len__(self) -> int:
@@ -68,18 +82,27 @@ class Variables:
             self.merge(ids[chosen], others[chosen], "lies beside it in a stored tensor")
             known |= {self.find(id) for id in ids[chosen].tolist()}
 
-    def merge(self, a: Int64[Tensor, "..."], b: Int64[Tensor, "..."], because: str) -> int:
-        """Make ids that meet under broadcasting equal; returns how many classes this pins."""
+    def merge(
+        self, a: Int64[Tensor, "..."], b: Int64[Tensor, "..."], because: str, by: str = "{tie}: {why}"
+    ) -> int:
+        """Make ids that meet under broadcasting equal; returns how many classes this pins.
+
+        `by` puts `because` and the reason of what was pinned before into one sentence.
+        """
         a, b, newly = *map(stored, torch.broadcast_tensors(a, b)), 0
         for dim in range(a.ndim):  # all that meet one position of the other are equal to each other
             if a.shape[dim] != b.shape[dim]:
                 wide = a if a.shape[dim] > b.shape[dim] else b
                 first = wide.narrow(dim, 0, 1)
-                newly += self._union(first.expand_as(wide), wide, because)
+                newly += self._union(first.expand_as(wide), wide, because, by)
                 a, b = (first, b) if wide is a else (a, first)
-        return newly + self._union(a, b, because)
+        return newly + self._union(a, b, because, by)
 
-    def _union(self, a: Int64[Tensor, "..."], b: Int64[Tensor, "..."], because: str) -> int:
+    def tie(self, a: Int64[Tensor, "..."], b: Int64[Tensor, "..."], because: str) -> int:
+        """As `merge`, of ids that a stored tensor ties: activations of the one are none of the other."""
+        return self.merge(a, b, because, by=BESIDE)
+
+    def _union(self, a: Int64[Tensor, "..."], b: Int64[Tensor, "..."], because: str, by: str) -> int:
         newly, count = 0, len(self)
         a, b = a.reshape(-1), b.reshape(-1)
         other = a != b
@@ -91,16 +114,22 @@ class Variables:
             if i in self._reason or j in self._reason:
                 pinned, free = (i, j) if i in self._reason else (j, i)
                 newly += 1
-                self._reason[free] = (self._reason[pinned][0], because)
+                self._reason[free] = _Reason(self._reason[pinned].why, because, by)
             else:
-                self._parent[max(i, j)] = min(i, j)
+                root, other_root = min(i, j), max(i, j)
+                self._parent[other_root] = root
+                ties = [self._ties.pop(old) for old in (i, j) if old in self._ties]
+                ties += [because] if by == BESIDE else []
+                if ties:
+                    self._ties[root] = ties[0]
         return newly
 
     def pin(self, ids: Int64[Tensor, "..."], because: str) -> int:
         """Give the ids the factor one; returns how many classes were free. The first reason is kept."""
         before = len(self._reason)
-        for variable in stored(ids).unique().tolist():
-            self._reason.setdefault(self.find(variable), (because, ""))
+        for root in map(self.find, stored(ids).unique().tolist()):
+            tie = self._ties.get(root)
+            self._reason.setdefault(root, _Reason(because, tie, BESIDE) if tie else _Reason(because))
         return len(self._reason) - before
 
     def pinned(self, ids: Int64[Tensor, "*shape"]) -> Bool[Tensor, "*shape"]:
@@ -112,5 +141,5 @@ class Variables:
 
     def reason(self, variable: int) -> str | None:
         """Why the variable is pinned, or None where it is free."""
-        root, tie = self._reason.get(self.find(variable), ("", ""))
-        return (f"{tie}: {root}" if tie else root) or None
+        reason = self._reason.get(self.find(variable))
+        return None if reason is None else reason.by.format(tie=reason.tie, why=reason.why)

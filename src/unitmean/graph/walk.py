@@ -72,12 +72,13 @@ class Walk:
         for new in self.absorptions:
             old = merged.setdefault(new.name, new)
             if old is not new:
-                because = f"{new.name} is used at several places"
-                self.variables.merge(old.multiply, new.multiply, because)
-                self.variables.merge(old.divide, new.divide, because)
+                because = f"{new.name} is used at several places, which have its factors in common"
+                self.variables.tie(old.multiply, new.multiply, because)
+                self.variables.tie(old.divide, new.divide, because)
             if new.name in self._read:
-                because = f"{new.name} is also used by {self._read[new.name]}"
-                self.variables.merge(new.multiply, new.divide, because)
+                by = self._read[new.name]
+                because = f"{new.name} is also used by {by}, so that it takes in what it gives out"
+                self.variables.tie(new.multiply, new.divide, because)
         self.variables.settle()
         self.absorptions = list(merged.values())
 

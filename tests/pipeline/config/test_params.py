@@ -150,3 +150,26 @@ def test_an_empty_text_is_a_mistake(values: dict[str, Any], name: str) -> None:
     values[section][key] = ""
     with pytest.raises(ConfigError, match=rf"{name} must not be empty; found ''.*null"):
         check(values, "params.yaml")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "key", "add"),
+    [
+        (["weights.path=x.pth"], "weights.path", "weights=file"),
+        (["weights=torchvision", "weights.url=https://x/y"], "weights.url", "weights=url"),
+        (["weights=file", "weights.path=x.pth", "weights.spread=1"], "weights.spread", "weights=seeded"),
+        (["dataset.path=photos"], "dataset.path", "dataset=folder"),
+        (["dataset.labels=val.txt"], "dataset.labels", "dataset=folder"),
+        (["dataset=folder", "dataset.path=photos", "dataset.count=3"], "dataset.count", "dataset=generated"),
+    ],
+)
+def test_what_would_not_be_read_is_refused(overrides: list[str], key: str, add: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        check(as_values(compose(ROOT, overrides)), "the overrides")
+    assert f"{key} must be given only where it is read" in str(error.value)
+    assert f"add {add}, or leave {key} out" in str(error.value)
+
+
+def test_weights_of_code_need_the_code() -> None:
+    with pytest.raises(ConfigError, match=r"model.code must be given with weights.source=code"):
+        check(as_values(compose(ROOT, ["weights=code"])), "the overrides")

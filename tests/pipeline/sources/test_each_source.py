@@ -17,7 +17,6 @@ import pytest
 from pipeline.sources.asking import ask, request
 
 from unitmean.errors import ConfigError, DataError
-from unitmean.pipeline.config.check import NEEDS
 from unitmean.pipeline.config.choices import DatasetSource, WeightsSource
 from unitmean.pipeline.config.keys import keys
 from unitmean.pipeline.sources import images, weights
@@ -61,8 +60,7 @@ def test_a_source_is_named_as_its_file_and_needs_known_keys(section: str, name: 
     sources, folder, _ = SOURCES[section]
     source = sources[name]
     assert (Path(str(folder.__file__)).parent / f"{name}.py").is_file() and source.name == name
-    assert set(source.needs) <= set(keys(section))
-    assert NEEDS.get((section, name), ()) == source.needs
+    assert {*source.needs, *source.reads} <= set(keys(section))
     assert source.help
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils.parametrizations import spectral_norm
+from torch.nn.utils.parametrizations import orthogonal, spectral_norm
 from unit.graph.chains import change, image
 
 import unitmean
@@ -42,7 +42,7 @@ ENDINGS: dict[str, Callable[[Ending, Tensor], Tensor]] = {
         (F.relu(x) * F.interpolate(F.avg_pool2d(m.gate(F.relu(x)), 2).sigmoid(), scale_factor=2)).mean((2, 3))
     ),
     "zeros_like": lambda m, x: m.fc((F.relu(x) + torch.zeros_like(F.relu(x))).mean((2, 3))),
-    "shape of another": lambda m, x: m.fc(x.mean((2, 3))) * torch.ones_like(F.relu(m.fc(x.mean((2, 3))))),
+    "shape of another": lambda m, x: m.fc(x.mean((2, 3))) * torch.ones_like(F.relu(m.gate(x).mean((2, 3)))),
     "noise": lambda m, x: m.fc(x.mean((2, 3))) + torch.randn_like(x).mean((2, 3)),
 }
 
@@ -56,6 +56,22 @@ def held(*layers: nn.Module) -> str:
     with pytest.raises(NetworkError) as error:
         require_whole(analyse(nn.Sequential(*layers).eval(), image()), "strict=False")
     return str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("last", "because"),
+    [
+        (
+            spectral_norm(conv()),
+            "is also used by conv2d, so that it takes in what it gives out",
+        ),
+        (orthogonal(nn.Conv2d(4, 36, 3)), "conv2d in 4 uses a tensor that can't take up a factor"),
+    ],
+)
+def test_what_a_weight_ties_to_the_output_is_none(last: nn.Module, because: str) -> None:
+    said = held(conv(3), nn.ReLU(), conv(), nn.ReLU(), last)
+    assert "3 has 0 of 4 channels free" in said and "1 of 2 rectifiers are held" in said
+    assert f"{because} (it is the network's output)" in said
 
 
 def test_the_reason_names_the_operator_and_the_layer() -> None:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,7 @@ def _repro(root: Path, options: argparse.Namespace, handles: tuple[int, ...]) ->
                 flush=True,
             )
         show(folder)
+        name_stand_ins(read_params(root / "params.yaml"))
         name_files(folder)
     elif any(_refused(folder / name, started) for name in ("proof.json", "transfer.json")):
         # DVC runs nothing behind a stage that failed; the report says what was found all the same.
@@ -112,6 +114,14 @@ def show(folder: Path) -> None:
     out.print()
     if table.row_count:
         out.print(table)
+
+
+def name_stand_ins(params: Mapping[str, Mapping[str, Any]]) -> None:
+    """Print whether the weights or the images were made up, which the figures don't show."""
+    weights = "random weights (weights=seeded)" if params["weights"]["source"] == "seeded" else ""
+    images = "generated images (dataset=generated)" if params["dataset"]["source"] == "generated" else ""
+    if made_up := " and ".join(filter(None, [weights, images])):
+        print(f"note: these are figures of {made_up}, which stand in for real ones", flush=True)
 
 
 def name_files(folder: Path) -> None:

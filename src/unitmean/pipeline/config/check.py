@@ -32,13 +32,8 @@ FORMS = {
     "dataset.url": ("an address that begins with http:// or https://", r"https?://.+"),
 }
 
-# The keys that must be given, by the section and the value of its key `source`.
-NEEDS = {
-    (section, name): source.needs
-    for section, sources in (("weights", weights_sources()), ("dataset", image_sources()))
-    for name, source in sources.items()
-    if source.needs
-}
+# By section, what its key `source` may be.
+SOURCES = {"weights": weights_sources(), "dataset": image_sources()}
 
 
 def check_value(section: str, key: str, value: Any, where: str) -> Any:
@@ -105,13 +100,13 @@ def check(values: Any, where: str) -> Values:
 
 
 def _check_together(values: Values, where: str) -> None:
-    for (section, source), needed in NEEDS.items():
-        for key in needed:
-            if values[section]["source"] == source and not values[section][key]:
-                raise ConfigError(
-                    f"{section}.{key} must be given with {section}.source={source}; found "
-                    f"{values[section][key]!r} in {where}: add {section}.{key}=…"
-                )
+    for section in SOURCES:
+        _check_source(section, values[section], where)
+    if values["weights"]["source"] == "code" and values["model"]["code"] is None:
+        raise ConfigError(
+            f"model.code must be given with weights.source=code; found None in {where}: add "
+            "model.code=FILE.py and model.name, the function there that makes the network"
+        )
     statistic = values["rescale"]["statistic"]
     if statistics()[statistic].counted and not values["collect"]["histograms"]:
         raise ConfigError(
@@ -142,3 +137,22 @@ def _check_together(values: Values, where: str) -> None:
             f"preprocess.crop must be at most preprocess.pixels={pixels}; found {crop!r} in {where}: "
             "raise the pixels or lower the crop"
         )
+
+
+def _check_source(section: str, values: Mapping[str, Any], where: str) -> None:
+    """ConfigError for a key that the source needs and lacks, and for one that is given but not read."""
+    sources, default = SOURCES[section], sections()[section]()
+    chosen = sources[values["source"]]
+    for key in keys(section):
+        readers = [name for name, source in sources.items() if key in (*source.needs, *source.reads)]
+        if key in chosen.needs and not values[key]:
+            raise ConfigError(
+                f"{section}.{key} must be given with {section}.source={chosen.name}; found "
+                f"{values[key]!r} in {where}: add {section}.{key}=…"
+            )
+        if readers and chosen.name not in readers and values[key] != getattr(default, key):
+            raise ConfigError(
+                f"{section}.{key} must be given only where it is read, with {section}.source="
+                f"{' or '.join(readers)}; found {values[key]!r} with {section}.source={chosen.name} in {where}: "
+                f"add {section}={readers[0]}, or leave {section}.{key} out"
+            )

@@ -68,12 +68,12 @@ def read_parquet(
     with refusing(lambda error: _unusable(path, numbers, text, str(error))), pq.ParquetFile(path) as file:
         table = file.read()
         table.validate(full=True)
-        provenance = _provenance(file)
+        provenance = _provenance(file, path)
         frame = table.to_pandas()
     types = dict(zip(table.column_names, table.schema.types, strict=True))
     fits = all(name in types and _is_number(types[name]) for name in ("channel", *numbers))
     fits &= all(name in types and _is_text(types[name]) for name in text)
-    if not fits or not len(frame) or not isinstance(provenance, dict):
+    if not fits or not len(frame):
         columns = ", ".join(f"{name} {type}" for name, type in types.items())
         raise _unusable(path, numbers, text, f"{len(frame)} rows of {columns}")
     return frame, provenance
@@ -82,15 +82,18 @@ def read_parquet(
 def read_provenance(path: Path) -> dict[str, Any]:
     """A table's provenance, without reading its rows; DataError as of `read_parquet`."""
     with refusing(lambda error: _unusable(path, (), (), str(error))), pq.ParquetFile(path) as file:
-        provenance = _provenance(file)
-    if not isinstance(provenance, dict):
-        raise _unusable(path, (), (), f"{provenance!r} as the record of how it was made")
-    return provenance
+        return _provenance(file, path)
 
 
-def _provenance(file: pq.ParquetFile) -> Any:
+def _provenance(file: pq.ParquetFile, path: Path) -> dict[str, Any]:
     # The Arrow schema lacks what was added after the file was begun.
-    return json.loads((file.metadata.metadata or {}).get(METADATA, b"{}"))
+    found = json.loads((file.metadata.metadata or {}).get(METADATA, b"null"))
+    if not isinstance(found, dict):
+        raise DataError(
+            f"a table must hold the record of how it was made; found none in {str(path)!r}, as where another "
+            "program wrote it. Remove it and run `dvc repro`, which writes it again"
+        )
+    return found
 
 
 def _is_number(type: pa.DataType) -> bool:

@@ -28,4 +28,6 @@ def find(request: Request) -> list[Found]:
     return [look_into(tar, made=True)]
 
 
-SOURCE = ImageSource("generated", "dead leaves with 1/f textures, made on the spot", (), find)
+SOURCE = ImageSource(
+    "generated", "dead leaves with 1/f textures, made on the spot", (), find, reads=("count", "pixels")
+)

@@ -56,7 +56,8 @@ def nothing_known(names: Iterable[str], expected: int) -> str:
 class ImageSource:
     """One value of dataset.source.
 
-    `needs` are the keys of `dataset` that must be given with it. `expected` is how many images there must be
+    `needs` are the keys of `dataset` that must be given with it, `reads` others that not every source reads.
+    `expected` is how many images there must be
     where dataset.expected is null, and `missing` says in words which of them are not among the names found.
     """
 
@@ -66,6 +67,7 @@ class ImageSource:
     find: Callable[[Request], list[Found]]
     expected: int | None = None
     missing: Callable[[Iterable[str], int], str] = nothing_known
+    reads: tuple[str, ...] = ("labels",)
 
 
 def existing(request: Request) -> "Container":

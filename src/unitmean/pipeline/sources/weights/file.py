@@ -27,4 +27,4 @@ def get(request: Request, partial: Path) -> Origin:
     return Origin({"file": path.name, "sha256": found}, UNKNOWN_LICENCE, UNKNOWN, None, path)
 
 
-SOURCE = WeightsSource("file", "a file, in any layout that is read", ("path",), get)
+SOURCE = WeightsSource("file", "a file, in any layout that is read", ("path",), get, reads=("sha256",))

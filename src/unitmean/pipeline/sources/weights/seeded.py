@@ -16,4 +16,6 @@ def get(request: Request, partial: Path) -> Origin:
     return Origin(facts, LICENCE, "cc0-1.0", TORCHVISION, made=made)
 
 
-SOURCE = WeightsSource("seeded", "random numbers, badly scaled on purpose: a stand-in", (), get)
+SOURCE = WeightsSource(
+    "seeded", "random numbers, badly scaled on purpose: a stand-in", (), get, reads=("seed", "spread")
+)

@@ -52,7 +52,8 @@ class Origin(NamedTuple):
 class WeightsSource:
     """One value of weights.source.
 
-    `needs` are the keys of `weights` that must be given with it. `get` takes the request and a folder for
+    `needs` are the keys of `weights` that must be given with it, `reads` others that not every source reads.
+    `get` takes the request and a folder for
     downloads.
     """
 
@@ -60,3 +61,4 @@ class WeightsSource:
     help: str
     needs: tuple[str, ...]
     get: Callable[[Request, Path], Origin]
+    reads: tuple[str, ...] = ()
