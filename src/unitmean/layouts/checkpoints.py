@@ -38,11 +38,11 @@ def fitting(value: Mapping[Any, Any], expected: Collection[str]) -> Taken | None
 
 
 def _fit(where: str, state: Mapping[str, Tensor], expected: Collection[str]) -> tuple[int, int, int, int]:
-    """Larger for a better fit: counts expected names, unexpected names, numbers; then ranks its name."""
+    """Larger for a better fit: counts expected names, unexpected names, numbers; then ranks where it lies."""
     names = bare(state, expected)[0].keys()
     met = sum(name in expected for name in names)
     called = re.findall(r"\['(\w+)'\]", where)[-1:]
-    rank = USUAL.index(called[0]) if called and called[0] in USUAL else len(USUAL)
+    rank = USUAL.index(called[0]) if called and called[0] in USUAL else len(USUAL) if where else -1
     return met, met - len(names) if met else 0, _numbers(state), -rank
 
 
@@ -77,9 +77,11 @@ def bare(state: Mapping[str, Tensor], expected: Collection[str]) -> tuple[dict[s
 def _states(value: Any, where: str, depth: int) -> Iterator[tuple[str, Mapping[str, Tensor]]]:
     if not isinstance(value, Mapping) or depth < 0:
         return
-    if all(isinstance(k, str) and isinstance(v, Tensor) for k, v in value.items()):
-        yield where, value
-        return
+    own = {key: part for key, part in value.items() if isinstance(key, str) and isinstance(part, Tensor)}
+    beside = any(isinstance(part, Mapping) for part in value.values())
+    # Beside others a dict's own tensors count, unless they are figures, such as a loss.
+    if len(own) == len(value) or (beside and any(tensor.ndim for tensor in own.values())):
+        yield where, own
     for key, part in value.items():
         yield from _states(part, f"{where}[{key!r}]", depth - 1)
 

@@ -98,7 +98,8 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """What `save_weights` wrote: tensors and metadata."""
     if not path.is_file():
         raise WeightsError(
-            f"a weights file must exist; found none at {str(path)!r}; run the stage that writes it"
+            f"a weights file must exist; found none at {str(path)!r}: correct the path, or in a project run "
+            "`dvc repro`, which writes it"
         )
     try:
         with safe_open(path, framework="pt") as file:
@@ -108,8 +109,9 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             return {key: file.get_tensor(key).clone() for key in file.keys()}, metadata
     except (SafetensorError, KeyError, ValueError, RecursionError) as error:  # the last of many brackets
         raise WeightsError(
-            f"{path} must be safetensors with unitmean's metadata; found {error!r}; run the stage that "
-            "writes it, or take another program's file through the pipeline (weights=file weights.path=…)"
+            f"{path} must be safetensors with unitmean's metadata; found {error!r}: in a project run `dvc "
+            "repro`, which writes it again; another program's file goes through `unitmean normalise`, or the "
+            "pipeline (weights=file weights.path=…)"
         ) from error
 
 

@@ -29,15 +29,21 @@ def test_params_yaml_is_in_step_with_conf() -> None:
 
 def test_every_choice_of_every_group_composes() -> None:
     given = {
-        "dataset": ["dataset.path=/x", "dataset.url=http://u", "dataset.digest=abcdef01"],
-        "weights": ["weights.path=w", "weights.url=http://u", "weights.sha256=abcdef01"],
+        "dataset": {"url": ["dataset.url=http://u", "dataset.digest=abcdef01"], "path": ["dataset.path=/x"]},
+        "weights": {
+            "url": ["weights.url=http://u", "weights.sha256=abcdef01"],
+            "file": ["weights.path=w"],
+            "code": ["model.code=nets.py"],
+        },
     }
+    paths = {"folder", "ilsvrc_val", "parquet", "webdataset", "gatys2016", "style"}
     for group, choices in groups(ROOT / "conf").items():
         for choice in choices:
             if not (ROOT / "conf" / group / f"{choice}.yaml").exists():
                 continue  # a network without a file: see below
             plus = "+" if group in ("experiment", "exports") else ""
-            more = given.get(group, []) + (given["dataset"] if plus else [])
+            more = given.get(group, {}).get(choice, [])
+            more += given["dataset"]["path"] if group in ("dataset", "experiment") and choice in paths else []
             check(as_values(compose(ROOT, [f"{plus}{group}={choice}", *more])), "the test")
 
 
@@ -190,7 +196,12 @@ def test_a_path_needs_no_quotes_of_its_own(path: str) -> None:
 
 
 def test_digits_stay_as_they_were_typed() -> None:
-    assert as_values(compose(ROOT, ["weights.sha256=0012345e78"]))["weights"]["sha256"] == "0012345e78"
+    assert (
+        as_values(compose(ROOT, ["weights=file", "weights.path=w", "weights.sha256=0012345e78"]))["weights"][
+            "sha256"
+        ]
+        == "0012345e78"
+    )
 
 
 @pytest.mark.parametrize(
@@ -199,7 +210,7 @@ def test_digits_stay_as_they_were_typed() -> None:
         ["transfer.content=missing"],
         ["transfer.style=missing"],
         ["dataset=folder", "dataset.path=missing"],
-        ["dataset.labels=missing"],
+        ["dataset=folder", "dataset.path=.", "dataset.labels=missing"],
         ["weights=file", "weights.path=missing"],
     ],
 )

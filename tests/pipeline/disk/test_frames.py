@@ -31,10 +31,11 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
         lambda path: pq.write_table(pa.table(FRAME.astype({"mean": str})), path),
         lambda path: pq.write_table(pa.table(FRAME.assign(site=1)), path),
         lambda path: pq.write_table(pa.table(FRAME.head(0)), path),
+        lambda path: pq.write_table(pa.table(FRAME), path),
         lambda path: pq.write_table(pa.table(FRAME).replace_schema_metadata({b"unitmean": b"[1]"}), path),
         lambda path: pq.write_table(pa.table(FRAME).replace_schema_metadata({b"unitmean": b"{"}), path),
     ],
-    ids=["none", "text", "cut", "column", "type", "site", "empty", "list", "metadata"],
+    ids=["none", "text", "cut", "column", "type", "site", "empty", "rewritten", "list", "metadata"],
 )
 def test_anything_else_is_refused_by_name(tmp_path: Path, broken: Callable[[Path], object]) -> None:
     write_parquet(tmp_path / "whole", [FRAME], {})

@@ -108,7 +108,7 @@ def test_other_names_are_decided_by_the_first_bytes(tmp_path: Path) -> None:
         "(no suffix)": 2,
         ".txt": 1,
         ".csv": 1,
-        "names that start with a dot": 1,
+        "with a leading dot": 1,
     }
 
 

@@ -195,7 +195,7 @@ def test_shards_in_large_letters_are_taken_and_other_files_left_out(
     assert left_out == {
         ".md": (1, "README.md"),
         ".txt": (1, "more/list.txt"),
-        "names that start with a dot": (1, f"._0{suffix}"),
+        "with a leading dot": (1, f"._0{suffix}"),
     }
 
 

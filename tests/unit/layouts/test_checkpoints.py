@@ -90,6 +90,16 @@ def test_what_is_left_out_is_told(tmp_path: Path) -> None:
     assert "1 other dict of tensors left out: ['model_ema']" in notes
 
 
+def test_tensors_beside_a_dict_of_tensors_are_one_too(tmp_path: Path) -> None:
+    average = {name: 2 * tensor for name, tensor in STATE.items()}
+    torch.save({**STATE, "ema": average, "epoch": 3}, tmp_path / "file.pth")
+    found, notes = read_tensors(tmp_path / "file.pth", STATE.keys())
+    assert all(torch.equal(found[name], STATE[name].float()) for name in STATE)
+    assert "1 other dict of tensors left out: ['ema']" in notes
+    torch.save({"model": STATE, "loss": torch.tensor(0.5)}, tmp_path / "file.pth")
+    assert read_tensors(tmp_path / "file.pth", STATE.keys())[1] == ["the checkpoint's ['model'] was taken"]
+
+
 def test_what_a_file_is_decides_not_its_suffix(tmp_path: Path) -> None:
     torch.save(STATE, tmp_path / "file.safetensors")
     assert read_tensors(tmp_path / "file.safetensors")[0].keys() == STATE.keys()

@@ -153,6 +153,6 @@ def _check_source(section: str, values: Mapping[str, Any], where: str) -> None:
         if readers and chosen.name not in readers and values[key] != getattr(default, key):
             raise ConfigError(
                 f"{section}.{key} must be given only where it is read, with {section}.source="
-                f"{' or '.join(readers)}; found {values[key]!r} with {section}.source={chosen.name} in {where}: "
-                f"add {section}={readers[0]}, or leave {section}.{key} out"
+                f"{' or '.join(readers)}; found {values[key]!r} with {section}.source={chosen.name} in "
+                f"{where}: add {section}={readers[0]}, or leave {section}.{key} out"
             )

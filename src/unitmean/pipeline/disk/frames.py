@@ -16,6 +16,8 @@ from unitmean.errors import DataError, refusing
 METADATA = b"unitmean"
 """The key of a table's provenance, as JSON."""
 
+UNRECORDED = "no record of how it was made, as where another program wrote it"
+
 
 class Table:
     """A Parquet file that is written frame by frame; `provenance` may be set until it is closed."""
@@ -68,7 +70,7 @@ def read_parquet(
     with refusing(lambda error: _unusable(path, numbers, text, str(error))), pq.ParquetFile(path) as file:
         table = file.read()
         table.validate(full=True)
-        provenance = _provenance(file, path)
+        provenance = _provenance(file)
         frame = table.to_pandas()
     types = dict(zip(table.column_names, table.schema.types, strict=True))
     fits = all(name in types and _is_number(types[name]) for name in ("channel", *numbers))
@@ -76,24 +78,23 @@ def read_parquet(
     if not fits or not len(frame):
         columns = ", ".join(f"{name} {type}" for name, type in types.items())
         raise _unusable(path, numbers, text, f"{len(frame)} rows of {columns}")
+    if not isinstance(provenance, dict):
+        raise _unusable(path, numbers, text, UNRECORDED)
     return frame, provenance
 
 
 def read_provenance(path: Path) -> dict[str, Any]:
     """A table's provenance, without reading its rows; DataError as of `read_parquet`."""
     with refusing(lambda error: _unusable(path, (), (), str(error))), pq.ParquetFile(path) as file:
-        return _provenance(file, path)
+        provenance = _provenance(file)
+    if not isinstance(provenance, dict):
+        raise _unusable(path, (), (), UNRECORDED)
+    return provenance
 
 
-def _provenance(file: pq.ParquetFile, path: Path) -> dict[str, Any]:
+def _provenance(file: pq.ParquetFile) -> Any:
     # The Arrow schema lacks what was added after the file was begun.
-    found = json.loads((file.metadata.metadata or {}).get(METADATA, b"null"))
-    if not isinstance(found, dict):
-        raise DataError(
-            f"a table must hold the record of how it was made; found none in {str(path)!r}, as where another "
-            "program wrote it. Remove it and run `dvc repro`, which writes it again"
-        )
-    return found
+    return json.loads((file.metadata.metadata or {}).get(METADATA, b"null"))
 
 
 def _is_number(type: pa.DataType) -> bool:

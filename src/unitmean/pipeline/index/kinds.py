@@ -49,7 +49,7 @@ class LeftOut:
 
     def add(self, name: str) -> None:
         self._add(
-            "names that start with a dot" if hidden(name) else PurePosixPath(name).suffix or "(no suffix)",
+            "with a leading dot" if hidden(name) else PurePosixPath(name).suffix or "(no suffix)",
             1,
             name,
         )

@@ -11,7 +11,7 @@ from unitmean.pipeline.config.own_code import run_own_code
 def _briefly(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     if not interrupted(error):
         return sys.__excepthook__(kind, error, trace)
-    print("interrupted: nothing had begun", file=sys.stderr, flush=True)
+    print("interrupted: this stage had not begun", file=sys.stderr, flush=True)
     if not isinstance(error, KeyboardInterrupt):  # Python itself sets the right status for that
         os._exit(INTERRUPTED)
 
