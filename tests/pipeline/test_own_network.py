@@ -103,7 +103,6 @@ def test_tied_weights_digits_for_names_and_no_pooling(folder: Path, monkeypatch:
         (["weights=torchvision"], "weights=torchvision has torchvision's models; found 'mine/nets.py:net'"),
         (["weights=caffe"], "weights=caffe has the models vgg16, vgg19; found model.name 'mine/nets.py:net'"),
         (["weights=code"], "weights of a network of one's own don't say which pixels they were trained on"),
-        (["model=vgg11", "weights=code"], "weights=code needs model.code"),
         (
             ["model.name=nat", "model.code=mine/nets.py"],
             "model.name must be a function or class of mine/nets.py",

@@ -16,7 +16,7 @@ from unitmean.pipeline.measure.source_code import code_hash, imported_by, librar
 SRC = source_code.SRC
 # Imported by the measuring code, but they touch no number: annotations, progress, files from elsewhere,
 # tables of where images lie, and weights as they are (their hash is part of the key).
-NO_NUMBERS = {"fsspec", "h5py", "jaxtyping", "pyarrow", "rich", "safetensors"}
+NO_NUMBERS = {"fsspec", "h5py", "jaxtyping", "pyarrow", "rich", "safetensors", "sympy"}
 
 
 @pytest.fixture

@@ -2,18 +2,12 @@
 
 from pathlib import Path
 
-from unitmean.errors import ConfigError
 from unitmean.pipeline.sources.weights.source import UNKNOWN, UNKNOWN_LICENCE, Origin, Request, WeightsSource
 
 
 def get(request: Request, partial: Path) -> Origin:
-    from unitmean.networks.own import code_of, own, own_network
+    from unitmean.networks.own import code_of, own_network
 
-    if own(request.model) is None:
-        raise ConfigError(
-            f"weights=code needs model.code, a Python file that makes the network; found none with "
-            f"{request.model!r}: give model.code=FILE.py, or other weights"
-        )
     state = own_network(request.model).state_dict()
     return Origin(code_of(request.model) or {}, UNKNOWN_LICENCE, UNKNOWN, None, made=dict(state))
 
