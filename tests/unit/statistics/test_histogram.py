@@ -58,5 +58,5 @@ def test_what_lies_beyond_the_last_bucket_is_not_known() -> None:
     last, median = (statistics()["quantile"].of(summary, share) for share in (1.0, 0.6))
     assert last.tolist() == [1.0, 2.0**24 - 2, 2.0**26]
     assert median.isnan().tolist() == [False, False, True]
-    with pytest.raises(DataError, match="60% quantile must be known of every channel; found 1 of relu"):
+    with pytest.raises(DataError, match="60% quantile must be known of every channel; found 1 of 'relu'"):
         values("quantile", {"relu": summary}, 0.6)

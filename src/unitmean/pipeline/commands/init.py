@@ -53,9 +53,8 @@ def run(options: argparse.Namespace) -> int:
     with filling_folder(folder.absolute()) as new:
         write_project(new)
     _begin_repository(folder)
-    print(
-        f"{folder} is ready: cd {folder}, then unitmean repro [OVERRIDES]; unitmean configure --help has more"
-    )
+    first = "" if folder.resolve() == Path.cwd() else f"cd {folder}, then "
+    print(f"{folder} is ready: {first}unitmean repro [OVERRIDES]; unitmean configure --help has more")
     return 0
 
 

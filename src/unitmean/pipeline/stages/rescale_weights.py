@@ -44,7 +44,8 @@ def rescale_weights(run: Run) -> str:
     write_parquet(run.out("factors.parquet"), [frame], metadata)
     totals = {name: int(counts.get(name, 0)) for name in ("normalised", "tied", "dead", "pinned")}
     orders = round(math.log10(frame["factor"].max() / frame["factor"].min()), 4)
-    known = (table["standard_error"] / table["mean"])[table["mean"] > 0].median()  # NaN for a single image
+    errors = (table["standard_error"] / table["mean"])[table["mean"] > 0]
+    known = errors.quantile(0.5, interpolation="lower")  # as of the convergence; NaN for a single image
     facts = {"factor_orders": orders, "standard_error": None if math.isnan(known) else round(known, 5)}
     if provenance.get("skipped"):
         facts["skipped"] = provenance["skipped"]

@@ -49,7 +49,7 @@ def values(
         if count := int(unknown.sum()):
             most = float(summaries[site].maximum[unknown].max())
             raise DataError(
-                f"the {statistic.called(share)} must be known of every channel; found {count} of {site} with "
+                f"the {statistic.called(share)} must be known of every channel; found {count} of {site!r} with "
                 f"activations up to {most:.2g}, beyond the last bucket of their histograms: give weights "
                 "whose mean activations are one already, or choose another statistic"
             )
