@@ -50,7 +50,7 @@ def values(
             most = float(summaries[site].maximum[unknown].max())
             raise DataError(
                 f"the {statistic.called(share)} must be known of every channel; found {count} of {site!r} "
-                f"with activations up to {most:.2g}, beyond the last bucket of their histograms: give weights "
-                "whose mean activations are one already, or choose another statistic"
+                f"with activations up to {most:.2g}, beyond the last bucket of their histograms: give "
+                "weights whose mean activations are one already, or choose another statistic"
             )
     return found
