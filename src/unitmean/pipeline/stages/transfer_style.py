@@ -9,7 +9,7 @@ from pathlib import Path
 from torch import nn
 
 from unitmean.device import choose_device
-from unitmean.disk.atomic import write_json, write_text
+from unitmean.disk.atomic import explained, write_json, write_text
 from unitmean.disk.digest import sha256
 from unitmean.disk.progress import Bar
 from unitmean.errors import InvarianceError
@@ -107,8 +107,9 @@ def _nothing(run: Run) -> str:
 def _clear(run: Run) -> None:
     """Remove what an earlier run wrote, lest it be taken for what this one does, should that fail."""
     shutil.rmtree(run.out("transfer"), ignore_errors=True)
-    for name in ("losses.csv", "style.csv", "transfer.json"):
-        run.out(name).unlink(missing_ok=True)
+    for path in map(run.out, ("losses.csv", "style.csv", "transfer.json")):
+        with explained(path):
+            path.unlink(missing_ok=True)
 
 
 def _advance(bar: Bar, preview: Preview, step: int, losses: Losses, picture: Picture) -> None:
