@@ -175,8 +175,13 @@ def test_braces_and_places(tmp_path: Path) -> None:
     found = containers("*.tar", tmp_path, ".tar")
     assert found.containers == [tmp_path / "a.tar", tmp_path / "b.tar"] and not found.left_out
     assert len(containers("{a,b}*.tar", tmp_path, ".tar").containers) == 2
-    with pytest.raises(DataError, match=r"must lead to files; found none for 'c\*.tar'"):
+    with pytest.raises(DataError, match=r"must lead to .tar files; found none for 'c\*.tar'"):
         containers("{a,c}*.tar", tmp_path, ".tar")
+    for name in ("full", "empty"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "full" / "0.tar").touch()
+    with pytest.raises(DataError, match=r"must lead to .tar files; found none for 'empty'"):
+        containers("{full,empty}", tmp_path, ".tar")
 
 
 @pytest.mark.parametrize("remote", [False, True])

@@ -39,19 +39,17 @@ def containers(path: str, root: Path, suffix: str) -> Several:
     for name in expand(path):
         place = Remote(name) if is_remote(name) else root / Path(name).expanduser()
         matches = _matches(place)
-        if matches is not None:
-            if not matches and name != path:  # one of the names that braces stand for
-                raise DataError(
-                    f"every name that dataset.path stands for must lead to files; found none for {name!r}: "
-                    "get them, or correct the braces"
-                )
-            found += matches
-        elif place.is_dir():
-            inside, others = _inside(place, suffix)
-            found += inside
+        if matches is None and place.is_dir():
+            matches, others = _inside(place, suffix)
             left_out += others
-        else:
-            found.append(place)
+        elif matches is None:
+            matches = [place]
+        if not matches and name != path:  # one of the names that braces stand for
+            raise DataError(
+                f"every name that dataset.path stands for must lead to {suffix} files; found none for "
+                f"{name!r}: get them, or correct the braces"
+            )
+        found += matches
     if not found:
         but = f", but {left_out}" if left_out else ""
         raise DataError(

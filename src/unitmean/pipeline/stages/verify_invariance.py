@@ -149,7 +149,7 @@ def _shown(run: Run, images: int, before: Measurement, measurement: Measurement)
     if recorded["precision"] != "float32":  # a lesser precision's errors would hide those of the weights
         first = whole(before, parts, partial, what="measuring the original in float32")
     compared = index.head(min(settings.images, len(index)))
-    shown = watched(batches(compared, preprocessing, 1), len(compared), "decoding", "images")
+    shown = watched(batches(compared, preprocessing, 1), len(compared), "comparing", "images")
     return Shown(
         images=shown,
         random=settings.random,

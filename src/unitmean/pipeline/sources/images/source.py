@@ -57,8 +57,8 @@ class ImageSource:
     """One value of dataset.source.
 
     `needs` are the keys of `dataset` that must be given with it, `reads` others that not every source reads.
-    `expected` is how many images there must be
-    where dataset.expected is null, and `missing` says in words which of them are not among the names found.
+    `expected` is how many images there must be where dataset.expected is null, and `missing` says in words
+    which of them are not among the names found.
     """
 
     name: str

@@ -53,8 +53,7 @@ class WeightsSource:
     """One value of weights.source.
 
     `needs` are the keys of `weights` that must be given with it, `reads` others that not every source reads.
-    `get` takes the request and a folder for
-    downloads.
+    `get` takes the request and a folder for downloads.
     """
 
     name: str
