@@ -342,6 +342,23 @@ def test_a_style_transfer_that_fails_leaves_nothing_of_an_earlier_one(
     run(monkeypatch, transfer_style, "model=alexnet", *SMALL)
 
 
+def test_a_proof_that_fails_to_be_made_leaves_no_earlier_one(
+    data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shards = data / "shards.parquet"
+    whole = shards.read_bytes()
+    shards.write_bytes(whole[:-100])
+    assert (data / "proof.json").exists()
+    status, words = verdict(monkeypatch, capsys)
+    assert status == 1 and "shards.parquet" in words
+    assert not any((data / name).exists() for name in ("proof.json", "invariance.json", "means.csv"))
+    with pytest.raises(SystemExit):
+        run(monkeypatch, report, "model=alexnet", *SMALL)
+    assert "proof.json" in capsys.readouterr().err
+    shards.write_bytes(whole)
+    assert verdict(monkeypatch, capsys)[0] == 0
+
+
 def test_an_export_that_does_not_fit_stops_the_stage(
     data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

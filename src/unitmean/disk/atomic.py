@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -60,6 +61,15 @@ def written_over(path: Path, read: Iterable[Path]) -> Path | None:
 def _same(path: Path, file: Path) -> bool:
     """Whether both exist and are one file, by two names perhaps."""
     return path.exists() and path.samefile(file)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a link or a folder with all that it holds, if it is there. Raises DiskError."""
+    with explained(path):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def require_writable(path: Path) -> None:

@@ -1,6 +1,5 @@
 """The exports of one network: a folder with a file for each layout, and the card."""
 
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from textwrap import dedent
@@ -23,10 +22,9 @@ def write_exports(
 
     `stored` is the rescaled network, `digest` the sha256 of its canonical file, `size` the side of the
     pictures that the statistics were taken of, `counts` how many channels were normalised, tied, dead and
-    pinned. What lay in the folder before is removed.
+    pinned.
     """
     network, state = stored.network, stored.state
-    shutil.rmtree(folder, ignore_errors=True)
     how: dict[str, str] = {}
     for layout in layouts:
         name = f"{network.name}_normalised_{layout.name}.{layout.suffix}"

@@ -25,6 +25,7 @@ def audit_weights(run: Run) -> str:
     from unitmean.pipeline.config.project import find_root
     from unitmean.pipeline.index.index import load_index
 
+    run.clear()
     published = read_fetched(
         run.dep("weights.safetensors"), spelt(run.params.model.name, run.params.model.code)
     )

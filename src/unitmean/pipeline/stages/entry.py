@@ -1,15 +1,14 @@
 """Runs a stage: gives it what dvc.yaml declares for it, prints a line, sets the exit status."""
 
-import os
-import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import chdir
 from dataclasses import dataclass
 from functools import wraps
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
+from unitmean.disk.atomic import remove
 from unitmean.ending import ending_in_words
 from unitmean.errors import ConfigError, DataError
 from unitmean.pipeline.config.contents import require_recorded
@@ -43,9 +42,14 @@ class Run:
         """The declared output whose last component is `name`."""
         return self._one(self.outs, name, "outs")
 
+    def clear(self) -> None:
+        """Remove what an earlier run wrote, as DVC does, lest a failed run's be taken for it."""
+        for path in self.outs:
+            remove(path)
+
     def withdraw(self, name: str) -> None:
         """Remove the folder of that name, which a later stage made from an earlier run's files."""
-        shutil.rmtree(self._one(self.later, name, "outs of stages behind it"), ignore_errors=True)
+        remove(self._one(self.later, name, "outs of stages behind it"))
 
     def _one(self, paths: tuple[Path, ...], name: str, kind: str) -> Path:
         found = [path for path in paths if path.name == name]
@@ -58,7 +62,10 @@ class Run:
 
 
 def prepare(name: str, overrides: Sequence[str] = ()) -> Run:
-    """The run of stage `name`, with params.yaml or, given `overrides`, with conf/ composed with them."""
+    """The run of stage `name`, with params.yaml or, given `overrides`, with conf/ composed with them.
+
+    Its paths start at the project's root, where stages work.
+    """
     root = find_root()
     require_own_code(root)
     if overrides:
@@ -72,14 +79,13 @@ def prepare(name: str, overrides: Sequence[str] = ()) -> Run:
     step = _find(steps, name)
     params = declared(step, values, where)
     require_recorded(params, root)
-    here = Path(os.path.relpath(root))
     behind = [other for other in steps.values() if not set(step.outs).isdisjoint(other.deps)]
     return Run(
         stage=name,
         params=params,
-        deps=tuple(here / PurePosixPath(path) for path in step.deps),
-        outs=tuple(here / PurePosixPath(path) for path in step.outs),
-        later=tuple(here / PurePosixPath(path) for other in behind for path in other.outs),
+        deps=tuple(Path(path) for path in step.deps),
+        outs=tuple(Path(path) for path in step.outs),
+        later=tuple(Path(path) for other in behind for path in other.outs),
     )
 
 

@@ -1,6 +1,5 @@
 """Style transfer with both networks, and how its losses fall."""
 
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -9,7 +8,7 @@ from pathlib import Path
 from torch import nn
 
 from unitmean.device import choose_device
-from unitmean.disk.atomic import explained, write_json, write_text
+from unitmean.disk.atomic import write_json, write_text
 from unitmean.disk.digest import sha256
 from unitmean.disk.progress import Bar
 from unitmean.errors import InvarianceError
@@ -33,7 +32,7 @@ def transfer_style(run: Run) -> str:
     model, settings = dict(run.params.model), run.params.transfer
     if not settings.enabled:
         return _nothing(run)
-    _clear(run)
+    run.clear()
     device = choose_device(run.params.runtime.device)
     content = content_picture(_path(settings.content), settings.pixels)
     style = style_picture(_path(settings.style), *content.shape[2:], seed=settings.seed).to(device)
@@ -102,14 +101,6 @@ def _nothing(run: Run) -> str:
     write_text(run.out("style.csv"), "layer,plain,normalised\n")
     write_json(run.out("transfer.json"), {})
     return words
-
-
-def _clear(run: Run) -> None:
-    """Remove what an earlier run wrote, lest it be taken for what this one does, should that fail."""
-    shutil.rmtree(run.out("transfer"), ignore_errors=True)
-    for path in map(run.out, ("losses.csv", "style.csv", "transfer.json")):
-        with explained(path):
-            path.unlink(missing_ok=True)
 
 
 def _advance(bar: Bar, preview: Preview, step: int, losses: Losses, picture: Picture) -> None:

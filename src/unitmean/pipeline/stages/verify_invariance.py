@@ -39,6 +39,7 @@ from unitmean.pipeline.stages.entry import Run, stage
 @stage
 def verify_invariance(run: Run) -> str:
     """Compare both networks in four ways: algebra, numerics, statistics, behaviour."""
+    run.clear()
     model, settings = dict(run.params.model), run.params.verify
     original = read_network(run.dep("weights.safetensors"), **model)
     rescaled = read_network(run.dep("normalised.safetensors"), **model)
