@@ -45,7 +45,7 @@ def factors(
     statistics: Statistics,
     *,
     statistic: str = "mean",
-    quantile: float = 0.999,
+    quantile: float | None = None,
     rounding: str = "none",
     min_active_fraction: float = 1e-6,
     max_relative_error: float = 0.9,
@@ -53,13 +53,15 @@ def factors(
     """What the activations of each of the plan's variables are to be divided by, so that `statistic` is one.
 
     statistic: "mean", "rms", "max", or "quantile" for the value below which the share `quantile` of a
-    channel's positions lies, in statistics with histograms. rounding: "none" or "pow2". Channels that share a
-    variable take the geometric mean of those that count. A channel doesn't count where its statistic is zero,
-    it is active at a smaller share of positions than `min_active_fraction`, or its mean has a larger relative
-    standard error than `max_relative_error`; a variable without channels that count has the factor one.
+    channel's positions lies (None: 0.999), in statistics with histograms. rounding: "none" or "pow2".
+    Channels that share a variable take the geometric mean of those that count. A channel doesn't count where
+    its statistic is zero, it is active at a smaller share of positions than `min_active_fraction`, or its
+    mean has a larger relative standard error than `max_relative_error`; a variable without channels that
+    count has the factor one.
 
-    Raises ValueError for an unknown `statistic` or `rounding`, a number outside its range, or where
-    histograms are needed and missing; DataError where a rectifier's statistics are missing.
+    Raises ValueError for an unknown `statistic` or `rounding`, a number outside its range, a `quantile` of
+    another statistic, or where histograms are needed and missing; DataError where a rectifier's statistics
+    are missing.
     """
     require_plan(plan)
     require_settings(statistic, quantile, rounding, min_active_fraction, max_relative_error)
@@ -74,7 +76,7 @@ def normalise(
     batches: Iterable[Any],
     *,
     statistic: str = "mean",
-    quantile: float = 0.999,
+    quantile: float | None = None,
     rounding: str = "none",
     outputs: str = "preserve",
     strict: bool = True,
@@ -137,7 +139,7 @@ def normalise(
             "class": class_name(unwrapped(model)[0]),
             "images": next(iter(statistics.values())).images,
             "statistic": statistic,
-            "quantile": quantile if histograms else None,
+            "quantile": _share(quantile) if histograms else None,
             "rounding": rounding,
             "outputs": outputs,
             "unitmean": unitmean.__version__,
@@ -164,10 +166,15 @@ def _listed(channels: Mapping[str, Bool[Tensor, " _"]]) -> dict[str, list[int]]:
     return {site: which for site, which in found.items() if which}
 
 
-def _values(statistics: Statistics, statistic: str, quantile: float) -> dict[str, Float64[Tensor, " _"]]:
-    return kinds.values(
-        statistic, {site: moments.summary() for site, moments in statistics.items()}, quantile
-    )
+def _values(
+    statistics: Statistics, statistic: str, quantile: float | None
+) -> dict[str, Float64[Tensor, " _"]]:
+    summaries = {site: moments.summary() for site, moments in statistics.items()}
+    return kinds.values(statistic, summaries, _share(quantile))
+
+
+def _share(quantile: float | None) -> float:
+    return 0.999 if quantile is None else quantile
 
 
 def _alive(

@@ -106,16 +106,20 @@ def require_result(model: nn.Module, result: Any) -> None:
 
 def require_settings(
     statistic: str = "mean",
-    quantile: float = 0.999,
+    quantile: float | None = None,
     rounding: str = "none",
     min_active_fraction: float = 0.0,
     max_relative_error: float = 1.0,
     target_standard_error: float | None = None,
 ) -> None:
-    """ValueError for an unknown name, or a number outside its range."""
-    kinds.known(statistic)
+    """ValueError for an unknown name, a number outside its range, or one that the statistic doesn't read."""
+    counted = kinds.known(statistic).counted
     require_rounding(rounding)
-    _require_number("quantile", quantile, "above 0 and at most 1", 0 < _number(quantile) <= 1)
+    if quantile is not None:
+        _require_number("quantile", quantile, "above 0 and at most 1", 0 < _number(quantile) <= 1)
+        _require_number(
+            "quantile", quantile, f"left out with statistic={statistic!r}, which has none", counted
+        )
     fraction = min_active_fraction
     _require_number("min_active_fraction", fraction, "from 0 to below 1", 0 <= _number(fraction) < 1)
     error = max_relative_error

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, get_args, get_origin
 
 from unitmean.pipeline.config.check import SOURCES
-from unitmean.pipeline.config.keys import all_keys, expected, keys, limits, meaning, sections
+from unitmean.pipeline.config.keys import all_keys, as_typed, expected, keys, limits, meaning, needs, sections
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT = ROOT / "docs" / "configuration.md"
@@ -46,6 +46,11 @@ def rows(section: str) -> Iterator[str]:
     for key, kind in keys(section).items():
         name = f"{section}.{key}"
         words = [enum_words(kind), meaning(section, key), str(limits(section, key) or "")]
+        words += [
+            f"read with {section}.{other}={'…' if value is None else as_typed(value)}"
+            for other, value in needs(section, key).items()
+            if other != "enabled"
+        ]
         sources = SOURCES.get(section, {})
         needed = [f"{section}.source={name}" for name, source in sources.items() if key in source.needs]
         if needed:

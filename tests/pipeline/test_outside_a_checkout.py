@@ -112,6 +112,11 @@ def test_a_file_and_photographs_become_a_proved_file(
         ({5: "--images", 6: "0"}, "error: --images must be at least 1; found 0: mend it there\n"),
         ({5: "--set", 6: "model.name=vgg13"}, "--set must name a setting that no argument of its own sets"),
         ({5: "--set", 6: "rescale.statistic=rms"}, "found 'rescale.statistic=rms': use the argument"),
+        ({5: "--set", 6: "transfer.steps=9"}, "which only transfer_style would read"),
+        ({5: "--set", 6: "transfer=picture"}, "which only transfer_style would read"),
+        ({5: "--set", 6: "audit.enabled=true"}, "which only audit_weights would read"),
+        ({5: "--set", 6: "hub.enabled=true"}, "which only export_hub would read"),
+        ({5: "--set", 6: "+exports=hub"}, "--set must name a setting that no argument of its own sets"),
     ],
 )
 def test_wrong_arguments_leave_nothing_behind(

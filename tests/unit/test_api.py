@@ -95,6 +95,10 @@ def test_quantiles_need_histograms_and_a_share() -> None:
         unitmean.factors(plan, unitmean.measure(model, loader(), plan), statistic="quantile")
     with pytest.raises(ValueError, match="above 0 and at most 1"):
         unitmean.normalise(model, loader(), statistic="quantile", quantile=0.0)
+    with pytest.raises(ValueError, match="quantile must be left out with statistic='mean'.*found 0.9"):
+        unitmean.normalise(model, loader(), quantile=0.9)
+    result = unitmean.normalise(model, loader(), statistic="quantile")
+    assert result.made["quantile"] == 0.999
 
 
 def test_a_channel_whose_quantile_is_zero_is_listed_as_dead() -> None:

@@ -15,6 +15,7 @@ from unitmean.pipeline.config.check import check
 from unitmean.pipeline.config.compose import as_values, compose, groups
 from unitmean.pipeline.config.conf_sha import conf_sha
 from unitmean.pipeline.config.files import require_files
+from unitmean.pipeline.config.keys import all_keys, convert, needs
 from unitmean.pipeline.config.networks import NETWORKS
 from unitmean.pipeline.config.params import read_params
 from unitmean.pipeline.stages.config import require_in_step
@@ -94,6 +95,29 @@ def test_groups_choose_and_keys_override_them() -> None:
     )
     assert values["dataset"]["source"] == "folder" and values["dataset"]["name"] == "mine"
     assert values["transfer"]["content_layer"] == "relu4"  # alexnet has no relu4_2
+
+
+def test_what_conf_holds_may_go_unread_and_what_is_typed_may_not(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "conf", tmp_path / "conf")
+    with (tmp_path / "conf" / "config.yaml").open("a") as file:
+        file.write("rescale: {quantile: 0.9}\ntransfer: {steps: 7}\nhub: {licence: mit}\n")
+    assert as_values(compose(tmp_path, ["transfer=none"]))["rescale"]["quantile"] == 0.9
+    for typed in (["rescale.quantile=0.9"], ["transfer=none", "transfer.steps=7"], ["hub.licence=mit"]):
+        with pytest.raises(ConfigError, match=rf"{typed[-1].partition('=')[0]} must be given only where"):
+            compose(tmp_path, typed)
+    for read in (
+        ["rescale.quantile=0.9", "rescale.statistic=quantile", "collect.histograms=true"],
+        ["transfer.rate=0.1", "transfer.optimiser=adam"],
+        ["collect.target_share=0.5", "collect.target_standard_error=0.0"],
+        ["hub.licence=mit", "hub.enabled=true"],
+    ):
+        compose(tmp_path, read)
+
+
+def test_what_a_key_needs_is_a_value_of_its_section() -> None:
+    for section, key in (name.split(".") for name in all_keys()):
+        for other, value in needs(section, key).items():
+            assert value is None or convert(section, other, value, "the schema") == value
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from unitmean.pipeline.commands.processes import status_of
 from unitmean.pipeline.commands.repro import MAKE_AGAIN, makes_weights, show
 from unitmean.pipeline.config.choices import Device, Padding, Pooling, Statistic
 from unitmean.pipeline.config.own_code import running_code
+from unitmean.pipeline.config.pipeline import needed, read_pipeline
 from unitmean.pipeline.disk.remote import is_remote
 from unitmean.pipeline.sources.weights import weights_sources
 from unitmean.statistics.kinds import statistics
@@ -84,7 +85,7 @@ def run(options: argparse.Namespace) -> int:
     with exclusive(project) as handles:
         write_project(project, code=running_code())  # another version's files must not stay
         configure(project, overrides)
-        if _run(project, HUB_TARGETS if delivery.hub else TARGETS, handles):
+        if _run(project, _targets(options), handles):
             print(
                 f"nothing was written to {str(options.out)!r}: see above. {_typed(options)}", file=sys.stderr
             )
@@ -124,6 +125,7 @@ OWN = (
     "weights.path",
     "dataset.source",
     "dataset.name",
+    "exports",
 )
 TARGETS = ("export_weights",)
 HUB_TARGETS = (*TARGETS, "export_hub")
@@ -187,6 +189,7 @@ def _overrides(options: argparse.Namespace) -> list[str]:
     if HUB in options.export:
         given += ["hub.enabled=true", "transfer=none"]
     _require_free(options.set, [text.partition("=")[0] for text in given])
+    _require_read(options.set, _targets(options))
     return [*given, *options.set]
 
 
@@ -219,6 +222,25 @@ def _require_free(added: Iterable[str], given: Iterable[str]) -> None:
                 f"--set must name a setting that no argument of its own sets; found {text!r}: "
                 "use the argument (see --help), or a project of your own (`unitmean init`)"
             )
+
+
+def _require_read(added: Iterable[str], targets: Iterable[str]) -> None:
+    """ConfigError where --set names a key, or a group of keys, of stages that the targets don't need."""
+    steps = read_pipeline(definition())
+    run = needed(steps, targets)
+    for text in added:
+        name = text.partition("=")[0].lstrip("+")
+        readers = [step for step in steps.values() if step.reads_of(name)]
+        if readers and not any(step.reads_of(name) for step in run):
+            raise ConfigError(
+                f"--set must name a setting that this command reads; found {text!r}, which only "
+                f"{' and '.join(step.name for step in readers)} would read, which it doesn't run: leave it "
+                "out, or use a project of your own (`unitmean init`)"
+            )
+
+
+def _targets(options: argparse.Namespace) -> tuple[str, ...]:
+    return HUB_TARGETS if HUB in options.export else TARGETS
 
 
 def _quoted(value: str) -> str:

@@ -137,6 +137,11 @@ def _check_together(values: Values, where: str) -> None:
             f"preprocess.crop must be at most preprocess.pixels={pixels}; found {crop!r} in {where}: "
             "raise the pixels or lower the crop"
         )
+    if crop is None and values["preprocess"]["resize"] == "shorter":
+        raise ConfigError(
+            f"preprocess.crop must be given with preprocess.resize=shorter; found None in {where}: add "
+            f"preprocess.crop=…, at most preprocess.pixels={pixels}, or choose preprocess=torchvision"
+        )
 
 
 def _check_source(section: str, values: Mapping[str, Any], where: str) -> None:

@@ -3,6 +3,7 @@
 import re
 import sys
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from unitmean.pipeline.config.check import check
 from unitmean.pipeline.config.keys import RENAMED, close, expected, keys, require_known, sections
 from unitmean.pipeline.config.networks import NETWORKS
 from unitmean.pipeline.config.registration import register
+from unitmean.pipeline.config.unread import require_read
 
 WHERE = "the overrides"
 
@@ -31,8 +33,9 @@ def compose(root: Path, overrides: Sequence[str] = ()) -> str:
     """
     conf = root / "conf"
     given, overrides = overrides, [_quoted(_renamed(text)) for text in overrides]
-    for text in overrides:
-        _check_override(conf, _parse(text))
+    parsed = [_parse(text) for text in overrides]
+    for override in parsed:
+        _check_override(conf, override)
     register(conf)
     try:
         with initialize_config_dir(str(conf), version_base=None):
@@ -43,8 +46,17 @@ def compose(root: Path, overrides: Sequence[str] = ()) -> str:
         if isinstance(error.__context__, UnitmeanError):  # of a file that a setting names
             raise error.__context__ from None
         raise ConfigError(_unreadable(conf) or _explain(error)) from error
-    check(OmegaConf.to_container(config, enum_to_str=True), _where(given))
+    checked = check(OmegaConf.to_container(config, enum_to_str=True), _where(given))
+    require_read(chain.from_iterable(map(_typed, parsed)), checked, _where(given))
     return OmegaConf.to_yaml(config)
+
+
+def _typed(override: Override) -> list[str]:
+    """The keys that an override sets one by one, each as `section.key`."""
+    name, value = override.key_or_group, override.value()
+    if "." in name:
+        return [name]
+    return [f"{name}.{key}" for key in value] if isinstance(value, dict) else []
 
 
 def groups(conf: Path) -> dict[str, list[str]]:

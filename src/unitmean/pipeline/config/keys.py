@@ -38,6 +38,16 @@ def limits(section: str, key: str) -> Range | None:
     return _metadata(section, key).get("range")
 
 
+def needs(section: str, key: str) -> dict[str, Any]:
+    """Keys of the section, and the values (None: any but null) without which nothing reads this one.
+
+    In a section that can be switched off, `enabled` is one of them.
+    """
+    switch = {"enabled": True} if "enabled" in keys(section) and key != "enabled" else {}
+    own: dict[str, Any] = _metadata(section, key).get("needs", {})
+    return switch | own
+
+
 def all_keys() -> list[str]:
     """Every `section.key`."""
     return [f"{section}.{key}" for section in sections() for key in keys(section)]
@@ -85,6 +95,11 @@ def require_known(name: str, where: str) -> None:
         return
     hint = f"did you mean {' or '.join(matches)}?" if matches else f"choose from {', '.join(choices)}"
     raise ConfigError(f"every key must be one of the schema's; found {name!r} in {where}: {hint}")
+
+
+def as_typed(value: Any) -> str:
+    """A value as an override spells it."""
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def close(name: str, choices: Iterable[str]) -> list[str]:

@@ -1,7 +1,7 @@
 """dvc.yaml as data: the one place that spells paths and lists each stage's parameters."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,10 @@ class Step:
     outs: tuple[str, ...]
     params: tuple[str, ...]
 
+    def reads_of(self, name: str) -> bool:
+        """Whether it declares the key `section.key` of that name, or any of the section of that name."""
+        return any(key == name or key.startswith(f"{name}.") for key in self.params)
+
     def reads(self, section: str, key: str) -> bool:
         """Whether dvc.yaml declares this parameter for the stage."""
         return not {"*", f"{section}.{key}"}.isdisjoint(self.params)
@@ -34,6 +38,19 @@ def read_pipeline(root: Path, values: Mapping[str, Any] | None = None) -> dict[s
     """The stages of dvc.yaml by name; `values` fill in `${section.key}`, which otherwise stays."""
     stages = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
     return {name: _step(name, stage, values) for name, stage in stages.items()}
+
+
+def needed(steps: Mapping[str, Step], targets: Iterable[str]) -> list[Step]:
+    """The targets and all stages whose outputs they need, directly or not."""
+    maker = {path: step for step in steps.values() for path in step.outs}
+    found: dict[str, Step] = {}
+    left = [steps[name] for name in targets]
+    while left:
+        step = left.pop()
+        if step.name not in found:
+            found[step.name] = step
+            left += [maker[path] for path in step.deps if path in maker]
+    return list(found.values())
 
 
 def _step(name: str, stage: Mapping[str, Any], values: Mapping[str, Any] | None) -> Step:

@@ -137,7 +137,13 @@ class Collect:
     target_standard_error: float | None = key(
         None, "relative; stop at the shard that reaches it; null: never", least=0
     )
-    target_share: float = key(0.95, "of the channels ever active that must reach it", least=0, most=1)
+    target_share: float = key(
+        0.95,
+        "of the channels ever active that must reach it",
+        least=0,
+        most=1,
+        needs={"target_standard_error": None},
+    )
 
 
 @dataclass
@@ -149,9 +155,10 @@ class Rescale:
     statistic: Statistic = Statistic.mean
     quantile: float = key(
         0.999,
-        "statistic=quantile, which needs collect.histograms: this share lies below one",
+        "this share of the positions lies below one; needs collect.histograms",
         least=1e-6,
         most=1,
+        needs={"statistic": "quantile"},
     )
     strict: bool = key(True, "refuse a network that can be normalised only in part")
     min_active_fraction: float = key(
@@ -213,7 +220,13 @@ class Transfer:
     steps: int = key(20, "iterations at each size", least=1)
     init: Init = Init.content
     optimiser: Optimiser = Optimiser.lbfgs
-    rate: float = key(0.02, "adam: how far a step moves a pixel, of its range", least=0, most=1)
+    rate: float = key(
+        0.02,
+        "how far a step moves a pixel, of its range",
+        least=0,
+        most=1,
+        needs={"optimiser": "adam"},
+    )
     pooling: Pooling = key(
         Pooling.avg, "of the network while it makes the picture; means are measured with model's"
     )

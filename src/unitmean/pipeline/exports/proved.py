@@ -7,6 +7,7 @@ from typing import Any
 from unitmean.disk.digest import sha256
 from unitmean.errors import InvarianceError
 from unitmean.layouts.files import read_record
+from unitmean.pipeline.config.keys import as_typed
 from unitmean.pipeline.disk.documents import read_json
 
 
@@ -29,15 +30,10 @@ def require_proved(weights: Path, proof: Path, params: Mapping[str, Mapping[str,
         of_file = statistics.get(section, {})
         for key, value in values.items():
             if of_file.get(key) != value:
-                proved = _shown(of_file.get(key))
+                proved = as_typed(of_file.get(key))
                 raise InvarianceError(
                     "weights may be exported only under the settings that they are proved with, "
-                    f"{section}.{key}={proved}; found {section}.{key}={_shown(value)}: give this stage the "
+                    f"{section}.{key}={proved}; found {section}.{key}={as_typed(value)}: give this stage the "
                     "same overrides as the run, or run `dvc repro`"
                 )
     return digest
-
-
-def _shown(value: Any) -> str:
-    """As it is written in an override."""
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
