@@ -82,6 +82,7 @@ def test_a_file_and_photographs_become_a_proved_file(
     command += ["--images", "6", "--input", "torchvision", "--set", *SMALL]
     first = run(tmp_path, *command).stdout
     assert "channels normalised" in first and f"written: {out}" in first
+    assert "GB in '" + str(tmp_path / "cache" / "unitmean") in first
     new, old = load_file(out), torch.load(weights)
     assert new.keys() == old.keys() and not torch.equal(new["features.0.weight"], old["features.0.weight"])
     assert (out.parent / "normalised.md").read_text().startswith("# vgg11, normalised")

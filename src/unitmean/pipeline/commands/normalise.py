@@ -20,6 +20,7 @@ from unitmean.pipeline.commands.repro import MAKE_AGAIN, makes_weights, show
 from unitmean.pipeline.config.choices import Device, Padding, Pooling, Statistic
 from unitmean.pipeline.config.own_code import running_code
 from unitmean.pipeline.config.pipeline import needed, read_pipeline
+from unitmean.pipeline.disk.folders import bytes_below
 from unitmean.pipeline.disk.remote import is_remote
 from unitmean.pipeline.sources.weights import weights_sources
 from unitmean.statistics.kinds import statistics
@@ -94,7 +95,9 @@ def run(options: argparse.Namespace) -> int:
         folder = project / "data" / name
         written = delivery.write(folder, name)
         show(folder)
+        kept = bytes_below(project)
     print(f"written: {' and '.join(map(str, written))}")
+    print(f"kept for the same command again: {kept / 1e9:.1f} GB in {str(project)!r}, which you may delete")
     if delivery.hub:
         print(f"upload the folder with `hf upload OWNER/NAME {delivery.hub_folder}`")
     return 0

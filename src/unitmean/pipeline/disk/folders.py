@@ -1,5 +1,6 @@
 """Folders: all their files, and folders that appear under their final names whole or not at all."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -53,6 +54,13 @@ def write_nothing(path: Path, words: str) -> None:
     """A folder that holds no more than the words that say why; DVC warns of empty folders."""
     with writing_folder(path) as folder:
         (folder / "nothing.txt").write_text(f"{words}\n", encoding="utf-8")
+
+
+def bytes_below(folder: Path) -> int:
+    """What the files of a folder take, each once, however many names it has there; links are not followed."""
+    paths = (Path(above, name) for above, _, names in os.walk(folder) for name in names)
+    files = {(facts.st_dev, facts.st_ino): facts.st_size for facts in map(os.lstat, paths)}
+    return sum(files.values())
 
 
 def walk(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
