@@ -102,7 +102,7 @@ def test_what_conf_holds_may_go_unread_and_what_is_typed_may_not(tmp_path: Path)
     with (tmp_path / "conf" / "config.yaml").open("a") as file:
         file.write("rescale: {quantile: 0.9}\ntransfer: {steps: 7}\nhub: {licence: mit}\n")
     assert as_values(compose(tmp_path, ["transfer=none"]))["rescale"]["quantile"] == 0.9
-    for typed in (["rescale.quantile=0.9"], ["transfer=none", "transfer.steps=7"], ["hub.licence=mit"]):
+    for typed in (["rescale.quantile=0.9"], ["transfer=smoke", "transfer.rate=0.5"], ["hub.licence=mit"]):
         with pytest.raises(ConfigError, match=rf"{typed[-1].partition('=')[0]} must be given only where"):
             compose(tmp_path, typed)
     for read in (
@@ -110,6 +110,8 @@ def test_what_conf_holds_may_go_unread_and_what_is_typed_may_not(tmp_path: Path)
         ["transfer.rate=0.1", "transfer.optimiser=adam"],
         ["collect.target_share=0.5", "collect.target_standard_error=0.0"],
         ["hub.licence=mit", "hub.enabled=true"],
+        ["transfer=none", "transfer.steps=7"],  # switched off by the same hand
+        ["rescale.statistic=mean", "rescale.quantile=0.9"],
     ):
         compose(tmp_path, read)
 

@@ -47,16 +47,16 @@ def compose(root: Path, overrides: Sequence[str] = ()) -> str:
             raise error.__context__ from None
         raise ConfigError(_unreadable(conf) or _explain(error)) from error
     checked = check(OmegaConf.to_container(config, enum_to_str=True), _where(given))
-    require_read(chain.from_iterable(map(_typed, parsed)), checked, _where(given))
+    require_read([*chain.from_iterable(map(_typed, parsed))], checked, _where(given))
     return OmegaConf.to_yaml(config)
 
 
 def _typed(override: Override) -> list[str]:
-    """The keys that an override sets one by one, each as `section.key`."""
+    """The keys that an override sets one by one, each as `section.key`, or its group."""
     name, value = override.key_or_group, override.value()
-    if "." in name:
-        return [name]
-    return [f"{name}.{key}" for key in value] if isinstance(value, dict) else []
+    if "." not in name and isinstance(value, dict):
+        return [f"{name}.{key}" for key in value]
+    return [name]
 
 
 def groups(conf: Path) -> dict[str, list[str]]:

@@ -1,22 +1,28 @@
 """Settings that somebody typed and nothing would read: asked for, and not done."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from unitmean.errors import ConfigError
 from unitmean.pipeline.config.keys import as_typed, needs
 
 
-def require_read(typed: Iterable[str], values: Mapping[str, Mapping[str, Any]], where: str) -> None:
-    """ConfigError for a key among those `typed`, as `section.key`, that these settings leave unread.
+def require_read(typed: Collection[str], values: Mapping[str, Mapping[str, Any]], where: str) -> None:
+    """ConfigError for a key among the keys and groups `typed` that these settings leave unread.
 
-    What conf/ holds may go unread: a project's defaults stand there for whenever they are needed.
+    What conf/ holds may go unread: a project's defaults stand there for whenever they are needed. So may what
+    is typed together with the setting that switches it off, as in `transfer=none transfer.steps=9` and where
+    a script tries one statistic after the other.
     """
     for name in typed:
-        section, _, key = name.partition(".")
+        section, dot, key = name.partition(".")
+        if not dot:  # a group
+            continue
         for other, wanted in needs(section, key).items():
             found = values[section][other]
             if found is not None if wanted is None else found == wanted:
+                continue
+            if f"{section}.{other}" in typed or (other == "enabled" and section in typed):
                 continue
             condition = f"{section}.{other}={'…' if wanted is None else as_typed(wanted)}"
             raise ConfigError(
