@@ -48,21 +48,7 @@ def write_hub(
     for name, path in {WEIGHTS: weights, **beside}.items():
         with writing(folder / name) as temporary:
             shutil.copyfile(path, temporary)
-    measured = metadata.get("statistics", {})
-    write_json(
-        folder / "config.json",
-        {
-            "library_name": "unitmean",
-            "architecture": network.name,
-            "truncated": network.truncated,
-            "input": network.input.to_dict(),
-            "pooling": measured.get("model", {}).get("pooling"),
-            "padding": measured.get("model", {}).get("padding"),
-            "statistic": metadata.get("rescale", {}).get("statistic"),
-            "outputs": metadata.get("rescale", {}).get("outputs"),
-            "sha256": digest,
-        },
-    )
+    write_json(folder / "config.json", _config(stored, digest))
     data = ModelCardData(
         license=settings["licence"] or metadata.get("spdx", "other"),
         library_name="unitmean",
@@ -70,7 +56,7 @@ def write_hub(
         tags=[*TAGS, network.name],
         base_model=settings["base_model"],
         model_name=f"{network.name}, normalised",
-        eval_results=_results(measured.get("dataset", "unknown"), proof),
+        eval_results=_results(metadata.get("statistics", {}).get("dataset", "unknown"), proof),
     )
     pictures = [f"![{alt}]({name})" for name, alt in PICTURES.items() if name in beside]
     body = "\n\n".join([card(network, metadata, digest, {}, {}, rescale, hub=True), *pictures, REPORT])
@@ -84,6 +70,23 @@ PICTURES = {
     "preview.png": "Style transfer with the normalised network",
 }
 REPORT = "Figures, proof and what the run was: `report.html`, one page that needs no network."
+
+
+def _config(stored: Stored, digest: str) -> dict[str, Any]:
+    """What `unitmean.load` needs to know of the weights in the folder."""
+    network, rescale = stored.network, stored.metadata.get("rescale", {})
+    measured = stored.metadata.get("statistics", {}).get("model", {})
+    return {
+        "library_name": "unitmean",
+        "architecture": network.name,
+        "truncated": network.truncated,
+        "input": network.input.to_dict(),
+        "pooling": measured.get("pooling"),
+        "padding": measured.get("padding"),
+        "statistic": rescale.get("statistic"),
+        "outputs": rescale.get("outputs"),
+        "sha256": digest,
+    }
 
 
 def _results(dataset: str, proof: Mapping[str, Any]) -> "list[EvalResult]":
