@@ -40,7 +40,8 @@ def carrying(
     """The same graph with these tensors, by name; those that it writes into are copies.
 
     With `dtype` everything else floating gets that type, too: constants, tensors that the forward method
-    creates (with the same numbers, random ones as well), and conversions to a type that it names.
+    creates (with the same numbers, random ones as well) or computes from whole numbers, and conversions to a
+    type that it names.
     """
     graph = fx.Graph()
     graph.output(graph.graph_copy(traced.graph, {}))
@@ -80,12 +81,15 @@ _LIKE = {"rand_like", "randn_like"}
 
 
 def _made_on_the_spot(node: fx.Node) -> bool:
-    """Whether its floating numbers depend on no others, as those of torch.zeros and torch.rand."""
-    made = node.meta.get("val")
-    if node.op != "call_function" or not isinstance(made, Tensor) or not made.is_floating_point():
+    """Whether its floating numbers depend on no others: those of torch.zeros, or of whole numbers divided."""
+    if node.op != "call_function" or not _floating(node):
         return False
-    read = any(isinstance(source.meta.get("val"), Tensor) for source in node.all_input_nodes)
-    return not read or operator(node) in _LIKE
+    return not any(map(_floating, node.all_input_nodes)) or operator(node) in _LIKE
+
+
+def _floating(node: fx.Node) -> bool:
+    found = node.meta.get("val")
+    return isinstance(found, Tensor) and found.is_floating_point()
 
 
 def _convert(node: fx.Node, dtype: torch.dtype) -> None:

@@ -48,6 +48,13 @@ def with_noise(x: Tensor) -> Tensor:
     return x * torch.rand(8, 1, 1, dtype=torch.float32) + 0 * torch.randn_like(x)
 
 
+def by_places(x: Tensor) -> Tensor:
+    """As detectors decode: a place is a whole number, which is divided and multiplied with by a matrix."""
+    places = x.flatten(2).argmax(2)  # n x 8
+    across = (places / x.shape[3]).type(torch.float32)
+    return x * (across @ torch.eye(8))[:, :, None, None]
+
+
 def at_boxes(x: Tensor) -> Tensor:
     found: Tensor = roi_align(x, BOXES, (3, 3))
     return found
@@ -88,7 +95,17 @@ def odd(body: Callable[[Tensor], Tensor]) -> tuple[nn.Module, list[Tensor]]:
 
 @pytest.mark.parametrize(
     "body",
-    [added_by_index, by_a_matrix, at_a_grid, with_noise, at_boxes, by_number, by_their_number, folded],
+    [
+        added_by_index,
+        by_a_matrix,
+        at_a_grid,
+        with_noise,
+        at_boxes,
+        by_places,
+        by_number,
+        by_their_number,
+        folded,
+    ],
     ids=lambda body: body.__name__,
 )
 def test_it_is_followed_and_proved(body: Callable[[Tensor], Tensor]) -> None:
