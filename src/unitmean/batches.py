@@ -1,6 +1,6 @@
 """The batches that a library call is given, from any loader."""
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sized
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any
 
@@ -28,7 +28,7 @@ class Batches:
                 f"batches must be a loader, a list or another iterable of batches; found {kind}: give [x] "
                 "for a single batch x"
             )
-        self._total = len(batches) if isinstance(batches, Sized) else None
+        self._total = _length(batches)
         self._what, self.shown = what, shown
         network, _ = unwrapped(model)
         found = (_input(batch, network) for batch in batches)
@@ -60,6 +60,14 @@ class Batches:
         """Show these words at the bar's end, if there is a bar."""
         if self._bar is not None:
             self._bar.note(words)
+
+
+def _length(batches: Iterable[Any]) -> int | None:
+    """How many there are; None where they don't know, as a loader of data that stream in."""
+    try:
+        return len(batches)  # type: ignore[arg-type]
+    except (TypeError, NotImplementedError):
+        return None
 
 
 def _input(batch: Any, network: nn.Module) -> Inputs:

@@ -82,7 +82,7 @@ def test_a_file_and_photographs_become_a_proved_file(
     command += ["--images", "6", "--input", "torchvision", "--set", *SMALL]
     first = run(tmp_path, *command).stdout
     assert "channels normalised" in first and f"written: {out}" in first
-    assert "GB in '" + str(tmp_path / "cache" / "unitmean") in first
+    assert "MB in '" + str(tmp_path / "cache" / "unitmean") in first
     new, old = load_file(out), torch.load(weights)
     assert new.keys() == old.keys() and not torch.equal(new["features.0.weight"], old["features.0.weight"])
     assert (out.parent / "normalised.md").read_text().startswith("# vgg11, normalised")
@@ -112,6 +112,7 @@ def test_a_file_and_photographs_become_a_proved_file(
         ({4: "out/n.pt"}, "--out must name a safetensors file"),
         ({5: "--images", 6: "0"}, "error: --images must be at least 1; found 0: mend it there\n"),
         ({5: "--set", 6: "model.name=vgg13"}, "--set must name a setting that no argument of its own sets"),
+        ({5: "--set", 6: "model=vgg13"}, "--set must name a setting that no argument of its own sets"),
         ({5: "--set", 6: "rescale.statistic=rms"}, "found 'rescale.statistic=rms': use the argument"),
         ({5: "--set", 6: "transfer.steps=9"}, "which only transfer_style would read"),
         ({5: "--set", 6: "transfer=picture"}, "which only transfer_style would read"),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 from unit.graph.chains import chain
 
 import unitmean
@@ -86,6 +86,21 @@ def test_other_statistics_become_one(statistic: str) -> None:
         assert live and (found[live] - 1).abs().max() < tolerance
     with pytest.raises(ValueError, match="max, mean, quantile, rms"):
         unitmean.normalise(model, loader(), statistic="median")
+
+
+class Stream(IterableDataset[Tensor]):
+    """Data that don't know how many they are."""
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return iter(images())
+
+
+def test_a_loader_may_not_know_its_length() -> None:
+    model, streamed = chain(), DataLoader(Stream(), 7)
+    result = unitmean.normalise(model, streamed, progress=True)
+    expected = unitmean.normalise(model, loader())
+    assert all(torch.equal(result.state[name], tensor) for name, tensor in expected.state.items())
+    assert unitmean.verify(model, result.state, streamed)
 
 
 def test_quantiles_need_histograms_and_a_share() -> None:

@@ -4,11 +4,15 @@ import random
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import RLock
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+# The state of random numbers is the whole process's, and so is much that torch.export sets aside meanwhile.
+ALONE = RLock()
 
 
 @contextmanager
@@ -18,8 +22,13 @@ def undisturbed(module: nn.Module) -> Iterator[None]:
     So do hooks, which Hugging Face's models register at their first call, with a mark that they did. Tensors
     that are plain attributes are copies meanwhile, so that what is written into them is lost. Tracing runs
     the forward method on tensors without numbers; a module that keeps an activation would otherwise hold one
-    of these.
+    of these. Of several threads one at a time is in here, or in `repeatable`.
     """
+    with ALONE:
+        yield from _restored(module)
+
+
+def _restored(module: nn.Module) -> Iterator[None]:
     kept = [(part, dict(vars(part)), _contents(vars(part))) for part in module.modules()]
     for part, attributes, _ in kept:
         plain = {name: value for name, value in attributes.items() if isinstance(value, Tensor)}
@@ -40,10 +49,10 @@ def undisturbed(module: nn.Module) -> Iterator[None]:
 def repeatable(device: torch.device) -> Iterator[None]:
     """Random numbers begin at one seed, and go on afterwards as before; the caller's autocast is off.
 
-    Those of Python and of numpy, too.
+    Those of Python and of numpy, too. Of several threads one at a time is in here, or in `undisturbed`.
     """
-    python, arrays = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+    with ALONE, torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        python, arrays = random.getstate(), np.random.get_state()
         torch.manual_seed(0)
         random.seed(0)
         np.random.seed(0)

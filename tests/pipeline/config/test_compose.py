@@ -100,7 +100,7 @@ def test_groups_choose_and_keys_override_them() -> None:
 def test_what_conf_holds_may_go_unread_and_what_is_typed_may_not(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "conf", tmp_path / "conf")
     with (tmp_path / "conf" / "config.yaml").open("a") as file:
-        file.write("rescale: {quantile: 0.9}\ntransfer: {steps: 7}\nhub: {licence: mit}\n")
+        file.write("rescale: {quantile: 0.9}\ntransfer: {seed: 7}\nhub: {licence: mit}\n")
     assert as_values(compose(tmp_path, ["transfer=none"]))["rescale"]["quantile"] == 0.9
     for typed in (["rescale.quantile=0.9"], ["transfer=smoke", "transfer.rate=0.5"], ["hub.licence=mit"]):
         with pytest.raises(ConfigError, match=rf"{typed[-1].partition('=')[0]} must be given only where"):
@@ -174,6 +174,60 @@ def test_a_wrong_override_is_refused_in_words(override: str, words: list[str]) -
     message = str(caught.value)
     assert [word for word in words if word not in message] == []
     assert message.count("\n") == 0
+
+
+def test_a_preset_of_a_model_sets_other_sections() -> None:
+    assert as_values(compose(ROOT, ["model=inception_v3"]))["preprocess"]["pixels"] == 299
+    assert as_values(compose(ROOT, ["model=alexnet", "transfer=picture"]))["transfer"]["pixels"] == 512
+
+
+def test_a_choice_that_another_file_undoes_is_refused(tmp_path: Path) -> None:
+    undone = ["model=inception_v3", "preprocess=torchvision"]
+    with pytest.raises(ConfigError, match="preprocess.pixels=256; found .* sets 299.*preprocess.pixels=…"):
+        compose(ROOT, undone)
+    compose(ROOT, [*undone, "preprocess.pixels=342", "preprocess.crop=299"])
+    shutil.copytree(ROOT / "conf", tmp_path / "conf")
+    with (tmp_path / "conf" / "config.yaml").open("a") as file:
+        file.write("transfer: {steps: 7}\n")
+    (tmp_path / "conf" / "dataset" / "mine.yaml").write_text(
+        "# @package _global_\ndataset: {source: generated, count: 9}\npreprocess: {pixels: 99}\n"
+    )
+    with pytest.raises(ConfigError, match="transfer=picture must take effect.*steps=200; found .* sets 7"):
+        compose(tmp_path, ["transfer=picture"])
+    with pytest.raises(ConfigError, match="dataset=mine must take effect.*pixels=99; found .* sets 224"):
+        compose(tmp_path, ["dataset=mine"])
+    assert as_values(compose(tmp_path, []))["transfer"]["steps"] == 7
+
+
+def test_what_the_composition_writes_is_set_by_nobody_else(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="meta.images must be left to the composition.*found 'abc'"):
+        compose(ROOT, ["meta.images=abc"])
+    shutil.copytree(ROOT / "conf", tmp_path / "conf")
+    (tmp_path / "conf" / "experiment" / "x.yaml").write_text("# @package _global_\nmeta: {conf_sha: abc}\n")
+    with pytest.raises(ConfigError, match="meta.conf_sha must be left to the composition.*found 'abc'"):
+        compose(tmp_path, ["+experiment=x"])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("model: vgg19", "model: nonesuch", "conf/config.yaml must fit .*Could not find 'model/nonesuch'"),
+        ("  - schema\n", "", "no model.code: let the defaults of conf/config.yaml begin with `- schema`"),
+    ],
+)
+def test_a_wrong_default_is_told(tmp_path: Path, old: str, new: str, words: str) -> None:
+    shutil.copytree(ROOT / "conf", tmp_path / "conf")
+    path = tmp_path / "conf" / "config.yaml"
+    path.write_text(path.read_text().replace(old, new))
+    with pytest.raises(ConfigError, match=words):
+        compose(tmp_path)
+
+
+def test_a_file_that_is_not_chosen_is_not_blamed(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "conf", tmp_path / "conf")
+    (tmp_path / "conf/dataset/unrelated.yaml").write_text("a: [\n")
+    with pytest.raises(ConfigError, match='found "Multiple values for experiment'):
+        compose(tmp_path, ["+experiment=style", "+experiment=gatys2016"])
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from unitmean.pipeline.commands.exclusive import exclusive
 from unitmean.pipeline.commands.init import definition, write_project
 from unitmean.pipeline.commands.packages import require_packages
 from unitmean.pipeline.commands.processes import status_of
-from unitmean.pipeline.commands.repro import MAKE_AGAIN, makes_weights, show
+from unitmean.pipeline.commands.repro import MAKE_AGAIN, QUIETLY, makes_weights, show
 from unitmean.pipeline.config.choices import Device, Padding, Pooling, Statistic
 from unitmean.pipeline.config.own_code import running_code
 from unitmean.pipeline.config.pipeline import needed, read_pipeline
@@ -46,7 +46,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="a network of torchvision (vgg19), or FILE.py:NAME, a function of your own that makes one",
     )
     parser.add_argument("--images", type=int, help="measure so many, drawn in hash order (default: all)")
-    parser.add_argument("--preprocess", default="gatys2016", help="gatys2016 (warp to 224) or torchvision")
+    parser.add_argument(
+        "--preprocess", help="gatys2016 (warp to 224; default, unless the model has its own) or torchvision"
+    )
     parser.add_argument(
         "--input",
         help="caffe, torchvision or unit (RGB in [0, 1]): what weights expect whose file doesn't say",
@@ -97,7 +99,7 @@ def run(options: argparse.Namespace) -> int:
         show(folder)
         kept = bytes_below(project)
     print(f"written: {' and '.join(map(str, written))}")
-    print(f"kept for the same command again: {kept / 1e9:.1f} GB in {str(project)!r}, which you may delete")
+    print(f"kept for the same command again: {kept / 1e6:,.0f} MB in {str(project)!r}, which you may delete")
     if delivery.hub:
         print(f"upload the folder with `hf upload OWNER/NAME {delivery.hub_folder}`")
     return 0
@@ -106,13 +108,11 @@ def run(options: argparse.Namespace) -> int:
 def _run(project: Path, targets: Iterable[str], handles: tuple[int, ...]) -> int:
     """DVC's exit status; it keeps the project by the `handles`."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-    again = [("repro", *MAKE_AGAIN)] if makes_weights(project) else []
-    for arguments in (
-        ("config", "--local", "core.no_scm", "true"),
-        *again,
-        ("repro", "--quiet", *targets),
+    for command in (
+        (sys.executable, "-m", "dvc", "config", "--local", "core.no_scm", "true"),
+        *([(*QUIETLY, *MAKE_AGAIN)] if makes_weights(project) else []),
+        (*QUIETLY, *targets),
     ):
-        command = [sys.executable, "-m", "dvc", *arguments]
         if status := status_of(command, cwd=project, env={**os.environ, "PATH": path}, pass_fds=handles):
             return status
     return 0
@@ -121,6 +121,7 @@ def _run(project: Path, targets: Iterable[str], handles: tuple[int, ...]) -> int
 HUB = "hub"  # a folder rather than a layout
 # Settings that the arguments WEIGHTS, PHOTOGRAPHS and --model stand for, whichever they are.
 OWN = (
+    "model",
     "model.name",
     "model.code",
     "weights",
@@ -128,6 +129,7 @@ OWN = (
     "weights.path",
     "dataset.source",
     "dataset.name",
+    "preprocess",
     "exports",
 )
 TARGETS = ("export_weights",)
@@ -183,7 +185,8 @@ def _overrides(options: argparse.Namespace) -> list[str]:
                 f"PHOTOGRAPHS must be a folder or an archive; found nothing at {place!r}: correct it"
             )
         place = str(path.resolve())
-    given += ["dataset=folder", f"dataset.path={_quoted(place)}", f"preprocess={options.preprocess}"]
+    given += ["dataset=folder", f"dataset.path={_quoted(place)}"]
+    given += [f"preprocess={options.preprocess}"] if options.preprocess else []
     given.append(f"dataset.subset={'null' if options.images is None else options.images}")
     given.append(f"rescale.statistic={options.statistic}")
     given.append(f"collect.histograms={str(statistics()[options.statistic].counted).lower()}")

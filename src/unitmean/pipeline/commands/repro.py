@@ -24,7 +24,8 @@ from unitmean.pipeline.config.project import find_root
 # the model's folder may be those of another run.
 WHOLE = {"-f", "--force", "--pull", "--allow-missing", "--no-run-cache", "-q", "--quiet", "-v", "--verbose"}
 
-MAKE_AGAIN = ("--quiet", "--force", "fetch_weights")
+QUIETLY = (sys.executable, "-m", "unitmean.pipeline.commands.quietly", "repro")
+MAKE_AGAIN = ("--force", "fetch_weights")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,7 +55,7 @@ def _repro(root: Path, options: argparse.Namespace, handles: tuple[int, ...]) ->
     how: dict[str, Any] = {"cwd": root, "env": {**os.environ, "PATH": path}, "pass_fds": handles}
     repro, status = [sys.executable, "-m", "dvc", "repro"], 0
     if makes_weights(root) and set(options.behind) <= WHOLE:
-        status = status_of([*repro, *MAKE_AGAIN], **how)
+        status = status_of([*QUIETLY, *MAKE_AGAIN], **how)
     status = status or status_of([*repro, *options.behind], **how)
     if status and not (root / ".dvc").is_dir():
         print(f"DVC's folder .dvc is missing in {str(root)!r}: run `dvc init` there", file=sys.stderr)

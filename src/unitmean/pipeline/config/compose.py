@@ -18,9 +18,12 @@ from yaml import YAMLError
 
 from unitmean.errors import ConfigError, UnitmeanError
 from unitmean.pipeline.config.check import check
-from unitmean.pipeline.config.keys import RENAMED, close, expected, keys, require_known, sections
+from unitmean.pipeline.config.chosen import require_chosen
+from unitmean.pipeline.config.explain import explained
+from unitmean.pipeline.config.keys import RENAMED, close, keys, require_known, sections
 from unitmean.pipeline.config.networks import NETWORKS
 from unitmean.pipeline.config.registration import register
+from unitmean.pipeline.config.schema import Meta
 from unitmean.pipeline.config.unread import require_read
 
 WHERE = "the overrides"
@@ -40,15 +43,36 @@ def compose(root: Path, overrides: Sequence[str] = ()) -> str:
     try:
         with initialize_config_dir(str(conf), version_base=None):
             config = hydra_compose("config", overrides=list(overrides))
+        _require_own(OmegaConf.to_container(config))
         OmegaConf.resolve(config)
     # Hydra raises a bare ValueError for a group's choice of the wrong type.
     except (HydraException, OmegaConfBaseException, ValueError, YAMLError) as error:
         if isinstance(error.__context__, UnitmeanError):  # of a file that a setting names
             raise error.__context__ from None
-        raise ConfigError(_unreadable(conf) or _explain(error)) from error
-    checked = check(OmegaConf.to_container(config, enum_to_str=True), _where(given))
-    require_read([*chain.from_iterable(map(_typed, parsed))], checked, _where(given))
+        raise ConfigError(explained(error, conf)) from error
+    values: Any = OmegaConf.to_container(config, enum_to_str=True)
+    typed = [*chain.from_iterable(map(_typed, parsed))]
+    chosen = {name: str(o.value()) for o in parsed if (name := o.key_or_group) in groups(conf)}
+    require_chosen(conf, chosen, typed, values)
+    require_read(typed, check(values, _where(given)), _where(given))
     return OmegaConf.to_yaml(config)
+
+
+def _require_own(config: Any) -> None:
+    """ConfigError where conf/ holds no schema, or something sets what the composition itself writes."""
+    for section in sections():
+        for key in keys(section):
+            if key not in config.get(section, {}):
+                raise ConfigError(
+                    f"conf/ must compose to every key of the schema; found no {section}.{key}: let the "
+                    "defaults of conf/config.yaml begin with `- schema`"
+                )
+    for key, found in config["meta"].items():
+        if found != getattr(Meta(), key):
+            raise ConfigError(
+                f"meta.{key} must be left to the composition, which computes it; found {found!r}, which "
+                "conf/ or the overrides set: leave it out"
+            )
 
 
 def _typed(override: Override) -> list[str]:
@@ -150,33 +174,6 @@ def _check_choice(choices: list[str], override: Override) -> None:
         if name == "model" and not matches:
             hint += f"; for a network of your own give model.name={value} model.code=FILE.py"
         raise ConfigError(f"{name} must be {known}; found {value!r}: {hint}")
-
-
-def _explain(error: Exception) -> str:
-    cause: BaseException = error
-    while cause.__cause__ is not None:
-        cause = cause.__cause__
-    section, _, key = (getattr(cause, "full_key", None) or "").partition(".")
-    key = key.partition("[")[0]
-    if section in sections() and key in keys(section):
-        where = str(error).splitlines()[0].removeprefix("Error merging override ")
-        return f"{section}.{key} must be {expected(section, key)}; found {where!r}: mend that value"
-    first, *others = str(cause).splitlines()
-    if (named := re.match(r"In '([\w/.-]+)': ", first)) and others:
-        return f"conf/{named[1]}.yaml must fit the schema; found: {others[0].strip()}: mend it there"
-    at = f" at {section}.{key}" if section and key else ""
-    return f"conf/ must compose; found {first!r}{at}: mend the override or the file it names"
-
-
-def _unreadable(conf: Path) -> str:
-    """What is wrong with a file of conf/ that is no YAML; "" where all are."""
-    for path in sorted(conf.rglob("*.yaml")):
-        try:
-            OmegaConf.load(path)
-        except (YAMLError, ValueError, OSError) as error:
-            words = " ".join(str(error).split())
-            return f"conf/{path.relative_to(conf).as_posix()} must be YAML; found: {words}: mend it there"
-    return ""
 
 
 def _where(overrides: Sequence[str]) -> str:

@@ -1,0 +1,32 @@
+"""`python -m unitmean.pipeline.commands.quietly repro …`: DVC without a word, but for what goes wrong.
+
+DVC's own `--quiet` says nothing of that either, as where its cache can't be written.
+"""
+
+import logging
+import sys
+
+from dvc.cli import main
+from dvc.stage.exceptions import StageCmdFailedError
+from dvc.ui import ui
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether nobody said it before: a stage that fails says itself why."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error and error.__cause__, StageCmdFailedError)
+
+
+def _main(arguments: list[str]) -> int:
+    ui.enable = lambda: None
+    for name in ("dvc", "dvc_objects", "dvc_data"):
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.ERROR)
+        for handler in logger.handlers:
+            handler.addFilter(_is_news)
+    status: int = main(arguments)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(_main(sys.argv[1:]))
