@@ -158,7 +158,7 @@ WEIGHTS = [
     refused("complex numbers", torch_file(to(torch.complex64)), "dense real"),
     refused("another sha256 than asked for", torch_file(), "must have the sha256", "weights.sha256=00000000"),
     taken("a state dict in a dict", torch_file(lambda state: {"state_dict": state, "epoch": 3}),
-          "the dict with most of the network's names is taken, of several such the largest, and a note of it",
+          "the dict with most of the network's names and fewest others is taken, and a note of it",
           converted("the checkpoint's ['state_dict'] was taken")),
     taken("a state dict of DataParallel", torch_file(lambda s: {"module." + k: v for k, v in s.items()}),
           "the wrapper's name is taken off, and a note of it",

@@ -41,8 +41,9 @@ def verify(
     the factors are undone. In that case `proof.deviations[...].float64` compares the original with float64
     weights before they are rounded to the model's type. progress: a bar on the terminal.
 
-    Raises DataError where there is no batch, NetworkError for a model that can't be traced, WeightsError for
-    a state dict of another class, or the result of another model.
+    Raises DataError where there is no batch, NetworkError for a model that can't be traced or has
+    other rectifiers than the result's, WeightsError for a state dict of another class, or the result of
+    another model.
     """
     require_model(model)
     require_weights(model, state)

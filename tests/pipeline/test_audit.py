@@ -115,7 +115,7 @@ def test_what_is_left_out_is_told(
         (["nothing.pth"], "a weights file must exist"),
         (["nothing.pth"], "check FILE"),
         (["short.safetensors"], "check the file, and --model"),
-        (["own.safetensors", "--model", "vgg16"], "--model must be vgg11 or left out"),
+        (["own.safetensors", "--model", "vgg16"], "model must be vgg11 or left out"),
         (["normalised.safetensors", "--limit", "1"], "--limit must be at least 2"),
         (["normalised.safetensors", "--size", "0"], "--size must be at least 1 pixel"),
         (

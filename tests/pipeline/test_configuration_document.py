@@ -62,8 +62,11 @@ def rows(section: str) -> Iterator[str]:
 def document() -> str:
     parts = [HEAD]
     for section, kind in sections().items():
+        words = (kind.__doc__ or "").strip()
+        if "enabled" in keys(section):
+            words += f" Its other keys are read with `{section}.enabled=true` alone."
         parts.append(
-            f"## `{section}`\n\n{(kind.__doc__ or '').strip()}\n\n"
+            f"## `{section}`\n\n{words}\n\n"
             "| key | takes | default | meaning |\n|---|---|---|---|\n" + "\n".join(rows(section)) + "\n"
         )
     return "\n".join(parts)

@@ -132,8 +132,8 @@ def _find(
         raise NetworkError(f"the network must return one tensor; it returns {list(results(traced))!r}")
     if missing := [name for name in sites if name not in found]:
         raise NetworkError(
-            f"the network must have the rectifiers {missing!r} for each batch, as for the first; found "
-            f"{list(found)!r}: give batches for which it computes the same"
+            f"the network must have the rectifiers {missing!r}, as for the first batch and in the plan; "
+            f"found {list(found)!r}: give the plan's own model, and batches for which it computes the same"
         )
     return traced, {name: found[name] for name in sites}
 

@@ -43,6 +43,6 @@ def require_same_model(weights: str, name: str, asked: str | None) -> None:
     """ConfigError where another network is asked for than `name`, which the weights say they are of."""
     if asked is not None and asked != name:
         raise ConfigError(
-            f"--model must be {name} or left out, since {weights} says which network it is of; found "
+            f"model must be {name} or left out, since {weights} says which network it is of; found "
             f"{asked!r}: leave it out, or give other weights"
         )

@@ -24,10 +24,10 @@ class Taken(NamedTuple):
 
 
 def fitting(value: Mapping[Any, Any], expected: Collection[str]) -> Taken | None:
-    """The dict of named tensors in a checkpoint that fits the expected names best; of several, the largest.
+    """The dict of named tensors in a checkpoint that has most of the expected names, then fewest others.
 
-    expected: torchvision's names of the network that is looked for; empty where that isn't known. None where
-    there is no such dict.
+    Of several such the largest. expected: torchvision's names of the network that is looked for; empty where
+    that isn't known. None where there is no such dict.
     """
     found = {where: state for where, state in _states(value, "", DEPTH) if state}
     if not found:

@@ -34,9 +34,9 @@ def read_tensors(path: Path, expected: Collection[str] = ()) -> tuple[dict[str, 
     """A state dict from safetensors, PyTorch or Keras, and notes on what was taken and converted.
 
     expected: the names of the network in torchvision. From a checkpoint, a dict of dicts, the dict of tensors
-    is taken that has most of these names; of several such, or where none has any, the largest. Every floating
-    tensor becomes float32, float64 too, since all later comparisons start from float32. No code is unpickled.
-    Raises WeightsError for a file without a dict of tensors.
+    is taken that has most of these names, of several the one with fewest others, then the largest. Every
+    floating tensor becomes float32, float64 too, since all later comparisons start from float32. No code is
+    unpickled. Raises WeightsError for a file without a dict of tensors.
     """
     if not path.is_file():
         raise WeightsError(f"a weights file must exist; found none at {str(path)!r}; check weights.path")

@@ -214,9 +214,9 @@ def test_weights_of_another_program_need_their_pixels(
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--model", "vgg16"], "--model must be vgg11 or left out"),
+        (["--model", "vgg16"], "model must be vgg11 or left out"),
         (["--input", "caffe"], "--input must be torchvision or left out"),
-        (["--weights", "alexnet", "--model", "vgg16"], "--model must be alexnet or left out"),
+        (["--weights", "alexnet", "--model", "vgg16"], "model must be alexnet or left out"),
         (["--weights", "googlenet", "--input", "torchvision"], "--input must be left out"),
     ],
 )

@@ -70,7 +70,7 @@ class Dataset:
     name: str = key("generated", "names the folder data/<name>/images")
     source: DatasetSource = DatasetSource.generated
     path: str | None = key(
-        None, "folder, ilsvrc_val: a folder or a tar; webdataset, parquet: folder or files"
+        None, "folder, ilsvrc_val: a folder, a tar or a zip; webdataset, parquet: folder or files"
     )
     labels: str | None = key(
         None, "a text file of names and synsets or class numbers; null: synsets in the names"
