@@ -10,6 +10,7 @@ from unitmean.layouts.files import load_weights
 from unitmean.layouts.networks import read_network
 from unitmean.layouts.proved import unproved
 from unitmean.networks.architectures import Padding, Pooling
+from unitmean.networks.hooked import SIDE
 from unitmean.networks.loaded import Loaded
 from unitmean.results import KIND
 
@@ -49,4 +50,5 @@ def load(
         pooling or measured.get("pooling", "max"),
         padding or measured.get("padding", "zeros"),
     )
-    return Loaded(stored.network)
+    shown = metadata.get("statistics", {}).get("preprocess", {})
+    return Loaded(stored.network, shown.get("crop") or shown.get("pixels") or SIDE)

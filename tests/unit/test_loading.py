@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+from copy import deepcopy
 from pathlib import Path
 from types import ModuleType
 
@@ -17,11 +18,13 @@ from torch import nn
 import unitmean
 from unitmean.disk.digest import sha256
 from unitmean.errors import DataError, NetworkError, WeightsError
+from unitmean.graph.reload import reloaded
 from unitmean.layouts.files import load_weights, save_weights
 from unitmean.layouts.kinds import layouts
 from unitmean.layouts.networks import Stored
 from unitmean.networks.architectures import build
-from unitmean.networks.inputs import CAFFE
+from unitmean.networks.inputs import CAFFE, UNIT
+from unitmean.networks.own import code_of
 from unitmean.networks.seeded import well_behaved
 from unitmean.networks.skeleton import skeleton
 from unitmean.pipeline.exports.write import write_exports
@@ -95,6 +98,70 @@ def test_a_rectifier_that_is_used_twice_has_two_names(tmp_path: Path, picture: t
     network(picture)
     assert torch.equal(block[0], found["layer1.0.relu#2"])
     assert not torch.equal(block[0], found["layer1.0.relu"])
+
+
+OWN = """
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.second, self.relu = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3), nn.ReLU()
+        self.leaky, self.last = nn.LeakyReLU(), nn.Linear(4 * 26 * 26, 3)
+
+    def forward(self, x):
+        x = self.relu(self.first(x))
+        x += 1  # into what the module returned
+        x = self.leaky(self.second(F.relu(x)))
+        return self.last(x.flatten(1))
+"""
+
+
+def test_functions_and_other_rectifiers_of_own_code_have_names(tmp_path: Path) -> None:
+    code = tmp_path / "nets.py"
+    code.write_text(OWN)
+    name = f"{code}:Net"
+    torch.manual_seed(0)
+    module = skeleton(name)
+    state = {key: torch.randn(tensor.shape) for key, tensor in module.state_dict().items()}
+    of = {"model": "Net", "code": code_of(name), "truncated": False, "input": UNIT.to_dict()}
+    measured = {"statistics": {"preprocess": {"resize": "warp", "pixels": 30, "crop": None}}}
+    save_weights(tmp_path / "own.safetensors", state, of | measured)
+    network = unitmean.load(tmp_path / "own.safetensors", model=name)
+    assert network.names == ["relu", "relu_1", "leaky"]  # of pictures of 30 pixels, which alone it takes
+    x = torch.rand(2, 3, 30, 30)
+    found = network.activations(x, ["leaky", "relu", "output"])
+    own = reloaded(module, state)
+    first = nn.functional.conv2d(x, state["first.weight"], state["first.bias"]).relu()
+    torch.testing.assert_close(found["relu"], first)
+    second = nn.functional.conv2d(first + 1, state["second.weight"], state["second.bias"])
+    torch.testing.assert_close(found["leaky"], nn.functional.leaky_relu(second))
+    torch.testing.assert_close(found["output"], own(x))
+    again = deepcopy(network).activations(x[:1], ["relu"])["relu"]
+    torch.testing.assert_close(again, first[:1])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["googlenet", "densenet121", "resnet18", "squeezenet1_1"])
+def test_hooks_and_the_graph_agree(name: str, tmp_path: Path) -> None:
+    save_weights(
+        tmp_path / "w.safetensors",
+        well_behaved(skeleton(name), 0),
+        METADATA | {"model": name, "truncated": False},
+    )
+    network = unitmean.load(tmp_path / "w.safetensors")
+    assert list(network._uses) == [layer for layer in network.names if layer in network._uses]
+    assert (len(network._uses) == len(network.names)) == (name not in ("googlenet", "densenet121"))
+    x = torch.rand(2, 3, 64, 64)
+    graph = network.graph(x, network.names)(network.input.apply(x))
+    found = network.activations(x, network.names)
+    for layer, path in network._paths.items():
+        torch.testing.assert_close(found[layer], graph[path])
+    seen = [layer for layer in network.names if network.by_hooks([layer])]
+    for layer, activation in (network.activations(x, seen) if seen else {}).items():
+        torch.testing.assert_close(activation, graph[network._paths[layer]])
 
 
 def test_it_stops_behind_the_last_layer_asked_for(path: Path, picture: torch.Tensor) -> None:

@@ -1,7 +1,7 @@
 """A network with its preprocessing: RGB in [0, 1] in, activations by the paper's names out."""
 
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Hashable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -10,16 +10,16 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from unitmean.errors import NetworkError
-from unitmean.graph.reload import reloaded
+from unitmean.graph.observe import observe
+from unitmean.graph.traced import Traced
+from unitmean.networks import hooked
 from unitmean.networks.architectures import Network
 from unitmean.networks.inputs import require_images
+from unitmean.networks.own import own
+from unitmean.networks.transfer_layers import rectifier_paths
 
 OUTPUT = "output"
-SIDE = 224  # pixels of the picture with which the uses of rectifiers are counted
-
-
-class _Enough(Exception):
-    """Stops a forward pass once all requested activations are there."""
+KEPT = 8  # graphs, one for each size of picture and choice of layers
 
 
 class Loaded(nn.Module):
@@ -29,105 +29,94 @@ class Loaded(nn.Module):
     second use of one is `layer1.0.relu#2`.
     """
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, side: int = hooked.SIDE) -> None:
+        """side: pixels of a square picture that the network takes, with which its rectifiers are found."""
         super().__init__()
         self.network = network.module
         self.input = network.input
         self.architecture = network.name
-        self._layers = network.layers
+        self._of, self._side = network, side
+        self._graphs: dict[Hashable, Traced] = {}
         self.eval()
 
     @property
     def names(self) -> list[str]:
         """The rectifiers, in the order of execution."""
-        return list(self._uses)
+        return list(self._paths)
 
     @cached_property
-    def _uses(self) -> dict[str, tuple[str, int]]:
-        """By name: the path of a rectifier, and which of its uses it is, from one up."""
-        rectifiers = [path for path, part in self.network.named_modules() if isinstance(part, nn.ReLU)]
-        found = {}
-        for path, use in _calls(self.network, rectifiers) or [(path, 1) for path in rectifiers]:
-            name = self._layers.get(path, path)
-            found[name if use == 1 else f"{name}#{use}"] = (path, use)
-        return found
+    def _uses(self) -> dict[str, hooked.Use]:
+        """The uses of ReLU modules, by name."""
+        named = [(self._of.layers.get(use[0], use[0]), use) for use in hooked.uses(self.network)]
+        return {name if use[1] == 1 else f"{name}#{use[1]}": use for name, use in named}
+
+    @cached_property
+    def _paths(self) -> dict[str, str]:
+        """The graph's own name of each rectifier, by name; ReLU modules where there is no graph."""
+        weight = next(self.network.parameters(), torch.empty(0))
+        example = torch.rand(1, 3, self._side, self._side, device=weight.device, dtype=weight.dtype)
+        try:
+            copy = replace(self._of, module=hooked.unhooked(self.network, self.network.state_dict()))
+            return {name: path for name, (path, _) in rectifier_paths(copy, example).items()}
+        except NetworkError:
+            return {name: path if use == 1 else f"{path}#{use}" for name, (path, use) in self._uses.items()}
+
+    def by_hooks(self, layers: Sequence[str]) -> bool:
+        """Whether hooks see all of these layers.
+
+        They don't where functions rectify, and the user's own code may write into what a module returned.
+        """
+        return own(self._of.architecture) is None and {OUTPUT, *self._uses}.issuperset(layers)
 
     def forward(self, image: Float[Tensor, "n 3 h w"]) -> Tensor:
         """The network's output: logits, or the last feature map where there is no head.
 
         Raises DataError for what isn't such a tensor, as whole numbers of 0..255.
         """
-        own = next((parameter.dtype for parameter in self.network.parameters()), image.dtype)
-        require_images(image, own)
+        self._require(image)
         output: Tensor = self.network(self.input.apply(image))
         return output
 
     def activations(self, image: Float[Tensor, "n 3 h w"], layers: Sequence[str]) -> dict[str, Tensor]:
         """The activations of the named layers, in this order; "output" names the network's output.
 
-        The forward pass stops at the last layer that is needed.
+        The forward pass stops at the last layer that is needed. For layers that a function rectifies, such as
+        F.relu, the network's graph runs, which takes a second or so to make for each size of picture.
 
         Raises NetworkError for a name that isn't in `names`, DataError as `forward` does.
         """
-        if missing := [layer for layer in layers if layer not in self._uses and layer != OUTPUT]:
+        if missing := [layer for layer in layers if layer not in self._paths and layer != OUTPUT]:
             raise NetworkError(
-                f"layers must be rectifiers of {self.architecture}: {', '.join(self._uses)}; "
+                f"layers must be rectifiers of {self.architecture}: {', '.join(self._paths)}; "
                 f"found {missing!r}: choose from these"
             )
-        wanted = [layer for layer in dict.fromkeys(layers) if layer != OUTPUT]
-        found: dict[str, Tensor] = {}
+        wanted = list(dict.fromkeys(layers))
+        if not self.by_hooks(wanted):
+            self._require(image)
+            found = self.graph(image, wanted)(self.input.apply(image))
+            return {layer: found[self._paths.get(layer, layer)] for layer in wanted}
+        asked = {self._uses[layer]: layer for layer in wanted if layer != OUTPUT}
+        found, output = hooked.activations(
+            self.network, lambda: self.forward(image), asked, whole=OUTPUT in wanted
+        )
+        if output is not None:
+            found[OUTPUT] = output
+        return {layer: found[layer] for layer in wanted}
 
-        seen: Counter[str] = Counter()  # uses of each rectifier in this pass
-        asked = {self._uses[layer]: layer for layer in wanted}
+    def graph(self, image: Float[Tensor, "n 3 h w"], layers: Sequence[str]) -> Traced:
+        """The layers' activations as a function of the network's input, for pictures of this one's size."""
+        key = (*layers, image.shape[2:], image.dtype, image.device)
+        if key not in self._graphs:
+            if len(self._graphs) == KEPT:
+                del self._graphs[next(iter(self._graphs))]
+            sites = [self._paths.get(layer, layer) for layer in layers]
+            self._graphs[key] = observe(self.network, self.input.apply(image).detach(), sites)
+        return self._graphs[key]
 
-        def keep(path: str) -> Callable[..., None]:
-            def hook(module: nn.Module, inputs: Any, output: Tensor) -> None:
-                seen[path] += 1
-                if (path, seen[path]) in asked:
-                    found[asked[path, seen[path]]] = output
-                if len(found) == len(wanted) and OUTPUT not in layers:
-                    raise _Enough
+    def _require(self, image: Any) -> None:
+        own = next((parameter.dtype for parameter in self.network.parameters()), image.dtype)
+        require_images(image, own)
 
-            return hook
-
-        handles = [
-            self.network.get_submodule(path).register_forward_hook(keep(path))
-            for path in {path for path, _ in asked}
-        ]
-        try:
-            found_output = self.forward(image)
-        except _Enough:
-            return {layer: found[layer] for layer in wanted}
-        finally:
-            for handle in handles:
-                handle.remove()
-        return {layer: found_output if layer == OUTPUT else found[layer] for layer in dict.fromkeys(layers)}
-
-
-def _calls(module: nn.Module, paths: Sequence[str]) -> list[tuple[str, int]]:
-    """Each use of these parts, in the order of execution; none where no picture of 224 pixels can be shown.
-
-    It is run without numbers.
-    """
-    found: list[tuple[str, int]] = []
-    seen: Counter[str] = Counter()
-
-    def note(path: str) -> Callable[..., None]:
-        def hook(*_: Any) -> None:
-            seen[path] += 1
-            found.append((path, seen[path]))
-
-        return hook
-
-    try:  # a network of another size, or one that looks at numbers or can't be copied, fails
-        state = {name: value.to("meta") for name, value in module.state_dict().items()}
-        empty = reloaded(module, state).to("meta")
-        for part in empty.modules():
-            part._forward_hooks.clear()  # the user's, for whom it is no call
-        for path in paths:
-            empty.get_submodule(path).register_forward_hook(note(path))
-        with torch.no_grad():
-            empty(torch.empty(1, 3, SIDE, SIDE, device="meta"))
-    except Exception:
-        return []
-    return found
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies, and pickle: graphs are made anew."""
+        return self.__dict__ | {"_graphs": {}}

@@ -20,11 +20,14 @@ Input `image`: float32, n x 3 x {sides}, RGB in [0, 1]; outputs: {names}.
 class _Tuple(nn.Module):
     """Activations in the order of their names, the output last: ONNX has no dicts."""
 
-    def __init__(self, loaded: Loaded, names: list[str]) -> None:
+    def __init__(self, loaded: Loaded, names: list[str], example: Tensor) -> None:
         super().__init__()
         self.loaded, self.names = loaded, names
+        self.traced = None if loaded.by_hooks(names) else loaded.graph(example, names).graph
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        if self.traced is not None:
+            return tuple(self.traced(self.loaded.input.apply(image)))
         found = self.loaded.activations(image, self.names)
         return tuple(found[name] for name in self.names)
 
@@ -32,12 +35,12 @@ class _Tuple(nn.Module):
 def write(path: Path, network: Network, state: State, size: int) -> None:
     """One file with the weights in it; any batch size.
 
-    With a head the picture must have `size` x `size` pixels, for which the head's pooling is exported;
-    without one it may have any size that the network takes.
+    With a head the picture must have `size` x `size` pixels, for which the head's pooling is exported, and
+    where functions rectify, too; else it may have any size that the network takes.
     """
-    loaded = Loaded(network)
-    names = [*loaded.names, "output"]
-    sides = {} if not network.truncated else {2: "height", 3: "width"}
+    loaded = Loaded(network, size)
+    names, example = [*loaded.names, "output"], torch.zeros(2, 3, size, size)
+    sides = {2: "height", 3: "width"} if _any_size(loaded, network) else {}
     shapes = ({0: "batch"} | sides,)
     # The exporter logs its optimisations and the operator versions that it converts.
     level = logging.getLogger("torch.onnx").level
@@ -46,8 +49,8 @@ def write(path: Path, network: Network, state: State, size: int) -> None:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
             torch.onnx.export(
-                _Tuple(loaded, names).eval(),
-                (torch.zeros(2, 3, size, size),),
+                _Tuple(loaded, names, example).eval(),
+                (example,),
                 path,
                 input_names=["image"],
                 output_names=names,
@@ -59,6 +62,10 @@ def write(path: Path, network: Network, state: State, size: int) -> None:
     finally:
         logging.getLogger("torch.onnx").setLevel(level)
     _forget_sources(path)
+
+
+def _any_size(loaded: Loaded, network: Network) -> bool:
+    return network.truncated and loaded.by_hooks(loaded.names)
 
 
 def _forget_sources(path: Path) -> None:
@@ -78,8 +85,9 @@ def _forget_sources(path: Path) -> None:
 
 
 def how(file: str, network: Network, size: int) -> str:
-    sides = "height x width" if network.truncated else f"{size} x {size}"
-    names = ", ".join(f"`{name}`" for name in [*Loaded(network).names, OUTPUT])
+    loaded = Loaded(network, size)
+    sides = "height x width" if _any_size(loaded, network) else f"{size} x {size}"
+    names = ", ".join(f"`{name}`" for name in [*loaded.names, OUTPUT])
     return HOW.format(file=file, sides=sides, names=names)
 
 
