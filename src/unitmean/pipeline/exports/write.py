@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from textwrap import dedent
 
-from unitmean.disk.atomic import write_json, write_text, writing
+from unitmean.disk.atomic import remove, write_json, write_text, writing
 from unitmean.disk.digest import sha256
 from unitmean.layouts.kinds import torchvision
 from unitmean.layouts.layout import Layout
@@ -22,9 +22,10 @@ def write_exports(
 
     `stored` is the rescaled network, `digest` the sha256 of its canonical file, `size` the side of the
     pictures that the statistics were taken of, `counts` how many channels were normalised, tied, dead and
-    pinned.
+    pinned. What lay in the folder before is removed.
     """
     network, state = stored.network, stored.state
+    remove(folder)
     how: dict[str, str] = {}
     for layout in layouts:
         name = f"{network.name}_normalised_{layout.name}.{layout.suffix}"

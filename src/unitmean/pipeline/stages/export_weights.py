@@ -18,7 +18,6 @@ def export_weights(run: Run) -> str:
     stored = read_network(weights, **run.params.model)
     layouts = chosen(run.params.rescale.exports, stored.network)
     size = Preprocessing(**run.params.preprocess).output_size
-    run.clear()
     write_exports(run.out("exports"), layouts, stored, digest, size, read_json(run.dep("rescale.json")))
     return f"{', '.join(layout.name for layout in layouts) or 'no other layout'}, and the card"
 
