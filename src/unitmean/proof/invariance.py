@@ -2,8 +2,10 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
+from itertools import count as count_up
 
 import torch
 from jaxtyping import Float
@@ -22,6 +24,8 @@ State = Mapping[str, Tensor]
 # Float32's error in the rightly rescaled network counts only up to so many times its error in the original:
 # more means that these weights don't suit float32, or the type in which they are stored, whoever chose them.
 WORSE = 100.0
+# Weights are rounded otherwise by rounding these parts of them: those of a type already stay what they are.
+PARTS = tuple(part / 23 for part in range(7, 23))
 # Never less than so many units of the stored type: its rounding of the weights moves what they compute.
 RESOLVED = 16
 # A batch's differences are seen against its own largest value, but for one whose values are all smaller than
@@ -36,6 +40,9 @@ class Networks:
     In float64 the rescaled weights are exact (never cast), in float32 they are those of the file; right32 has
     the exact ones rounded to float32, and is rescaled32 itself where the file has these very numbers.
     coarse: the original's weights rounded in several ways to the types of a file that has coarser ones.
+    again32: makes the original in float32 with weights rounded otherwise, some in turn. Where rounding
+    decides a place, as among two values that pooling with indices finds about equally large, one such network
+    jumps and another doesn't: a single one says too little of float32's error.
     """
 
     original64: Observer
@@ -44,6 +51,7 @@ class Networks:
     rescaled32: Observer
     right32: Observer
     coarse: Sequence[Observer] = ()
+    again32: Callable[[], Iterator[Observer]] = lambda: iter(())
 
 
 def observed(
@@ -63,7 +71,18 @@ def observed(
         rescaled32,
         rescaled32 if same(right, file) else observer(right, torch.float32),
         [observer(state, torch.float32) for state in coarse],
+        lambda: (observer(_rounded_anew(original, part), torch.float32) for part in PARTS),
     )
+
+
+def _rounded_anew(state: State, part: float) -> State:
+    """Floating tensors that differ from the state's by a unit of float32 here and there."""
+    return {
+        name: ((tensor.double() * part).float().double() / part).float()
+        if tensor.is_floating_point() and tensor.numel()
+        else tensor
+        for name, tensor in state.items()
+    }
 
 
 @dataclass(frozen=True)
@@ -72,7 +91,8 @@ class Deviation:
 
     float64: exact rescaled against original, both in float64. float32: the same in float32, with the file's
     weights. float32_error: float32 against float64 of one and the same network, the original or the rightly
-    rescaled one, whichever float32 serves worse, the latter's up to `WORSE` times the original's. By the
+    rescaled one, whichever float32 serves worse, the latter's up to `WORSE` times the original's, for which
+    its weights are rounded in several ways where one isn't enough. By the
     triangle inequality a right file's float32 is at most twice this, plus float64, at any place and for any
     input; it doesn't depend on the file's weights where the factors are known. stored_error: what rounding
     the original's weights to a coarser type changes, in the worst of `Networks.coarse`; 0 without any.
@@ -137,17 +157,24 @@ def compare(
             stored = [network(single) for network in networks.coarse]
             e = d if networks.right32 is networks.rescaled32 else networks.right32(single)
             _require_sizes((a, c), (b, e), *((a, found) for found in stored))
+            otherwise = _Otherwise(networks.again32(), a, single)
             for place, scale in scales.items():
                 if not any(network[place].numel() for network in (a, b, d)):
                     continue
                 size, own = largest(a[place]), error(a[place], c[place])
                 rights = error(scaled(b[place], scale), scaled(e[place], scale))
-                most = torch.maximum(WORSE * own, RESOLVED * resolution * size)
+                differs = apart(c[place], scaled(d[place], scale), a[place])
+                for another in chain([own], otherwise.errors(place)):
+                    own = torch.maximum(own, another)
+                    most = torch.maximum(WORSE * own, RESOLVED * resolution * size)
+                    error32 = torch.maximum(own, torch.minimum(rights, most))
+                    if not differs > 2 * error32:  # as in any right network
+                        break
                 found = [
                     size,
                     apart(a[place], scaled(b[place], scale)),
-                    apart(c[place], scaled(d[place], scale), a[place]),
-                    torch.maximum(own, torch.minimum(rights, most)),
+                    differs,
+                    error32,
                     torch.stack([error(a[place], r[place]) for r in stored]).amax() if stored else own * 0,
                 ]
                 peaks[place].append(torch.stack(found))
@@ -171,6 +198,31 @@ def compare(
         seen,
         rounding,
     )
+
+
+class _Otherwise:
+    """float32's errors in the original with weights that are rounded otherwise, measured when asked for."""
+
+    def __init__(self, networks: Iterator[Observer], exact: Mapping[str, Tensor], single: Inputs) -> None:
+        self._networks, self._exact, self._single = networks, exact, single
+        self._measured: list[Mapping[str, Tensor]] = []
+
+    def errors(self, place: str) -> Iterator[Tensor]:
+        """The error at this place, network by network; zero where sizes differ."""
+        nothing = self._exact[place].new_zeros((), dtype=torch.float64)
+        for number in count_up():
+            if number == len(self._measured):
+                if (network := next(self._networks, None)) is None:
+                    return
+                found = network(self._single)
+                self._measured.append(
+                    {
+                        name: error(exact, found[name])
+                        for name, exact in self._exact.items()
+                        if exact.shape == found[name].shape
+                    }
+                )
+            yield self._measured[number].get(place, nothing)
 
 
 def _require_sizes(*networks: tuple[Mapping[str, Tensor], Mapping[str, Tensor]]) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 from unitmean.graph.observe import OUTPUT
 from unitmean.graph.plan import Plan
 from unitmean.proof.algebra import discrepancies
-from unitmean.proof.invariance import Comparison, Deviation
+from unitmean.proof.invariance import PARTS, Comparison, Deviation
 
 # Two right networks differ by at most twice float32's own error; the rest is a margin.
 MAX_RATIO = 3.0
@@ -25,8 +25,6 @@ MAX_EXACT, MAX_EXACT_RATIO = 1e-12, 64.0
 ROUNDED = 1e-5
 MAX_ROUNDED = 1e-3
 STORED = 6.0
-# Weights of that type already are not changed by being rounded; so these parts of them are rounded.
-PARTS = (0.6, 0.7, 0.8, 0.9)
 EPSILON = torch.finfo(torch.float32).eps
 
 
@@ -111,7 +109,7 @@ def coarsened(old: Mapping[str, Tensor], new: Mapping[str, Tensor]) -> list[dict
     return [
         dict(old)
         | {name: (old[name].float() * part).to(dtype).float() / part for name, dtype in coarse.items()}
-        for part in (PARTS if coarse else ())
+        for part in (PARTS[::4] if coarse else ())
     ]
 
 
