@@ -55,9 +55,9 @@ def factors(
     statistic: "mean", "rms", "max", or "quantile" for the value below which the share `quantile` of a
     channel's positions lies (None: 0.999), in statistics with histograms. rounding: "none" or "pow2".
     Channels that share a variable take the geometric mean of those that count. A channel doesn't count where
-    its statistic is zero, it is active at a smaller share of positions than `min_active_fraction`, or its
-    mean has a larger relative standard error than `max_relative_error`; a variable without channels that
-    count has the factor one.
+    its statistic is below zero or isn't told from zero (2^-63, of quantiles 2^-24), it is active at a smaller
+    share of positions than `min_active_fraction`, or its mean has a larger relative standard error than
+    `max_relative_error`; a variable without channels that count has the factor one.
 
     Raises ValueError for an unknown `statistic` or `rounding`, a number outside its range, a `quantile` of
     another statistic, or where histograms are needed and missing; DataError where a rectifier's statistics

@@ -2,10 +2,12 @@
 
 import keyword
 import re
+from textwrap import shorten
 
 import torch
 from torch import fx, nn
 
+LONGEST = 300  # characters that are quoted of an error: it may spell the sizes of every box
 _ADVICE = (
     (
         r"Could not extract specialized integer",
@@ -15,7 +17,7 @@ _ADVICE = (
     (
         r"data.dependent|Could not guard|GuardOn|\.item\(\)|dynamic control flow|unbacked|torch\.cond",
         "its forward decides by the numbers it sees: take that out of its forward, or normalise the part "
-        "between",
+        "between, such as a detector's model.backbone",
     ),
     (
         r"[Kk]ernel size can't be greater|too small|output size|invalid shape|shape '.*' is invalid"
@@ -49,7 +51,7 @@ _UNWRITABLE = re.compile(rf"^(?:{_KEYWORDS}|__.*__)$|[\"\\\n]")
 def told(error: Exception, remedy: str = "") -> str:
     """What an error says, less advice to those who develop PyTorch, and what to do about it."""
     words = str(error).strip() or type(error).__name__
-    first = words.splitlines()[0].partition(" If this type holds")[0]
+    first = shorten(words.splitlines()[0].partition(" If this type holds")[0], LONGEST, placeholder=" …")
     return f"{first.rstrip('.')}; {remedy or _advice(words)}"
 
 
