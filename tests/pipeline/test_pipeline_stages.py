@@ -359,6 +359,19 @@ def test_a_proof_that_fails_to_be_made_leaves_no_earlier_one(
     assert verdict(monkeypatch, capsys)[0] == 0
 
 
+def test_a_folder_in_a_files_place_is_left_alone(
+    data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (data / "means.csv").unlink()
+    (data / "means.csv").mkdir()
+    (data / "means.csv" / "kept").touch()
+    status, words = verdict(monkeypatch, capsys)
+    assert status == 1 and "means.csv" in words and "move what is in its way" in words
+    (data / "means.csv" / "kept").unlink()
+    (data / "means.csv").rmdir()
+    assert verdict(monkeypatch, capsys)[0] == 0
+
+
 def test_an_export_that_does_not_fit_stops_the_stage(
     data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -63,10 +63,13 @@ def _same(path: Path, file: Path) -> bool:
     return path.exists() and path.samefile(file)
 
 
-def remove(path: Path) -> None:
-    """Remove a file, a link or a folder with all that it holds, if it is there. Raises DiskError."""
+def remove(path: Path, *, folder: bool) -> None:
+    """Remove a file, or a `folder` with all that it holds, or a link to one, if it is there.
+
+    Raises DiskError, too where a folder is in a file's place: who made it may want it back.
+    """
     with explained(path):
-        if path.is_dir() and not path.is_symlink():
+        if folder and path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)

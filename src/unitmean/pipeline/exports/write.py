@@ -25,7 +25,7 @@ def write_exports(
     pinned. What lay in the folder before is removed.
     """
     network, state = stored.network, stored.state
-    remove(folder)
+    remove(folder, folder=True)
     how: dict[str, str] = {}
     for layout in layouts:
         name = f"{network.name}_normalised_{layout.name}.{layout.suffix}"

@@ -45,11 +45,11 @@ class Run:
     def clear(self) -> None:
         """Remove what an earlier run wrote, as DVC does, lest a failed run's be taken for it."""
         for path in self.outs:
-            remove(path)
+            remove(path, folder=not path.suffix)
 
     def withdraw(self, name: str) -> None:
         """Remove the folder of that name, which a later stage made from an earlier run's files."""
-        remove(self._one(self.later, name, "outs of stages behind it"))
+        remove(self._one(self.later, name, "outs of stages behind it"), folder=True)
 
     def _one(self, paths: tuple[Path, ...], name: str, kind: str) -> Path:
         found = [path for path in paths if path.name == name]
