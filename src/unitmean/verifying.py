@@ -74,6 +74,7 @@ def _proved(
         as_loaded(model, right),
         as_loaded(model, state),
         () if plan else coarsened(original, state),
+        known=plan is not None,
     )
     undo = dict.fromkeys(running.names(given.first), torch.ones((), dtype=torch.float64))
     if plan:

@@ -2,7 +2,6 @@
 
 import keyword
 import re
-from textwrap import shorten
 
 import torch
 from torch import fx, nn
@@ -51,7 +50,8 @@ _UNWRITABLE = re.compile(rf"^(?:{_KEYWORDS}|__.*__)$|[\"\\\n]")
 def told(error: Exception, remedy: str = "") -> str:
     """What an error says, less advice to those who develop PyTorch, and what to do about it."""
     words = str(error).strip() or type(error).__name__
-    first = shorten(words.splitlines()[0].partition(" If this type holds")[0], LONGEST, placeholder=" …")
+    first = words.splitlines()[0].partition(" If this type holds")[0]
+    first = first if len(first) <= LONGEST else f"{first[:LONGEST]} …"
     return f"{first.rstrip('.')}; {remedy or _advice(words)}"
 
 

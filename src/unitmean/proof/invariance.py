@@ -40,7 +40,7 @@ class Networks:
     In float64 the rescaled weights are exact (never cast), in float32 they are those of the file; right32 has
     the exact ones rounded to float32, and is rescaled32 itself where the file has these very numbers.
     coarse: the original's weights rounded in several ways to the types of a file that has coarser ones.
-    again32: makes the original in float32 with weights rounded otherwise, some in turn. Where rounding
+    again32: makes the original in float32 with rescaled weights rounded otherwise, in turn. Where rounding
     decides a place, as among two values that pooling with indices finds about equally large, one such network
     jumps and another doesn't: a single one says too little of float32's error.
     """
@@ -61,9 +61,19 @@ def observed(
     right: State,
     file: State,
     coarse: Sequence[State] = (),
+    *,
+    known: bool,
 ) -> Networks:
-    """The networks of these weights; `exact` in float64, `right` the same rounded to float32."""
+    """The networks of these weights; `exact` in float64, `right` the same rounded to float32.
+
+    known: the factors are, so that every number of the file is compared with what it must be, too.
+    """
     rescaled32 = observer(file, torch.float32)
+    rescaled = [
+        name
+        for name, tensor in original.items()
+        if known and tensor.is_floating_point() and not torch.equal(right[name].to(tensor.device), tensor)
+    ]
     return Networks(
         observer(double(original), torch.float64),
         observer(exact, torch.float64),
@@ -71,18 +81,20 @@ def observed(
         rescaled32,
         rescaled32 if same(right, file) else observer(right, torch.float32),
         [observer(state, torch.float32) for state in coarse],
-        lambda: (observer(_rounded_anew(original, part), torch.float32) for part in PARTS),
+        lambda: (
+            observer(_rounded_anew(original, rescaled, part), torch.float32)
+            for part in (PARTS if rescaled else ())
+        ),
     )
 
 
-def _rounded_anew(state: State, part: float) -> State:
-    """Floating tensors that differ from the state's by a unit of float32 here and there."""
-    return {
-        name: ((tensor.double() * part).float().double() / part).float()
-        if tensor.is_floating_point() and tensor.numel()
-        else tensor
-        for name, tensor in state.items()
-    }
+def _rounded_anew(state: State, names: Iterable[str], part: float) -> State:
+    """These tensors differ from the state's by a unit of float32 here and there.
+
+    They must be ones that may have factors: numbers of others may have a meaning of their own.
+    """
+    rounded = {name: ((state[name].double() * part).float().double() / part).float() for name in names}
+    return {**state, **rounded}
 
 
 @dataclass(frozen=True)
@@ -214,12 +226,15 @@ class _Otherwise:
             if number == len(self._measured):
                 if (network := next(self._networks, None)) is None:
                     return
-                found = network(self._single)
+                try:
+                    found = network(self._single)
+                except NetworkError:  # what it computes says nothing where it can't be computed
+                    found = {}
                 self._measured.append(
                     {
                         name: error(exact, found[name])
                         for name, exact in self._exact.items()
-                        if exact.shape == found[name].shape
+                        if name in found and exact.shape == found[name].shape
                     }
                 )
             yield self._measured[number].get(place, nothing)

@@ -33,7 +33,7 @@ def observer(state: Mapping[str, Tensor], dtype: torch.dtype) -> Observer:
 def comparison(file: dict[str, Tensor], exact: dict[str, Tensor] | None = None) -> Comparison:
     state = MODULE.state_dict()
     exact = exact or PLAN.rescale(FACTORS, state, dtype=torch.float64)
-    networks = observed(observer, state, exact, right(), file)
+    networks = observed(observer, state, exact, right(), file, known=True)
     undo = {site.name: site.along(FACTORS[site.variables]) for site in PLAN.sites}
     return compare(networks, undo | {OUTPUT: FACTORS[PLAN.outputs[0]]}, X.split(1))
 

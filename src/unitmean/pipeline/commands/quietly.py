@@ -10,11 +10,15 @@ from dvc.cli import main
 from dvc.stage.exceptions import StageCmdFailedError
 from dvc.ui import ui
 
+# By its own error, by Ctrl-C and by a signal to end, of each of which it says a word.
+ENDED = tuple(f"exited with {status}" for status in (1, 130, 143))
+
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """Whether nobody said it before: a stage that fails says itself why."""
+    """Whether nobody said it before: a stage that fails says itself why, unless it is killed."""
     error = record.exc_info[1] if record.exc_info else None
-    return not isinstance(error and error.__cause__, StageCmdFailedError)
+    cause = error and error.__cause__
+    return not (isinstance(cause, StageCmdFailedError) and str(cause).endswith(ENDED))
 
 
 def _main(arguments: list[str]) -> int:

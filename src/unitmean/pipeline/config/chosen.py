@@ -35,7 +35,7 @@ def require_chosen(
 
 
 def _settings(path: Path, group: str) -> Iterator[tuple[str, str, Any]]:
-    """Section, key and value of all that a file sets itself, without what depends on other settings."""
+    """Section, key and value of all that a file sets itself, and that depends on nothing else."""
     package = next(filter(None, map(PACKAGE.match, path.read_text(encoding="utf-8").splitlines())), None)
     place = group if package is None or package[1] == "_group_" else package[1]
     content = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
@@ -44,5 +44,5 @@ def _settings(path: Path, group: str) -> Iterator[tuple[str, str, Any]]:
         if section not in sections() or not isinstance(inside, Mapping):
             continue  # Hydra's own entries
         for key, value in inside.items():
-            if key in keys(section) and "${" not in str(value):
+            if key in keys(section) and value != "???" and "${" not in str(value):
                 yield section, key, value

@@ -18,12 +18,15 @@ def require_read(typed: Collection[str], values: Mapping[str, Mapping[str, Any]]
         section, dot, key = name.partition(".")
         if not dot:  # a group
             continue
-        for other, wanted in needs(section, key).items():
+        unmet = {
+            other: wanted
+            for other, wanted in needs(section, key).items()
+            if (values[section][other] is None if wanted is None else values[section][other] != wanted)
+        }
+        if any(f"{section}.{o}" in typed or (o == "enabled" and section in typed) for o in unmet):
+            continue
+        for other, wanted in unmet.items():
             found = values[section][other]
-            if found is not None if wanted is None else found == wanted:
-                continue
-            if f"{section}.{other}" in typed or (other == "enabled" and section in typed):
-                continue
             condition = f"{section}.{other}={'…' if wanted is None else as_typed(wanted)}"
             raise ConfigError(
                 f"{name} must be given only where it is read, with {condition}; found it in {where} with "

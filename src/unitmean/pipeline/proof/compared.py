@@ -47,7 +47,7 @@ class Pair:
             self._networks.clear()  # frees their memory first
             traced: dict[torch.dtype, Traced] = {}
             self._networks[size] = observed(
-                lambda state, dtype: self._observer(state, dtype, size, traced), *self._states
+                lambda state, dtype: self._observer(state, dtype, size, traced), *self._states, known=True
             )
         shown = (_last(x.to(self._device)) for x in inputs)
         return compare(self._networks[size], self._undo, shown, self._sites)
