@@ -18,12 +18,12 @@ from torch import nn
 import unitmean
 from unitmean.disk.digest import sha256
 from unitmean.errors import DataError, NetworkError, WeightsError
-from unitmean.graph.reload import reloaded
 from unitmean.layouts.files import load_weights, save_weights
 from unitmean.layouts.kinds import layouts
 from unitmean.layouts.networks import Stored
 from unitmean.networks.architectures import build
 from unitmean.networks.inputs import CAFFE, UNIT
+from unitmean.networks.loaded import Loaded
 from unitmean.networks.own import code_of
 from unitmean.networks.seeded import well_behaved
 from unitmean.networks.skeleton import skeleton
@@ -119,7 +119,9 @@ class Net(nn.Module):
 """
 
 
-def test_functions_and_other_rectifiers_of_own_code_have_names(tmp_path: Path) -> None:
+@pytest.fixture
+def own_network(tmp_path: Path) -> Loaded:
+    """Of a file with the code OWN, measured on pictures of 30 pixels, the only ones that it takes."""
     code = tmp_path / "nets.py"
     code.write_text(OWN)
     name = f"{code}:Net"
@@ -129,18 +131,47 @@ def test_functions_and_other_rectifiers_of_own_code_have_names(tmp_path: Path) -
     of = {"model": "Net", "code": code_of(name), "truncated": False, "input": UNIT.to_dict()}
     measured = {"statistics": {"preprocess": {"resize": "warp", "pixels": 30, "crop": None}}}
     save_weights(tmp_path / "own.safetensors", state, of | measured)
-    network = unitmean.load(tmp_path / "own.safetensors", model=name)
-    assert network.names == ["relu", "relu_1", "leaky"]  # of pictures of 30 pixels, which alone it takes
-    x = torch.rand(2, 3, 30, 30)
+    return unitmean.load(tmp_path / "own.safetensors", model=name)
+
+
+def test_functions_and_other_rectifiers_of_own_code_have_names(own_network: Loaded) -> None:
+    network, x = own_network, torch.rand(2, 3, 30, 30)
+    assert network.names == ["relu", "relu_1", "leaky"]
     found = network.activations(x, ["leaky", "relu", "output"])
-    own = reloaded(module, state)
+    state = network.network.state_dict()
     first = nn.functional.conv2d(x, state["first.weight"], state["first.bias"]).relu()
     torch.testing.assert_close(found["relu"], first)
     second = nn.functional.conv2d(first + 1, state["second.weight"], state["second.bias"])
     torch.testing.assert_close(found["leaky"], nn.functional.leaky_relu(second))
-    torch.testing.assert_close(found["output"], own(x))
+    torch.testing.assert_close(found["output"], network(x))
     again = deepcopy(network).activations(x[:1], ["relu"])["relu"]
     torch.testing.assert_close(again, first[:1])
+
+
+def test_activations_are_those_of_the_network_as_it_is_now(own_network: Loaded) -> None:
+    network, x = own_network, torch.rand(2, 3, 30, 30)
+    names = ["leaky", "output"]
+
+    def right() -> torch.Tensor:
+        found: torch.Tensor = network.network(x)
+        torch.testing.assert_close(network.activations(x, names)["output"], found)
+        return found
+
+    before = right()
+    state = {name: tensor / 2 for name, tensor in network.network.state_dict().items()}
+    network.network.load_state_dict(state, assign=True)
+    assert not torch.equal(before, after := right())
+    network.network.get_submodule("first").register_forward_hook(lambda *given: given[2] * 2)
+    assert not torch.equal(after, right())
+    network.network.last = nn.Linear(4 * 26 * 26, 5)
+    assert right().shape == (2, 5)
+
+
+def test_what_a_graph_cannot_hold_for_is_refused(own_network: Loaded) -> None:
+    assert own_network.train().names == ["relu", "relu_1", "leaky"]
+    own_network.eval()
+    with pytest.raises(DataError, match="a batch must hold a picture"):
+        own_network.activations(torch.rand(0, 3, 30, 30), ["leaky"])
 
 
 @pytest.mark.slow

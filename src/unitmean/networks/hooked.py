@@ -36,17 +36,23 @@ def uses(module: nn.Module) -> list[Use]:
 
 
 def activations(
-    module: nn.Module, forward: Callable[[], Tensor], asked: Mapping[Use, str], *, whole: bool
+    module: nn.Module,
+    forward: Callable[[], Tensor],
+    asked: Mapping[Use, str],
+    *,
+    whole: bool,
+    copies: bool,
 ) -> tuple[dict[str, Tensor], Tensor | None]:
     """What the uses that are asked for return in `forward`, by name, and what that returns itself.
 
     Unless `whole`, the pass stops behind the last use that is asked for, and None takes the latter's place.
+    copies: the forward method may write into what a module returned, so that copies are kept.
     """
     found: dict[str, Tensor] = {}
 
     def keep(use: Use, output: Tensor) -> None:
         if use in asked:
-            found[asked[use]] = output
+            found[asked[use]] = output.clone() if copies else output
         if len(found) == len(asked) and not whole:
             raise _Enough
 

@@ -1,6 +1,6 @@
 """A network with its preprocessing: RGB in [0, 1] in, activations by the paper's names out."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from unitmean.errors import NetworkError
+from unitmean.errors import DataError, NetworkError
 from unitmean.graph.observe import observe
 from unitmean.graph.traced import Traced
 from unitmean.networks import hooked
@@ -56,17 +56,24 @@ class Loaded(nn.Module):
         weight = next(self.network.parameters(), torch.empty(0))
         example = torch.rand(1, 3, self._side, self._side, device=weight.device, dtype=weight.dtype)
         try:
-            copy = replace(self._of, module=hooked.unhooked(self.network, self.network.state_dict()))
-            return {name: path for name, (path, _) in rectifier_paths(copy, example).items()}
+            return self._found(example)
         except NetworkError:
             return {name: path if use == 1 else f"{path}#{use}" for name, (path, use) in self._uses.items()}
 
-    def by_hooks(self, layers: Sequence[str]) -> bool:
-        """Whether hooks see all of these layers.
+    def _found(self, image: Tensor) -> dict[str, str]:
+        """The graph's own name of each rectifier that a picture of this size meets, by name."""
+        copy = hooked.unhooked(self.network, self.network.state_dict()).eval()
+        paths = rectifier_paths(replace(self._of, module=copy), image)
+        return {name: path for name, (path, _) in paths.items()}
 
-        They don't where functions rectify, and the user's own code may write into what a module returned.
+    def by_hooks(self, layers: Sequence[str]) -> bool:
+        """Whether hooks see all of these layers; they don't where functions rectify.
+
+        In the user's own code a part may have the name that the graph gives to a function: then all go by it.
         """
-        return own(self._of.architecture) is None and {OUTPUT, *self._uses}.issuperset(layers)
+        if own(self._of.architecture) is not None and set(layers) != {OUTPUT}:
+            return list(self._uses) == list(self._paths)
+        return {OUTPUT, *self._uses}.issuperset(layers)
 
     def forward(self, image: Float[Tensor, "n 3 h w"]) -> Tensor:
         """The network's output: logits, or the last feature map where there is no head.
@@ -93,25 +100,46 @@ class Loaded(nn.Module):
         wanted = list(dict.fromkeys(layers))
         if not self.by_hooks(wanted):
             self._require(image)
+            if not len(image):
+                raise DataError("a batch must hold a picture; found none: leave it out")
             found = self.graph(image, wanted)(self.input.apply(image))
             return {layer: found[self._paths.get(layer, layer)] for layer in wanted}
         asked = {self._uses[layer]: layer for layer in wanted if layer != OUTPUT}
         found, output = hooked.activations(
-            self.network, lambda: self.forward(image), asked, whole=OUTPUT in wanted
+            self.network,
+            lambda: self.forward(image),
+            asked,
+            whole=OUTPUT in wanted,
+            copies=own(self._of.architecture) is not None,
         )
         if output is not None:
             found[OUTPUT] = output
         return {layer: found[layer] for layer in wanted}
 
     def graph(self, image: Float[Tensor, "n 3 h w"], layers: Sequence[str]) -> Traced:
-        """The layers' activations as a function of the network's input, for pictures of this one's size."""
-        key = (*layers, image.shape[2:], image.dtype, image.device)
+        """The layers' activations as a function of the network's input, for pictures of this one's size.
+
+        Raises NetworkError where such pictures meet other rectifiers than `names`.
+        """
+        key = (*layers, image.shape[2:], image.dtype, image.device, *self._parts())
         if key not in self._graphs:
+            if (found := self._found(image.detach())) != self._paths:
+                raise NetworkError(
+                    f"pictures of {image.shape[2]} x {image.shape[3]} pixels must meet the rectifiers "
+                    f"{', '.join(self._paths)}; found {', '.join(found)}: give the size of the measurement"
+                )
             if len(self._graphs) == KEPT:
                 del self._graphs[next(iter(self._graphs))]
             sites = [self._paths.get(layer, layer) for layer in layers]
             self._graphs[key] = observe(self.network, self.input.apply(image).detach(), sites)
         return self._graphs[key]
+
+    def _parts(self) -> Iterator[Hashable]:
+        """What a graph holds of the network: another one is made where a part, tensor or hook is another."""
+        for name, part in self.network.named_modules():
+            tensors = (*part.named_parameters(recurse=False), *part.named_buffers(recurse=False))
+            yield name, id(part), *((key, id(tensor), tensor.data_ptr()) for key, tensor in tensors)
+            yield tuple(part._forward_pre_hooks), tuple(part._forward_hooks), part.training
 
     def _require(self, image: Any) -> None:
         own = next((parameter.dtype for parameter in self.network.parameters()), image.dtype)

@@ -20,6 +20,7 @@ from unitmean.pipeline.commands.repro import MAKE_AGAIN, QUIETLY, makes_weights,
 from unitmean.pipeline.config.choices import Device, Padding, Pooling, Statistic
 from unitmean.pipeline.config.own_code import running_code
 from unitmean.pipeline.config.pipeline import needed, read_pipeline
+from unitmean.pipeline.config.unread import require_read
 from unitmean.pipeline.disk.folders import bytes_below
 from unitmean.pipeline.disk.remote import is_remote
 from unitmean.pipeline.sources.weights import weights_sources
@@ -80,8 +81,12 @@ def run(options: argparse.Namespace) -> int:
     delivery.require_possible()
     overrides = _overrides(options)
     with named_as_typed(ARGUMENTS, f" in {WHERE} {' '.join(overrides)!r}"):
-        composed = compose(definition(), overrides)  # refuses what is wrong before anything is written
-    require_packages(as_values(composed))
+        # Refuses what is wrong before anything is written.
+        values = as_values(compose(definition(), overrides))
+        require_read(
+            [text.partition("=")[0] for text in options.set], values, f"--set {' '.join(options.set)!r}"
+        )
+    require_packages(values)
     require_writable(options.out)
     project = _project(options)
     project.mkdir(parents=True, exist_ok=True)
@@ -131,6 +136,7 @@ OWN = (
     "dataset.name",
     "preprocess",
     "exports",
+    "experiment",
 )
 TARGETS = ("export_weights",)
 HUB_TARGETS = (*TARGETS, "export_hub")
@@ -222,7 +228,10 @@ def _require_free(added: Iterable[str], given: Iterable[str]) -> None:
     """ConfigError where --set names what the command's own arguments set."""
     own = {*given, *OWN}
     for text in added:
-        name = text.partition("=")[0].lstrip("+")
+        name, _, value = text.partition("=")
+        name = name.lstrip("+")
+        if "." not in name and value.startswith("{"):
+            raise ConfigError(f"--set must set one key; found {text!r}: give its keys one by one, {name}.…=…")
         if name in own:
             raise ConfigError(
                 f"--set must name a setting that no argument of its own sets; found {text!r}: "
