@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from unitmean.errors import DataError, NetworkError
-from unitmean.graph.observe import observe
+from unitmean.graph.observe import OUTPUT, observe
 from unitmean.graph.traced import Traced
 from unitmean.networks import hooked
 from unitmean.networks.architectures import Network
@@ -18,7 +18,6 @@ from unitmean.networks.inputs import require_images
 from unitmean.networks.own import own
 from unitmean.networks.transfer_layers import rectifier_paths
 
-OUTPUT = "output"
 KEPT = 8  # graphs, one for each size of picture and choice of layers
 
 
@@ -67,9 +66,10 @@ class Loaded(nn.Module):
         return {name: path for name, (path, _) in paths.items()}
 
     def by_hooks(self, layers: Sequence[str]) -> bool:
-        """Whether hooks see all of these layers; they don't where functions rectify.
+        """Whether hooks see all of these layers; they don't see functions that rectify.
 
-        In the user's own code a part may have the name that the graph gives to a function: then all go by it.
+        In the user's own code they are used only where they see every rectifier: else a module's name may be
+        the one that the graph gave to a function.
         """
         if own(self._of.architecture) is not None and set(layers) != {OUTPUT}:
             return list(self._uses) == list(self._paths)

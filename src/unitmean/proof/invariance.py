@@ -104,10 +104,10 @@ class Deviation:
     float64: exact rescaled against original, both in float64. float32: the same in float32, with the file's
     weights. float32_error: float32 against float64 of one and the same network, the original or the rightly
     rescaled one, whichever float32 serves worse, the latter's up to `WORSE` times the original's, for which
-    its weights are rounded in several ways where one isn't enough. By the
-    triangle inequality a right file's float32 is at most twice this, plus float64, at any place and for any
-    input; it doesn't depend on the file's weights where the factors are known. stored_error: what rounding
-    the original's weights to a coarser type changes, in the worst of `Networks.coarse`; 0 without any.
+    its weights are rounded in several ways where one isn't enough. By the triangle inequality a right file's
+    float32 is at most twice this, plus float64, at any place and for any input; it doesn't depend on the
+    file's weights where the factors are known. stored_error: what rounding the original's weights to a
+    coarser type changes, in the worst of `Networks.coarse`; 0 without any.
     """
 
     float64: float

@@ -16,8 +16,8 @@ from unitmean.proof.invariance import PARTS, Comparison, Deviation
 # Two right networks differ by at most twice float32's own error; the rest is a margin.
 MAX_RATIO = 3.0
 # The relative change that float64's rounding may cause with weights that were never rounded: so much, or so
-# many times its error. Of that up to 2.4 were found in 14 right networks, but where rounding grows to a per
-# mille, by chance eight in one of ten. A number one unit of float32 off changes millions of times as much.
+# many times its error. Of that up to 2.4 were found in 14 right networks, and where rounding grows to a per
+# mille, by chance up to 8. A number one unit of float32 off changes a million times as much as is allowed.
 MAX_EXACT, MAX_EXACT_RATIO = 1e-12, 64.0
 # Where the factors aren't known: the relative change allowed for the rounding of the file's weights. In
 # float32 it comes on top of float32's own error: ROUNDED or, for a coarser type, STORED times the most that

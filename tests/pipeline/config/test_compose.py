@@ -110,7 +110,7 @@ def test_what_conf_holds_may_go_unread_and_what_is_typed_may_not(tmp_path: Path)
         ["transfer.rate=0.1", "transfer.optimiser=adam"],
         ["collect.target_share=0.5", "collect.target_standard_error=0.0"],
         ["hub.licence=mit", "hub.enabled=true"],
-        ["transfer=none", "transfer.steps=7"],  # switched off by the same hand
+        ["transfer=none", "transfer.steps=7", "transfer.rate=0.1"],  # switched off by the same hand
         ["rescale.statistic=mean", "rescale.quantile=0.9"],
     ):
         compose(tmp_path, read)
@@ -197,6 +197,9 @@ def test_a_choice_that_another_file_undoes_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="dataset=mine must take effect.*pixels=99; found .* sets 224"):
         compose(tmp_path, ["dataset=mine"])
     assert as_values(compose(tmp_path, []))["transfer"]["steps"] == 7
+    (tmp_path / "conf" / "dataset" / "asks.yaml").write_text("source: folder\npath: ???\n")
+    (tmp_path / "conf" / "experiment" / "x.yaml").write_text("# @package _global_\ndataset: {path: /x}\n")
+    assert as_values(compose(tmp_path, ["+experiment=x", "dataset=asks"]))["dataset"]["path"] == "/x"
 
 
 def test_what_the_composition_writes_is_set_by_nobody_else(tmp_path: Path) -> None:

@@ -29,6 +29,31 @@ def _nearly_tied(seed: int) -> Tensor:
     return x
 
 
+class Ordered(nn.Module):
+    """Its buffer's numbers have a meaning of their own, which rounding them otherwise would change."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Conv2d(3, 8, 1), nn.Conv2d(8, 4, 1)
+        self.register_buffer("order", torch.tensor([3.0, 7, 5, 1, 6, 2, 4, 0]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = self.last(self.first(x).relu()[:, self.get_buffer("order").long()])
+        return found
+
+
+def test_numbers_with_a_meaning_are_not_rounded_anew() -> None:
+    network = randomised(Ordered())
+    network.register_buffer("order", torch.tensor([3.0, 7, 5, 1, 6, 2, 4, 0]))
+    x = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    result = unitmean.normalise(network, [x], strict=False)
+    assert unitmean.verify(network, result.state, [x], result) and unitmean.verify(network, result.state, [x])
+    wrong = dict(result.state)
+    wrong["last.weight"] = wrong["last.weight"] * (1 + 3e-4)
+    assert not unitmean.verify(network, wrong, [x], result)
+    assert not unitmean.verify(network, wrong, [x])
+
+
 def test_a_jump_is_no_difference_and_a_wrong_weight_is_one() -> None:
     network = randomised(Unpooled())
     for seed in range(30):

@@ -7,9 +7,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from unitmean.graph.observe import OUTPUT
 from unitmean.layouts.layout import Layout, State
 from unitmean.networks.architectures import Network
-from unitmean.networks.loaded import OUTPUT, Loaded
+from unitmean.networks.loaded import Loaded
 
 HOW = """\
 Input `image`: float32, n x 3 x {sides}, RGB in [0, 1]; outputs: {names}.
@@ -39,7 +40,7 @@ def write(path: Path, network: Network, state: State, size: int) -> None:
     where functions rectify, too; else it may have any size that the network takes.
     """
     loaded = Loaded(network, size)
-    names, example = [*loaded.names, "output"], torch.zeros(2, 3, size, size)
+    names, example = [*loaded.names, OUTPUT], torch.zeros(2, 3, size, size)
     sides = {2: "height", 3: "width"} if _any_size(loaded, network) else {}
     shapes = ({0: "batch"} | sides,)
     # The exporter logs its optimisations and the operator versions that it converts.

@@ -201,7 +201,7 @@ def _overrides(options: argparse.Namespace) -> list[str]:
     if HUB in options.export:
         given += ["hub.enabled=true", "transfer=none"]
     _require_free(options.set, [text.partition("=")[0] for text in given])
-    _require_read(options.set, _targets(options))
+    _require_run(options.set, _targets(options))
     return [*given, *options.set]
 
 
@@ -239,7 +239,7 @@ def _require_free(added: Iterable[str], given: Iterable[str]) -> None:
             )
 
 
-def _require_read(added: Iterable[str], targets: Iterable[str]) -> None:
+def _require_run(added: Iterable[str], targets: Iterable[str]) -> None:
     """ConfigError where --set names a key, or a group of keys, of stages that the targets don't need."""
     steps = read_pipeline(definition())
     run = needed(steps, targets)

@@ -23,12 +23,13 @@ def require_read(typed: Collection[str], values: Mapping[str, Mapping[str, Any]]
             for other, wanted in needs(section, key).items()
             if (values[section][other] is None if wanted is None else values[section][other] != wanted)
         }
-        if any(f"{section}.{o}" in typed or (o == "enabled" and section in typed) for o in unmet):
+        if not unmet or any(
+            f"{section}.{o}" in typed or (o == "enabled" and section in typed) for o in unmet
+        ):
             continue
-        for other, wanted in unmet.items():
-            found = values[section][other]
-            condition = f"{section}.{other}={'…' if wanted is None else as_typed(wanted)}"
-            raise ConfigError(
-                f"{name} must be given only where it is read, with {condition}; found it in {where} with "
-                f"{section}.{other}={as_typed(found)}: add {condition}, or leave {name} out"
-            )
+        other, wanted = next(iter(unmet.items()))
+        condition = f"{section}.{other}={'…' if wanted is None else as_typed(wanted)}"
+        raise ConfigError(
+            f"{name} must be given only where it is read, with {condition}; found it in {where} with "
+            f"{section}.{other}={as_typed(values[section][other])}: add {condition}, or leave {name} out"
+        )
