@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from unitmean.disk.progress import Bar
 from unitmean.errors import DataError
-from unitmean.graph.inputs import Inputs, by_position, count, shape, sizes, tensors
+from unitmean.graph.inputs import Inputs, bound, count, shape, sizes, tensors
 from unitmean.graph.unwrapped import unwrapped
 
 KINDS = 4
@@ -73,7 +73,7 @@ def _length(batches: Iterable[Any]) -> int | None:
 def _input(batch: Any, network: nn.Module) -> Inputs:
     first = batch[0] if isinstance(batch, tuple | list) and batch else batch
     if isinstance(first, Mapping):
-        first = by_position(network, first)
+        first = bound(network, first)
     if not isinstance(first, Tensor) and not (isinstance(first, tuple) and tensors(first)):
         raise DataError(
             "a batch must be a tensor, a dict of the model's arguments by name, or a tuple that begins with "

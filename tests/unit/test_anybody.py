@@ -141,9 +141,7 @@ def test_arguments_by_name() -> None:
             super().__init__()
             self.body = body()
 
-        def forward(
-            self, x: Tensor, mask: Tensor | None = None, scale: float = 2.0, *, bias: float = 0.0
-        ) -> Tensor:
+        def forward(self, x: Tensor, mask: Tensor | None = None, scale: float = 2.0) -> Tensor:
             found: Tensor = self.body(x if mask is None else x * mask) * scale
             return found
 
@@ -154,12 +152,49 @@ def test_arguments_by_name() -> None:
     batch = UserDict(x=images())  # what transformers' tokenizers return is one
     for wrapped in (model, nn.DataParallel(model)):
         assert unitmean.analyse(wrapped, batch).free.sum() == 8
-    for found in ({"image": images()}, {"mask": mask}, {}, {"x": images(), "bias": 1.0}):
+    for found in ({"image": images()}, {"mask": mask}, {}):
         with pytest.raises(DataError, match=r"are 'x', 'mask', 'scale'; found .*leave others out"):
             unitmean.normalise(model, [found])
     for unnamed in (Of(lambda m, x: m.body(x)).eval(), torch.jit.trace(body(), images())):
         with pytest.raises(DataError, match="which are not named; found 'x'"):
             unitmean.analyse(unnamed, {"x": images()})
+
+
+def test_arguments_that_go_by_name_alone() -> None:
+    class Alone(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = body()
+
+        def forward(
+            self, x: Tensor, add: Tensor | None = None, *, mask: Tensor, scale: float = 2.0
+        ) -> Tensor:
+            found: Tensor = self.body(x * mask) * scale
+            return found if add is None else found + add
+
+    class Others(Alone):
+        def forward(self, x: Tensor, **others: Tensor) -> dict[str, Tensor]:  # type: ignore[override]
+            return {"y": super().forward(x, mask=others["mask"]), "seen": others["more"]}
+
+    masks = {n: (images(n, 12) > 0.5).float() for n in (6, 5)}
+    model = Alone().eval()
+    result = followed(
+        model,
+        [
+            {"scale": 3.0, "mask": mask, "x": images(n), "add": mask[:, :1, :8, :8]}
+            for n, mask in masks.items()
+        ],
+    )
+    by_place = followed(
+        Of(lambda m, x, mask: m.body(x * mask)).eval(), [((images(6), masks[6]),), ((images(5), masks[5]),)]
+    )
+    assert torch.equal(result.factors, by_place.factors)
+    followed(model, [{"mask": images(4, size), "x": images(4, size)} for size in range(12, 17)])  # any sizes
+    followed(Others().eval(), [{"more": mask, "mask": mask, "x": images(n)} for n, mask in masks.items()])
+    with pytest.raises(DataError, match="are 'x', 'add', 'mask', 'scale'; found 'x': leave others out"):
+        unitmean.normalise(model, [{"x": images()}])
+    with pytest.raises(DataError, match="are 'x', 'add', 'mask', 'scale'; found .*'other'"):
+        unitmean.normalise(model, [{"x": images(), "mask": masks[6], "other": 1}])
 
 
 def test_a_network_that_makes_rounding_grow() -> None:

@@ -35,7 +35,7 @@ def call(module: nn.Module, x: Inputs) -> Called:
     """What the module returns; NetworkError where another call returns something else."""
     given, kept, own = arguments(copies(x)), _attributes(module), _states_of_torch(x)
     drawn = _states_of_others()
-    returned = module(*given)
+    returned = module(*given.by_position, **given.by_name)
     drew = _states_of_others() != drawn
     leaves = tree_leaves(returned)
     found = Called(leaves, random=_states_of_torch(x) != own)
@@ -64,7 +64,7 @@ def _require_again(
     random.seed(seed)
     np.random.seed(seed)
     start = _states_of_others()
-    returned = module(*given)
+    returned = module(*given.by_position, **given.by_name)
     end = _states_of_others()
     others = tree_leaves(returned)
     if len(others) != len(leaves) or not all(map(_same, leaves, others)):

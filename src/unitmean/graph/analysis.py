@@ -13,7 +13,7 @@ from unitmean.errors import NetworkError
 from unitmean.graph.absorb import Absorption
 from unitmean.graph.called import called
 from unitmean.graph.ids import compact, per_channel
-from unitmean.graph.inputs import Inputs, by_position, count, sizes, tensors
+from unitmean.graph.inputs import Inputs, bound, count, sizes, tensors
 from unitmean.graph.nodes import named
 from unitmean.graph.plan import OUTPUT, Plan, Site
 from unitmean.graph.rectifiers import rectifiers
@@ -43,7 +43,7 @@ def analyse(module: nn.Module, example: Inputs, *, outputs: str = "preserve") ->
     if not isinstance(module, nn.Module):
         raise NetworkError(f"a network must be a torch.nn.Module; found {module!r}: give the network itself")
     if isinstance(example, Mapping):
-        example = by_position(unwrapped(module)[0], example)
+        example = bound(unwrapped(module)[0], example)
     if not tensors(example) or not count(example):
         raise NetworkError(
             f"an example must hold an image at least; found {sizes(example) or example!r}: give the first "

@@ -12,7 +12,7 @@ from torch.export import Dim
 from torch.utils._pytree import tree_map
 
 from unitmean.errors import NetworkError
-from unitmean.graph.inputs import Inputs, count, kind, tensors
+from unitmean.graph.inputs import Arguments, Inputs, count, kind, tensors
 
 # Numbers of images for which a condition must hold in a graph for any number.
 COUNTS = (*range(2, 66), 100, 127, 128, 129, 250, 255, 256, 257, 500, 512, 1000, 1024, 4096)
@@ -26,7 +26,7 @@ class Free(Enum):
     ALL = "all"
 
 
-def dynamic_shapes(module: nn.Module, given: tuple[Any, ...], free: Free) -> dict[str, Any] | None:
+def dynamic_shapes(module: nn.Module, given: Arguments, free: Free) -> dict[str, Any] | None:
     """For torch.export: which dimensions of each tensor are free; of the batch alone, the first."""
     if free is Free.NONE:
         return None
@@ -39,7 +39,7 @@ def dynamic_shapes(module: nn.Module, given: tuple[Any, ...], free: Free) -> dic
             return dict.fromkeys(range(value.ndim), Dim.AUTO)
         return {0: Dim.AUTO} if len(value) == images else None
 
-    bound = inspect.signature(module.forward).bind(*given).arguments
+    bound = inspect.signature(module.forward).bind(*given.by_position, **given.by_name).arguments
     return {name: tree_map(dims, value) for name, value in bound.items()}
 
 

@@ -1,8 +1,8 @@
-"""What a network is given: a tensor, or a tuple of arguments, which may hold tensors in any nesting."""
+"""What a network is given: a tensor, or its arguments, which may hold tensors in any nesting."""
 
 import inspect
 from collections.abc import Hashable, Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -11,43 +11,54 @@ from torch.utils._pytree import tree_flatten, tree_leaves, tree_map
 from unitmean.errors import DataError
 
 Inputs = Any
-"""A tensor, or a tuple of a forward method's arguments."""
+"""A tensor, or a tuple of a forward method's arguments, or `Arguments`."""
 
 
-def by_position(module: nn.Module, named: Mapping[str, Any]) -> tuple[Any, ...]:
+class Arguments(NamedTuple):
+    """Those of a forward method that takes some by name alone."""
+
+    by_position: tuple[Any, ...]
+    by_name: dict[str, Any]
+
+
+def bound(module: nn.Module, named: Mapping[str, Any]) -> Inputs:
     """The forward method's arguments in its own order, from what it is to be called with by name.
 
     Defaults stand for those in between that aren't named. Raises DataError for a name that is none of its
     arguments, and where an argument without a default is missing.
     """
-    parameters = _named(module)
-    needed = [name for name, default in parameters.items() if default is inspect.Parameter.empty]
-    if not named or not set(needed) <= named.keys() <= parameters.keys():
+    parameters = _parameters(module)
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
+    known = {p.name: p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+    needed = {name for name, p in known.items() if p.default is p.empty}
+    if not named or not needed <= named.keys() or not (takes_any or named.keys() <= known.keys()):
         raise DataError(
             "a dict must hold arguments of the model's forward method, which are "
-            f"{_listed(parameters) or 'not named'}; found {_listed(named) or 'none'}: leave others out, or "
+            f"{_listed(known) or 'not named'}; found {_listed(named) or 'none'}: leave others out, or "
             "give the input itself, as by (batch['image'] for batch in loader)"
         )
-    last = max(list(parameters).index(name) for name in named)
-    return tuple(named.get(name, default) for name, default in list(parameters.items())[: last + 1])
+    order = [name for name, p in known.items() if p.kind is p.POSITIONAL_OR_KEYWORD]
+    last = max((order.index(name) for name in named.keys() & set(order)), default=-1)
+    by_position = tuple(named.get(name, known[name].default) for name in order[: last + 1])
+    others = [name for name in (*known, *named) if name in named and name not in order]
+    by_name = {name: named[name] for name in others}
+    return Arguments(by_position, by_name) if by_name else by_position
 
 
-def _named(module: nn.Module) -> dict[str, Any]:
-    """The arguments of the forward method that may be given by place or by name, and their defaults."""
+def _parameters(module: nn.Module) -> list[inspect.Parameter]:
     try:
-        parameters = inspect.signature(module.forward).parameters.values()
+        return list(inspect.signature(module.forward).parameters.values())
     except ValueError:  # methods of TorchScript have no signature
-        return {}
-    return {p.name: p.default for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD}
+        return []
 
 
 def _listed(names: Iterable[str]) -> str:
     return ", ".join(map(repr, names))
 
 
-def arguments(x: Inputs) -> tuple[Any, ...]:
+def arguments(x: Inputs) -> Arguments:
     """The arguments that the forward method is called with."""
-    return x if isinstance(x, tuple) else (x,)
+    return x if isinstance(x, Arguments) else Arguments(x if isinstance(x, tuple) else (x,), {})
 
 
 def tensors(x: Inputs) -> list[Tensor]:

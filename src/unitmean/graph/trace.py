@@ -46,7 +46,7 @@ def trace(
 ) -> fx.GraphModule:
     """The module's graph in eval mode; parameters are `get_attr` nodes named as in its state dict.
 
-    example: a tensor, or a tuple of the forward method's arguments. `free` says in which sizes other inputs
+    example: a tensor, or the forward method's arguments. `free` says in which sizes other inputs
     may differ from it; of images any number must do. `heads` sets the `training` flag of the outermost module
     alone: some networks then run auxiliary heads. The graph's results are a flat tuple; `meta["outputs"]` has
     their names, `meta["domain"]` the inputs for which it holds, and `meta["autocast"]` whether the module
@@ -73,7 +73,8 @@ def trace(
     try:
         with undisturbed(module), torch.no_grad(), _unlogged(), repeatable(device):
             module.training = heads
-            program = export(module, given, dynamic_shapes=dynamic_shapes(module, given, free), strict=False)
+            shapes = dynamic_shapes(module, given, free)
+            program = export(module, *given, dynamic_shapes=shapes, strict=False)
             names = _output_names(program)
             traced, autocast = _graph(program)
     except (OSError, NetworkError):  # the first is not the network's fault
