@@ -29,6 +29,17 @@ Args = Sequence[Any]
 Kwargs = Mapping[str, Any] | None
 
 
+def _batch_norm(x: Tensor, *settings: Any) -> tuple[Tensor, ...]:
+    return *torch.ops.aten.native_batch_norm.default(x, *settings), torch.empty(0, dtype=torch.uint8)
+
+
+# What the CPU computes in the place of operators that GPUs alone have.
+INSTEAD = {
+    torch.ops.aten.cudnn_batch_norm.default: _batch_norm,
+    torch.ops.aten._fused_sdp_choice.default: lambda *args, **kwargs: 0,  # attention by its definition
+}
+
+
 class OnGpu(Tensor):
     """The same memory as the tensor that it is made of, under another device's name."""
 
@@ -103,6 +114,7 @@ def computed(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         gpu = isinstance(args[0], OnGpu)
     args, kwargs = tree_map(_of_host, (tuple(args), dict(kwargs) | _unpinned(kwargs)))
     half = next((t.dtype for t in tensors if t.dtype in HALVES), None) if name in PRODUCTS else None
+    func = INSTEAD.get(func, func)
     if half is None:
         result = func(*args, **kwargs)
     else:

@@ -148,6 +148,18 @@ def test_functions_and_other_rectifiers_of_own_code_have_names(own_network: Load
     torch.testing.assert_close(again, first[:1])
 
 
+@pytest.mark.usefixtures("gpu")
+def test_layers_on_a_gpu(own_network: Loaded) -> None:
+    """By the graph, which is needed where functions rectify, and by hooks."""
+    x = torch.rand(2, 3, 30, 30)
+    for layers in (["relu", "leaky", "output"], ["output"]):
+        expected = own_network.cpu().activations(x, layers)
+        for layer, found in own_network.cuda().activations(x.cuda(), layers).items():
+            assert found.is_cuda
+            largest = float(expected[layer].abs().max())
+            torch.testing.assert_close(found.cpu(), expected[layer], rtol=0, atol=1e-2 * largest)  # TF32
+
+
 def test_activations_are_those_of_the_network_as_it_is_now(own_network: Loaded) -> None:
     network, x = own_network, torch.rand(2, 3, 30, 30)
     names = ["leaky", "output"]

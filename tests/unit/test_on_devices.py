@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor, nn
-from unit.graph.chains import chain
+from unit.graph.chains import chain, randomised
+from unit.proof.test_jumps import Unpooled, nearly_tied
 
 import unitmean
 
@@ -74,3 +75,26 @@ def test_a_result_is_kept_and_shown_whatever_device_it_is_of(device: str, tmp_pa
     assert all(torch.equal(kept.state[name], tensor.cpu()) for name, tensor in result.state.items())
     assert repr(result).splitlines()[1].split()[:2] == ["rectifier", "channels"]
     assert repr(kept) == repr(result)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_batch_norm_and_attention_on_the_device(device: str) -> None:
+    attention = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+    shown = [(chain(norm=True), torch.rand(2, 3, 12, 12)), (randomised(attention), torch.randn(4, 5, 8))]
+    for network, x in shown:
+        model = network.to(device)
+        result = unitmean.normalise(model, [x])
+        assert unitmean.verify(model, result.state, [x], result)
+        name = next(name for name, tensor in result.state.items() if tensor.ndim > 1)
+        wrong = result.state | {name: result.state[name] * 1.01}
+        assert not unitmean.verify(model, wrong, [x], result)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_jumps_on_the_device(device: str) -> None:
+    model = randomised(Unpooled()).to(device)
+    for seed in range(8):  # of these some need float32's error of several roundings
+        x = nearly_tied(seed)
+        result = unitmean.normalise(model, [x])
+        proof = unitmean.verify(model, result.state, [x], result)
+        assert proof, proof.failures

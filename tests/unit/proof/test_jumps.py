@@ -21,7 +21,7 @@ class Unpooled(nn.Module):
         return found
 
 
-def _nearly_tied(seed: int) -> Tensor:
+def nearly_tied(seed: int) -> Tensor:
     """An image with one window in which two pixels differ by a unit of float32."""
     x = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(seed)) / 2
     x[:, :, 0, 0] = 1 + x[:, :, 0, 0]
@@ -57,7 +57,7 @@ def test_numbers_with_a_meaning_are_not_rounded_anew() -> None:
 def test_a_jump_is_no_difference_and_a_wrong_weight_is_one() -> None:
     network = randomised(Unpooled())
     for seed in range(30):
-        x = _nearly_tied(seed)
+        x = nearly_tied(seed)
         result = unitmean.normalise(network, [x])
         proof = unitmean.verify(network, result.state, [x], result)
         assert proof, proof.failures
