@@ -34,6 +34,7 @@ SETTINGS = [
     override("dataset.subset=-3", "dataset.subset must be at least 1"),
     override("dataset.subset=[1,2]", "dataset.subset must be"),
     override("preprocess.pixels=-224", "preprocess.pixels must be at least 1"),
+    override("dataset.count=16", "dataset.subset must be at most dataset.count"),
     override("preprocess.crop=500", "preprocess.crop must be at most preprocess.pixels"),
     override("transfer.pixels=4", "transfer.pixels must be at least 32"),
     override("collect.control_images=null", "collect.control_images must be a whole number"),

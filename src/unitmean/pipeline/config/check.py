@@ -123,6 +123,13 @@ def _check_together(values: Values, where: str) -> None:
             f"collect.correct must be false with collect.histograms=true; found True in {where}: "
             "histograms can't be corrected, measure in float32"
         )
+    dataset = values["dataset"]
+    whole = "count" if dataset["source"] == "generated" else "expected"
+    if None not in (dataset["subset"], dataset[whole]) and dataset["subset"] > dataset[whole]:
+        raise ConfigError(
+            f"dataset.subset must be at most dataset.{whole}={dataset[whole]}; found {dataset['subset']} in "
+            f"{where}: lower it, or add dataset.subset=null for all"
+        )
     # A shift, since 2**scales takes for ever where somebody asks for a billion.
     smallest = values["transfer"]["pixels"] >> (values["transfer"]["scales"] - 1)
     if smallest < SMALLEST:
