@@ -17,8 +17,9 @@ from unitmean.graph.reload import double
 from unitmean.graph.running import Running
 from unitmean.graph.unwrapped import inside, unwrapped
 from unitmean.measuring import device_of, floating_type, type_name
-from unitmean.proof.invariance import compare, observed
+from unitmean.proof.invariance import compare
 from unitmean.proof.judged import Proof, coarsened, judged, resolution
+from unitmean.proof.networks import observed
 from unitmean.results import Normalised
 
 CHECKED = 2  # images of the first batch on which `normalise` compares old and new weights

@@ -11,7 +11,8 @@ from torch import Tensor
 from unitmean.graph.observe import OUTPUT
 from unitmean.graph.plan import Plan
 from unitmean.proof.algebra import discrepancies
-from unitmean.proof.invariance import PARTS, Comparison, Deviation
+from unitmean.proof.invariance import Comparison, Deviation
+from unitmean.proof.networks import PARTS
 
 # Two right networks differ by at most twice float32's own error; the rest is a margin.
 MAX_RATIO = 3.0

@@ -12,7 +12,8 @@ from unitmean.api import measure
 from unitmean.graph.analysis import analyse
 from unitmean.graph.observe import OUTPUT, Observer, observe
 from unitmean.proof.differences import apart, error
-from unitmean.proof.invariance import Comparison, compare, observed
+from unitmean.proof.invariance import Comparison, compare
+from unitmean.proof.networks import observed
 from unitmean.statistics.factors import choose
 
 MODULE = chain()

@@ -17,7 +17,8 @@ from unitmean.pipeline.proof.remeasure import live, off
 from unitmean.pipeline.proof.tolerances import Tolerances
 from unitmean.proof.algebra import Discrepancy
 from unitmean.proof.behaviour import Behaviour
-from unitmean.proof.invariance import Comparison, Networks, State, compare, observed
+from unitmean.proof.invariance import Comparison, compare
+from unitmean.proof.networks import Networks, State, observed
 
 Inputs = Iterable[Float[Tensor, "_ 3 _ _"]]
 
