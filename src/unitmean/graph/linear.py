@@ -1,5 +1,7 @@
 """Weighted sums and norms: stored weights absorb a free factor on either side."""
 
+from collections.abc import Sequence
+from string import ascii_letters
 from typing import Any
 
 import torch
@@ -64,15 +66,27 @@ def multiplied_matrices(call: Call) -> Ids | None:
 
 
 def einsum(call: Call) -> Ids | None:
-    """A sum over products of two tensors, each dimension of which has one letter."""
-    equation, tensors = str(call.value("equation")).replace(" ", ""), call.value("tensors")
-    terms, _, out = equation.partition("->")
-    labels = terms.split(",")
-    if len(tensors) != 2 or any(not t.isalpha() or len(set(t)) < len(t) for t in labels):
+    """A sum over one tensor, or over products of two, no dimension of which has the letter of another."""
+    tensors = call.value("tensors")
+    terms, out = _letters(str(call.value("equation")), [len(call.shape(tensor)) for tensor in tensors])
+    if len(tensors) > 2 or any(not t.isalpha() or len(set(t)) < len(t) for t in terms if t):
         return None
-    if "->" not in equation:
-        out = "".join(sorted(c for c in set(terms) - {","} if terms.count(c) == 1))
-    return _contracted(call, tensors[0], tensors[1], labels[0], labels[1], out)
+    if len(tensors) == 1:
+        return _labelled(call, call.narrow(tensors[0]), terms[0], out)
+    return _contracted(call, tensors[0], tensors[1], terms[0], terms[1], out)
+
+
+def _letters(equation: str, dimensions: Sequence[int]) -> tuple[list[str], str]:
+    """A letter for each dimension of each tensor, and of the result, also where the equation has dots."""
+    left, arrow, out = equation.replace(" ", "").partition("->")
+    free = sorted(set(ascii_letters) - set(equation))
+    dots = [n - len(t.replace("...", "")) for t, n in zip(left.split(","), dimensions, strict=True)]
+    if not arrow:
+        out = "..." + "".join(sorted(c for c in left if c.isalpha() and left.count(c) == 1))
+    most = max(n if "..." in t else 0 for t, n in zip(left.split(","), dots, strict=True))
+    shared = "".join(free[:most])
+    terms = [t.replace("...", shared[most - n :]) for t, n in zip(left.split(","), dots, strict=True)]
+    return terms, out.replace("...", shared)
 
 
 def _contracted(call: Call, a: Any, b: Any, left: str, right: str, out: str) -> Ids:

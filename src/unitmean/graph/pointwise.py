@@ -52,6 +52,12 @@ def thresholded(call: Call) -> Ids | None:
     return same(call) if call.any_factor("threshold") and call.any_factor("value") else None
 
 
+def finite(call: Call) -> Ids | None:
+    """Numbers in the place of NaN and infinities; what is finite keeps its factor."""
+    found = [name for name in ("nan", "posinf", "neginf") if call.has(name)]
+    return same(call) if all(map(call.any_factor, found)) else None
+
+
 def met(call: Call) -> Ids:
     """A sum, a maximum or a minimum makes the factors of its terms equal."""
     return _met(call, call.first, "other")

@@ -29,9 +29,10 @@ _SEVERAL = get_decompositions(
     [getattr(_ATEN, name) for name in "addmm addmv baddbmm addr addcmul addcdiv lerp im2col rnn_relu".split()]
 ) | {
     operator: _OF_EXPORT[operator]
-    for name in "rnn_relu_cell rnn_tanh_cell lstm_cell gru_cell tensordot diff".split()
+    for name in "rnn_relu_cell rnn_tanh_cell lstm_cell gru_cell tensordot diff glu broadcast_tensors".split()
     for operator in [getattr(_ATEN, name).default]
 }
+_EINSUM = _ATEN.einsum.default
 _LOGS = (
     "torch._subclasses.fake_tensor",
     "torch.fx.experimental.symbolic_shapes",
@@ -120,12 +121,20 @@ def _graph(program: ExportedProgram) -> tuple[fx.GraphModule, bool]:
         )
     autocast = inline(program.graph_module)
     plain = without_mutation(program.graph, set(program.graph_signature.user_inputs))
-    if not plain or any(node.target in _SEVERAL for node in program.graph.nodes):
-        program = program.run_decompositions(_SEVERAL)
+    several = (
+        _SEVERAL | {_EINSUM: _OF_EXPORT[_EINSUM]} if any(map(_of_many, program.graph.nodes)) else _SEVERAL
+    )
+    if not plain or any(node.target in several for node in program.graph.nodes):
+        program = program.run_decompositions(several)
     traced = _unlifted(program) if plain else program.module(check_guards=False)
     traced.graph.eliminate_dead_code()
     traced.recompile()
     return traced, autocast
+
+
+def _of_many(node: fx.Node) -> bool:
+    """Whether it is an einsum of more than two tensors, which matrix products are made of."""
+    return node.target is _EINSUM and len(node.args[1]) > 2  # type: ignore[arg-type]
 
 
 def _behaves(part: nn.Module) -> bool:

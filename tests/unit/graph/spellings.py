@@ -131,6 +131,10 @@ SINGLE: dict[str, Block] = RECTIFIERS | {
     "matmul": block(lambda x, w: (x.movedim(1, 3) @ w).movedim(3, 1), (C, C)),
     "matmul from the left": block(lambda x, w: (w @ x.flatten(2)).view_as(x), (C, C)),
     "einsum": block(lambda x, w: torch.einsum("nchw,dc->ndhw", x, w), (C, C)),
+    "einsum with dots": block(lambda x, w: torch.einsum("...chw,dc->...dhw", x, w), (C, C)),
+    "einsum of three": block(lambda x, v, w: torch.einsum("nchw,c,dc->ndhw", x, v, w), (C,), (C, C)),
+    "gated linear unit": block(lambda x, w: F.glu(torch.cat((x, x * across(w)), 1), 1), (C,)),
+    "without NaN": block(lambda x: x.nan_to_num()),
     "tensordot": block(lambda x, w: torch.tensordot(x.movedim(1, 3), w, 1).movedim(3, 1), (C, C)),
     "addmm": block(lambda x, w, b: rows(x, lambda y: torch.addmm(b, y, w)), (C, C), (C,)),
     "addmm in parts": block(

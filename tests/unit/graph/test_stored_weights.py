@@ -125,6 +125,26 @@ PROBES: dict[str, tuple[Callable[[Between, Tensor], Tensor], int, int]] = {
     ),
     "einsum": (lambda m, x: F.relu(torch.einsum("nchw,dc->ndhw", x, m.matrix)), 6, 6),
     "einsum along channels": (lambda m, x: F.relu(torch.einsum("nchw,c->nchw", x, m.vector)), 6, 6),
+    "einsum with dots": (
+        lambda m, x: F.relu(torch.einsum("n...c,cd->n...d", x.movedim(1, 3), m.matrix)).movedim(3, 1), 6, 6,
+    ),
+    "einsum with dots on both sides": (
+        lambda m, x: F.relu(torch.einsum("...hw,...->h...w", x, m.vector)).movedim(0, 2), 6, 6,
+    ),
+    "einsum without a result": (
+        lambda m, x: F.relu(torch.einsum("nchw,cx", x, m.matrix)).movedim(3, 1), 6, 6,
+    ),
+    "einsum of one tensor": (
+        lambda m, x: F.relu(torch.einsum("nchw->cnh", m.conv(x)).movedim(1, 0))[..., None], 6, 6,
+    ),
+    "einsum of three": (
+        lambda m, x: F.relu(torch.einsum("nchw,cd,d->ndhw", x, m.matrix, m.vector)), 6, 6,
+    ),
+    "einsum along a diagonal": (lambda m, x: F.relu(torch.einsum("nckk->nck", x))[..., None], 0, 0),
+    "gated linear unit": (lambda m, x: F.relu(F.glu(torch.cat((x, m.conv(x)), 1), 1)), 6, 6),
+    "without NaN": (lambda m, x: F.relu(m.conv(x).nan_to_num()), 6, 6),
+    "one in the place of NaN": (lambda m, x: F.relu(m.conv(x).nan_to_num(1.0)), 0, 6),
+    "broadcast": (lambda m, x: F.relu(torch.broadcast_tensors(m.conv(x), across(m.vector))[0]), 6, 6),
     "linear with a vector": (
         lambda m, x: F.relu(F.linear(x.movedim(1, 3), m.vector)).unsqueeze(1).expand(-1, 6, -1, -1), 1, 6,
     ),
