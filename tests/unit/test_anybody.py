@@ -177,6 +177,11 @@ def test_arguments_that_go_by_name_alone() -> None:
             return {"y": super().forward(x, mask=others["mask"]), "seen": others["more"]}
 
     masks = {n: (images(n, 12) > 0.5).float() for n in (6, 5)}
+
+    class PlaceAlone(Of):
+        def forward(self, x: Tensor, /, mask: Tensor) -> Any:
+            return super().forward(x, mask)
+
     model = Alone().eval()
     result = followed(
         model,
@@ -191,6 +196,9 @@ def test_arguments_that_go_by_name_alone() -> None:
     assert torch.equal(result.factors, by_place.factors)
     followed(model, [{"mask": images(4, size), "x": images(4, size)} for size in range(12, 17)])  # any sizes
     followed(Others().eval(), [{"more": mask, "mask": mask, "x": images(n)} for n, mask in masks.items()])
+    by_place_alone = PlaceAlone(lambda m, x, mask: m.body(x * mask)).eval()
+    with pytest.raises(DataError, match="are 'x', 'mask'; found 'mask': leave others out"):
+        unitmean.normalise(by_place_alone, [{"mask": masks[6]}])
     with pytest.raises(DataError, match="are 'x', 'add', 'mask', 'scale'; found 'x': leave others out"):
         unitmean.normalise(model, [{"x": images()}])
     with pytest.raises(DataError, match="are 'x', 'add', 'mask', 'scale'; found .*'other'"):

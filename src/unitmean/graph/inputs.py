@@ -22,34 +22,30 @@ class Arguments(NamedTuple):
 
 
 def bound(module: nn.Module, named: Mapping[str, Any]) -> Inputs:
-    """The forward method's arguments in its own order, from what it is to be called with by name.
+    """The forward method's arguments from what it is to be called with by name.
 
-    Defaults stand for those in between that aren't named. Raises DataError for a name that is none of its
-    arguments, and where an argument without a default is missing.
+    Raises DataError for a name that is none of its arguments, and where an argument without a default is
+    missing.
     """
-    parameters = _parameters(module)
-    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
-    known = {p.name: p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
-    needed = {name for name, p in known.items() if p.default is p.empty}
-    if not named or not needed <= named.keys() or not (takes_any or named.keys() <= known.keys()):
+    try:
+        parameters = inspect.signature(module.forward)
+    except ValueError:  # methods of TorchScript have no signature
+        parameters = inspect.Signature()
+    try:
+        found = parameters.bind(**named)
+    except TypeError:
+        found = parameters.bind_partial()
+    if not found.arguments:
+        taken = [p.name for p in parameters.parameters.values() if p.kind not in _SEVERAL]
         raise DataError(
             "a dict must hold arguments of the model's forward method, which are "
-            f"{_listed(known) or 'not named'}; found {_listed(named) or 'none'}: leave others out, or "
+            f"{_listed(taken) or 'not named'}; found {_listed(named) or 'none'}: leave others out, or "
             "give the input itself, as by (batch['image'] for batch in loader)"
         )
-    order = [name for name, p in known.items() if p.kind is p.POSITIONAL_OR_KEYWORD]
-    last = max((order.index(name) for name in named.keys() & set(order)), default=-1)
-    by_position = tuple(named.get(name, known[name].default) for name in order[: last + 1])
-    others = [name for name in (*known, *named) if name in named and name not in order]
-    by_name = {name: named[name] for name in others}
-    return Arguments(by_position, by_name) if by_name else by_position
+    return Arguments(found.args, found.kwargs) if found.kwargs else found.args
 
 
-def _parameters(module: nn.Module) -> list[inspect.Parameter]:
-    try:
-        return list(inspect.signature(module.forward).parameters.values())
-    except ValueError:  # methods of TorchScript have no signature
-        return []
+_SEVERAL = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 def _listed(names: Iterable[str]) -> str:
