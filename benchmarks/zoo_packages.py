@@ -1,6 +1,7 @@
 """What can be normalised of other packages' networks: `python benchmarks/zoo_packages.py --out docs/zoo.md`.
 
-transformers, segmentation-models-pytorch and torch-geometric are no requirements: install them by hand.
+transformers, segmentation-models-pytorch, torch-geometric and pytorchcv are no requirements: install them by
+hand.
 Networks are made small and with random weights, and go through `normalise` and `verify` as a user's would.
 The page's section on them is written anew, the rest of it stays.
 """
@@ -14,24 +15,28 @@ import segmentation_models_pytorch as smp
 import torch
 import torch_geometric as pyg
 import transformers as hf
+from pytorchcv import __version__ as of_cv
+from pytorchcv.model_provider import get_model
 from sections import write_section
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 import unitmean
 from unitmean.errors import NetworkError
+from unitmean.graph.observe import OUTPUT
 from unitmean.graph.variables import ONE
 
 HEADING = "# Networks of other packages"
 TEXT = """
 What `python benchmarks/zoo_packages.py` found with transformers {hf}, segmentation-models-pytorch {smp},
-torch-geometric {pyg} and torch {torch}: small networks with random weights and rectifiers for
-activations, over two batches, which for those that take words or graphs are dicts of arguments. *Change* is
-that of the output in float32, relative. Where `normalise` refuses a network, *why not* is the reason of its
-first channel that is not free; the row is what `strict=False` makes of it.
+torch-geometric {pyg}, pytorchcv {cv} and torch {torch}: networks with random weights and rectifiers for
+activations, most of them small, over two batches, which for those that take words or graphs are dicts of
+arguments. *Change* is that of the output in float32, relative; *own* is float32's own error there. Where
+`normalise` refuses a network, *why not* is the reason of its first channel that is not free; the row is what
+`strict=False` makes of it.
 
-| network | rectifiers | channels | free | proved | change | why not |
-|---|---:|---:|---:|---|---:|---|
+| network | rectifiers | channels | free | proved | change | own | why not |
+|---|---:|---:|---:|---|---:|---:|---|
 """
 WORDS, WIDTH, INNER, HEADS = 96, 32, 64, 4
 Batch = Tensor | dict[str, Tensor]
@@ -92,6 +97,13 @@ def vision() -> Iterator[tuple[nn.Module, list[Batch]]]:
     for name in ("Unet", "UnetPlusPlus", "MAnet", "Linknet", "FPN", "PSPNet", "DeepLabV3", "PAN", "UPerNet"):
         made: Callable[..., nn.Module] = getattr(smp, name)
         yield made(encoder_name="resnet18", encoder_weights=None), pictures(128)
+    for side, names in (
+        (128, "centernet_resnet18_voc cgnet_cityscapes lednet_cityscapes segnet_cityscapes unet_cityscapes"),
+        (224, "diaresnet10 drnc26 espnetv2_wd2 fishnet99 hrnet_w18_small_v1 menet108_8x1_g3 msdnet22"),
+        (224, "octresnet10_ad2 resattnet56 sknet50"),
+    ):
+        for name in names.split():
+            yield get_model(name, in_size=(side, side)), pictures(side)
 
 
 def graphs() -> Iterator[tuple[nn.Module, list[Batch]]]:
@@ -129,6 +141,7 @@ def row(network: nn.Module, batches: list[Batch]) -> str:
     network.load_state_dict(result.state)
     pairs = zip(before, outputs(network, batches), strict=True)
     change = max(float((new - old).abs().max() / old.abs().max()) for old, new in pairs)
+    own = max(d.float32_error for place, d in proof.deviations.items() if place.startswith(OUTPUT))
     ids = torch.cat([site.variables for site in result.plan.sites])
     cells = [
         f"{type(network).__module__.split('.')[0]} {type(network).__name__}",
@@ -137,6 +150,7 @@ def row(network: nn.Module, batches: list[Batch]) -> str:
         f"{int((ids != ONE).sum()):,}",
         "yes" if proof else "no",
         f"{change:.1e}",
+        f"{own:.1e}",
         reason,
     ]
     return f"| {' | '.join(cells)} |\n"
@@ -154,7 +168,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="the page that gets the section")
     options = parser.parse_args()
     torch.manual_seed(0)
-    versions = {"hf": hf.__version__, "smp": smp.__version__, "pyg": pyg.__version__}
+    versions = {"hf": hf.__version__, "smp": smp.__version__, "pyg": pyg.__version__, "cv": of_cv}
     text = TEXT.format(**versions, torch=torch.__version__)
     for network, batches in (*language(), *vision(), *graphs()):
         text += row(network, batches)

@@ -32,7 +32,7 @@ from unitmean.measuring import device_of, floating_type, measure, measured
 from unitmean.networks.named import class_name, known_name
 from unitmean.results import Normalised
 from unitmean.statistics import kinds
-from unitmean.statistics.alive import alive
+from unitmean.statistics.alive import countable
 from unitmean.statistics.factors import choose
 from unitmean.statistics.moments import Statistics
 from unitmean.verifying import require_same
@@ -183,16 +183,14 @@ def _alive(
     min_active_fraction: float,
     max_relative_error: float,
 ) -> dict[str, Bool[Tensor, " _"]]:
-    """Channels worth dividing; a negative mean is never that of a dead channel, however uncertain."""
-    live = {}
-    for site, moments in statistics.items():
-        mean = moments.expectation()
-        known = alive(
-            mean,
+    return {
+        site: countable(
+            values[site],
+            moments.expectation(),
             moments.standard_error(),
             moments.active_fraction(),
             min_active_fraction=min_active_fraction,
             max_relative_error=max_relative_error,
         )
-        live[site] = (values[site] > 0) & values[site].isfinite() & (known | (mean < 0))
-    return live
+        for site, moments in statistics.items()
+    }

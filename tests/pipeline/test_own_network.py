@@ -19,6 +19,7 @@ from unitmean.pipeline.stages.collect_statistics import collect_statistics
 from unitmean.pipeline.stages.export_weights import export_weights
 from unitmean.pipeline.stages.fetch_weights import fetch_weights
 from unitmean.pipeline.stages.index_images import index_images
+from unitmean.pipeline.stages.rescale_weights import rescale_weights
 
 
 @pytest.fixture(scope="module")
@@ -141,3 +142,44 @@ def test_a_network_that_cant_be_followed_is_refused_before_it_is_measured(
         run(monkeypatch, collect_statistics, *SMALL, *own)
     assert words in capsys.readouterr().err
     assert not (folder / "data" / name / "statistics.parquet").exists()
+
+
+LEAKY = """
+import torch
+from torch import nn
+
+def leaky():
+    torch.manual_seed(0)
+    first, second = nn.Conv2d(3, 8, 3), nn.Conv2d(8, 12, 3)
+    blocks = [first, nn.LeakyReLU(0.5), nn.AvgPool2d(2), second, nn.LeakyReLU(0.5), nn.AdaptiveAvgPool2d(1)]
+    return nn.Sequential(*blocks)
+"""
+
+
+def test_negative_means_are_not_dead(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As the library does, the pipeline divides such channels by what is positive of them."""
+    monkeypatch.chdir(folder)
+    (folder / "mine" / "leaky.py").write_text(LEAKY)
+    own = ["model.name=leaky", "model.code=mine/leaky.py", "weights=code", "weights.input=unit"]
+    small = [text for text in SMALL if not text.startswith("rescale.")]
+    stages = STAGES[STAGES.index(rescale_weights) :]
+    for program in STAGES[: STAGES.index(rescale_weights)]:
+        run(monkeypatch, program, *small, *own)
+    with pytest.raises(SystemExit):
+        run(monkeypatch, rescale_weights, *small, *own)
+    told = capsys.readouterr().err
+    assert "may be dead or have a negative mean; found 0 dead and " in told and "statistic=rms" in told
+    made = folder / "data" / "leaky"
+    for settings, negative in (([], True), (["rescale.statistic=rms"], False)):
+        for program in stages:
+            run(monkeypatch, program, *SMALL, *own, *settings)
+        factors = pd.read_parquet(made / "factors.parquet")
+        assert factors.loc[factors["mean"] > 0, "status"].ne("negative").all()
+        below = factors[factors["mean"] < 0]
+        assert len(below) and below["status"].eq("negative" if negative else "normalised").all()
+        assert json.loads((made / "rescale.json").read_text()).get("negative", 0) == len(below) * negative
+        assert json.loads((made / "proof.json").read_text())["passed"]
+        report = (made / "report.html").read_text()
+        assert ("have a negative mean" in report) == negative

@@ -135,7 +135,8 @@ def test_a_dead_channel_keeps_its_factor_and_is_listed() -> None:
     assert 2 in result.dead[site.name] and result.factors[site.variables[2]] == 1
     live = {s: torch.tensor([c not in result.dead.get(s, []) for c in range(len(m.mean))])
             for s, m in result.statistics.items()}  # fmt: skip
-    assert status(result.plan, live)[site.name][2] == "dead"
+    means = {s: moments.expectation() for s, moments in result.statistics.items()}
+    assert status(result.plan, live, means)[site.name][2] == "dead"
 
 
 def test_images_that_activate_no_channel_are_refused() -> None:

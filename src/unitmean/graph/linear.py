@@ -126,12 +126,15 @@ def _labelled(call: Call, ids: Ids, have: str, want: str) -> Ids:
 
 
 def product(call: Call, one: Ids, two: Ids) -> Ids:
-    """A product's factor is the product of factors: where both are free, both become one."""
+    """A product's factor is the product of factors: where both are free, one of them becomes one.
+
+    It is that of the second, unless the second is a rectifier's and the first is not.
+    """
     one, two = torch.broadcast_tensors(compact(one), compact(two))
     clash = ~call.variables.pinned(one) & ~call.variables.pinned(two)
     if clash.any():
-        for side in (one, two):
-            call.pin(side[clash], "multiplies it by another activation")
+        first = call.variables.rectified(two) & ~call.variables.rectified(one)
+        call.pin(torch.where(first, one, two)[clash], "multiplies it by another activation")
     pinned = call.variables.pinned(two)
     found = torch.where(pinned, one, two)
     # Of two that are pinned, the one for which a reason is known.

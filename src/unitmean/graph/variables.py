@@ -1,5 +1,6 @@
 """One variable per channel of a tensor: what factor it may have."""
 
+from collections.abc import Container
 from dataclasses import dataclass
 
 import torch
@@ -39,6 +40,7 @@ class Variables:
     def __init__(self) -> None:
         self._parent: list[int] = [ONE]
         self._reason: dict[int, _Reason] = {ONE: _Reason("it is the network's input or a constant")}
+        self._rectified: set[int] = set()
         self._ties: dict[int, str] = {}  # of free classes what stored tensor ties them, if one does
         self._preferred: list[tuple[Tensor, Tensor]] = []
 
@@ -118,6 +120,8 @@ class Variables:
             else:
                 root, other_root = min(i, j), max(i, j)
                 self._parent[other_root] = root
+                if other_root in self._rectified:
+                    self._rectified.add(root)
                 ties = [self._ties.pop(old) for old in (i, j) if old in self._ties]
                 ties += [because] if by == BESIDE else []
                 if ties:
@@ -134,8 +138,19 @@ class Variables:
 
     def pinned(self, ids: Int64[Tensor, "*shape"]) -> Bool[Tensor, "*shape"]:
         """Which ids have the factor one."""
+        return self._among(self._reason, ids)
+
+    def rectify(self, ids: Int64[Tensor, "..."]) -> None:
+        """These ids are a rectifier's."""
+        self._rectified.update(map(self.find, stored(ids).unique().tolist()))
+
+    def rectified(self, ids: Int64[Tensor, "*shape"]) -> Bool[Tensor, "*shape"]:
+        """Which ids are those of rectifiers, as far as it is known by now."""
+        return self._among(self._rectified, ids)
+
+    def _among(self, roots: Container[int], ids: Int64[Tensor, "*shape"]) -> Bool[Tensor, "*shape"]:
         distinct, inverse = stored(ids).unique(return_inverse=True)
-        held = [self.find(i) in self._reason for i in distinct.tolist()]
+        held = [self.find(i) in roots for i in distinct.tolist()]
         found = torch.tensor(held, dtype=torch.bool)[inverse]
         return found.expand(ids.shape)
 

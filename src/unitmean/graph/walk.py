@@ -12,6 +12,7 @@ from unitmean.graph.absorb import Absorption
 from unitmean.graph.call import Call, Obstacle, tree_nodes
 from unitmean.graph.ids import compact, constants
 from unitmean.graph.nodes import operator, writes_into
+from unitmean.graph.rectifiers import rectifiers
 from unitmean.graph.relations import relation
 from unitmean.graph.sizes import holds_for_all, unsettled_dims
 from unitmean.graph.stored import Stored, is_zero
@@ -42,8 +43,11 @@ class Walk:
         """
         before, self.obstacles = self.obstacles, []
         self.stored = Stored(state, traced.graph.nodes)
+        rectifying = set(rectifiers(traced.graph).values())
         for node in traced.graph.nodes:
             self.visit(node)
+            if node in rectifying:
+                self.variables.rectify(self.ids[node])
         self.obstacles = before + [found for found in self.obstacles if found not in before]
         return {name: self.ids[node] for name, node in results(traced).items() if node in self.ids}
 

@@ -22,3 +22,26 @@ def alive(
     """
     known = ~(standard_error > max_relative_error * mean)
     return (active_fraction >= min_active_fraction) & (mean > LEAST) & mean.isfinite() & known
+
+
+def countable(
+    value: Float64[Tensor, " channels"],
+    mean: Float64[Tensor, " channels"],
+    standard_error: Float64[Tensor, " channels"],
+    active_fraction: Float64[Tensor, " channels"],
+    *,
+    min_active_fraction: float,
+    max_relative_error: float,
+) -> Bool[Tensor, " channels"]:
+    """Which channels can be divided by `value`, their statistic that is to be one.
+
+    A negative mean, as behind a leaky rectifier, is never that of a dead channel, however uncertain.
+    """
+    living = alive(
+        mean,
+        standard_error,
+        active_fraction,
+        min_active_fraction=min_active_fraction,
+        max_relative_error=max_relative_error,
+    )
+    return (value > 0) & value.isfinite() & (living | (mean < 0))

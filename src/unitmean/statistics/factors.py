@@ -40,15 +40,26 @@ def choose(
     return factors
 
 
-def status(plan: Plan, alive: Mapping[str, Bool[Tensor, " _"]]) -> dict[str, list[str]]:
-    """Of each site's channels: "normalised", "tied" (shares its factor), "dead", or "pinned" (factor one)."""
+def status(
+    plan: Plan, alive: Mapping[str, Bool[Tensor, " _"]], values: Mapping[str, Float64[Tensor, " _"]]
+) -> dict[str, list[str]]:
+    """Of each site's channels: "normalised", "tied" (shares its factor), or why it doesn't count.
+
+    That is "pinned" (factor one), "negative" (of its value, the statistic that is to be one) or "dead".
+    """
     members = torch.zeros(plan.variables, dtype=torch.int64)
     for site in plan.sites:
         members.index_add_(0, site.variables, alive[site.name].to(torch.int64))
     return {
         site.name: [
-            "pinned" if v == ONE else "dead" if not live else "tied" if members[v] > 1 else "normalised"
-            for v, live in zip(site.variables.tolist(), alive[site.name].tolist(), strict=True)
+            "pinned"
+            if v == ONE
+            else ("negative" if value < 0 else "dead")
+            if not live
+            else ("tied" if members[v] > 1 else "normalised")
+            for v, live, value in zip(
+                site.variables.tolist(), alive[site.name].tolist(), values[site.name].tolist(), strict=True
+            )
         ]
         for site in plan.sites
     }

@@ -14,8 +14,8 @@ def statistic(rescale: Mapping[str, Any]) -> str:
 def became(counts: Mapping[str, int], rescale: Mapping[str, Any], images: int) -> str:
     """Which channels have the statistic at one and which have not, in whole sentences.
 
-    `counts` has the numbers of channels: `channels` in all, `normalised`, `tied`, `dead`, `pinned`. `images`
-    is how many the statistics were taken of.
+    `counts` has the numbers of channels: `channels` in all, `normalised`, `tied`, `dead`, `negative`,
+    `pinned`. `images` is how many the statistics were taken of.
     """
     about = "lies within a factor √2 of one" if rescale.get("rounding") == "pow2" else "is one"
     share = f"{counts['normalised']:,} of {counts['channels']:,} channels"
@@ -31,6 +31,11 @@ def became(counts: Mapping[str, int], rescale: Mapping[str, Any], images: int) -
         sentences.append(
             f"{dead:,} are never, or hardly ever, active and keep the factor one, unless they share their "
             "factor with live channels."
+        )
+    if negative := counts.get("negative", 0):
+        sentences.append(
+            f"{negative:,} have a negative {statistic(rescale)}, which no positive factor makes one, and "
+            "keep the factor one, unless they share their factor with others."
         )
     if pinned := counts.get("pinned", 0):
         sentences.append(f"{pinned:,} must keep the factor one.")

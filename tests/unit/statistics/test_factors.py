@@ -57,7 +57,7 @@ def test_a_stream_takes_the_geometric_mean_of_its_rectifiers() -> None:
     live[second.name][3] = False
     factors = choose(plan, means, live)
     torch.testing.assert_close(factors[first.variables], torch.tensor([2.0, 4, 3, 2]).double())
-    assert status(plan, live) == {
+    assert status(plan, live, means) == {
         first.name: ["tied"] * 3 + ["normalised"],
         second.name: ["tied"] * 3 + ["dead"],
     }
@@ -81,8 +81,10 @@ def test_dead_and_pinned_channels_keep_the_scale_one() -> None:
     live[plan.sites[0].name][2] = False
     factors = choose(plan, means, live)
     assert factors[plan.sites[0].variables].tolist() == pytest.approx([5, 5, 1, 5, 5])
-    states = status(plan, live)
+    states = status(plan, live, means)
     assert states[plan.sites[0].name][2] == "dead" and set(states[plan.sites[1].name]) == {"pinned"}
+    means[plan.sites[0].name][2] = -1
+    assert status(plan, live, means)[plan.sites[0].name][2] == "negative"
 
 
 def test_observer_returns_what_the_module_computes() -> None:

@@ -173,7 +173,9 @@ class Rescale:
         "nearly dead, and its factor is one unless live channels share it. A channel active in a single "
         "image has a relative error of one.",
     )
-    max_dead_fraction: float = key(0.25, "of all channels; more than that stops the run", least=0, most=1)
+    max_dead_fraction: float = key(
+        0.25, "of all channels, dead or with a negative statistic; more stop the run", least=0, most=1
+    )
     exports: list[Export] = key(
         [],
         "Of VGG-19 a file with its head (torchvision, neural_style_pt, onnx) is 575 MB, without it 80 MB.",

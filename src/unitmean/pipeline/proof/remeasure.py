@@ -73,7 +73,7 @@ def mean_table(
     table = rows.assign(
         target=target,
         # A channel that is active on none of these images must not be so now.
-        mean_after=(rows["mean_before"] * after / before).where(before > 0, target + after),
+        mean_after=(rows["mean_before"] * after / before).where(before != 0, target + after),
         error_after=statistics["standard_error"].to_numpy() / rows["factor"],
         mean_heldout=_column(rows, held, Moments.expectation),
         error_heldout=_column(rows, held, Moments.standard_error),
@@ -106,8 +106,8 @@ def tolerated(
         active = moments.active_fraction() + 1 / (moments.images * rounding[name].positions)
         absolute = tolerances.max_mean_ratio * errors[name] * active
         seen = moments.expectation()
-        mean = torch.where(seen > 0, seen, torch.from_numpy(rows["mean_before"].to_numpy(copy=True)))
-        parts.append(pd.Series((absolute / mean).numpy(), index=rows.index))
+        mean = torch.where(seen != 0, seen, torch.from_numpy(rows["mean_before"].to_numpy(copy=True)))
+        parts.append(pd.Series((absolute / mean.abs()).numpy(), index=rows.index))
     float32 = pd.concat(parts).reindex(table.index)
     return tolerances.max_mean_error + float32
 

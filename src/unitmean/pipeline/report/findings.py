@@ -109,7 +109,7 @@ def layer_table(evidence: Evidence) -> pd.DataFrame:
 
 
 def exceptions(evidence: Evidence) -> list[Group]:
-    """Channels that are dead, tied or pinned, by layer and reason."""
+    """Channels that are dead, negative, tied or pinned, by layer and reason."""
     table = evidence.factors[~evidence.factors["status"].isin(["normalised", OUTPUT])]
     table = table.assign(reason=table["reason"].astype(object).where(table["reason"].notna(), ""))
     table = table.merge(evidence.means[["site", "channel", "mean_after"]], on=["site", "channel"], how="left")
@@ -163,7 +163,8 @@ def verdict(evidence: Evidence) -> Verdict:
     )
     rounded = evidence.provenance["rescale"]["rounding"] == "pow2"
     left = evidence.rescale
-    where = ["active"] * bool(left.get("dead")) + ["free"] * bool(left.get("tied") or left.get("pinned"))
+    where = ["active"] * bool(left.get("dead")) + ["positive"] * bool(left.get("negative"))
+    where += ["free"] * bool(left.get("tied") or left.get("pinned"))
     headline = "Invariant, and normalised" if rounded or where else "Invariant and normalised"
     headline += f" where channels are {' and '.join(where)}" if where else ""
     return Verdict(headline + ", up to a power of two" * rounded, f"{function}. {became}")

@@ -1,11 +1,11 @@
 """The factor of every channel, from the table of statistics and the rules of params.yaml."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 import pandas as pd
-from jaxtyping import Bool, Float64
+from jaxtyping import Float64
 from torch import Tensor
 
 from unitmean.graph.plan import Plan
@@ -43,20 +43,19 @@ class Rules:
 
 @dataclass(frozen=True)
 class Chosen:
-    """factors: of every variable of the plan. live: by site, which channels have a statistic worth dividing
-    by. table: factors.parquet, as `to_frame` returns it."""
+    """factors: of every variable of the plan. status: by site, of each channel, as `status` returns it.
+    table: factors.parquet, as `to_frame` returns it."""
 
     factors: Float64[Tensor, " variables"]
-    live: Mapping[str, Bool[Tensor, " channels"]]
+    status: Mapping[str, Sequence[str]]
     table: pd.DataFrame
 
 
 def choose_factors(network: Network, plan: Plan, table: pd.DataFrame, rules: Rules) -> Chosen:
     """The factors that the rules make of the table of statistics; errors as of `column` and `measured`."""
-    live = living(network, plan, table, rules.min_active_fraction, rules.max_relative_error)
     target = measured(network, plan, table, rules.statistic, rules.quantile)
-    # A quantile may be zero where a channel is seldom active.
-    live = {site: channels & (target[site] > 0) for site, channels in live.items()}
+    live = living(network, plan, table, target, rules.min_active_fraction, rules.max_relative_error)
     factors = choose(plan, target, live, rounding=rules.rounding)
     mean = column(network, plan, table, "mean")
-    return Chosen(factors, live, to_frame(network, plan, mean, factors, status(plan, live)))
+    found = status(plan, live, target)
+    return Chosen(factors, found, to_frame(network, plan, mean, factors, found))

@@ -17,6 +17,8 @@ from unitmean.networks.architectures import Network
 WHY = {
     "dead": "never active, or too seldom for its mean to be known: its factor is one, unless it shares it "
     "with live channels",
+    "negative": "what was to be one is negative, as a mean behind a leaky rectifier may be: its factor is "
+    "one, unless it shares it with others",
     "tied": "shares its factor with channels that it is added to",
 }
 

@@ -1,6 +1,7 @@
 """The statistics of a plan's sites, read from the table statistics.parquet."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from unitmean.errors import DataError, InvarianceError
 from unitmean.graph.plan import Plan
 from unitmean.networks.architectures import Network
 from unitmean.pipeline.measure.tables import histogram
-from unitmean.statistics.alive import alive
+from unitmean.statistics.alive import countable
 from unitmean.statistics.kinds import values
 from unitmean.statistics.statistic import Summary
 
@@ -63,14 +64,20 @@ def measured(
 
 
 def living(
-    network: Network, plan: Plan, table: pd.DataFrame, min_active_fraction: float, max_relative_error: float
+    network: Network,
+    plan: Plan,
+    table: pd.DataFrame,
+    target: Mapping[str, Float64[Tensor, " _"]],
+    min_active_fraction: float,
+    max_relative_error: float,
 ) -> dict[str, Bool[Tensor, " _"]]:
-    """Which channels have a mean worth dividing by."""
+    """Which channels can be divided by `target`, their statistic that is to be one."""
     mean, error, active = (
         column(network, plan, table, name) for name in ("mean", "standard_error", "active_fraction")
     )
     return {
-        site: alive(
+        site: countable(
+            target[site],
             mean[site],
             error[site],
             active[site],
@@ -81,14 +88,23 @@ def living(
     }
 
 
-def require_alive(network: Network, live: Mapping[str, Bool[Tensor, " _"]], max_dead_fraction: float) -> None:
-    """InvarianceError where more than `max_dead_fraction` of all channels are dead."""
-    total = sum(len(channels) for channels in live.values())
-    dead = {network.layer(site): int((~channels).sum()) for site, channels in live.items()}
-    if sum(dead.values()) > max_dead_fraction * total:
-        worst = max(dead, key=lambda layer: dead[layer])
+def require_alive(
+    network: Network, status: Mapping[str, Sequence[str]], max_dead_fraction: float, statistic: str
+) -> None:
+    """InvarianceError where more than `max_dead_fraction` of all channels are dead or negative."""
+    total = sum(map(len, status.values()))
+    counts = {
+        network.layer(site): Counter({"dead": of_site.count("dead"), "negative": of_site.count("negative")})
+        for site, of_site in status.items()
+    }
+    left = sum(counts.values(), Counter())
+    if left.total() > max_dead_fraction * total:
+        worst = max(counts, key=lambda layer: counts[layer].total())
+        remedy = "measure more images (dataset.subset)"
+        if left["negative"] > left["dead"]:
+            remedy = f"choose a statistic that is positive for them (rescale.statistic=rms, not {statistic})"
         raise InvarianceError(
-            f"at most {max_dead_fraction:.0%} of the channels may be dead; found {sum(dead.values())} of "
-            f"{total}, most of them in {worst} ({dead[worst]}): measure more images "
-            "(dataset.subset), or raise rescale.max_dead_fraction"
+            f"at most {max_dead_fraction:.0%} of the channels may be dead or have a negative {statistic}; "
+            f"found {left['dead']} dead and {left['negative']} negative of {total}, most of them in {worst} "
+            f"({counts[worst].total()}): {remedy}, or raise rescale.max_dead_fraction"
         )

@@ -29,7 +29,7 @@ def rescale_weights(run: Run) -> str:
     plan = analyse(network.module, torch.zeros(1, 3, size, size), outputs=outputs)
     table, provenance = read_parquet(run.dep("statistics.parquet"), COLUMNS)
     chosen = choose_factors(network, plan, table, rules)
-    require_alive(network, chosen.live, settings.max_dead_fraction)
+    require_alive(network, chosen.status, settings.max_dead_fraction, rules.statistic)
     state, frame = plan.rescale(chosen.factors, stored.state), chosen.table
     counts = frame["status"].value_counts()
     # Modules that the traced graph doesn't read, such as auxiliary heads at a size that they don't take.
@@ -43,8 +43,10 @@ def rescale_weights(run: Run) -> str:
     save_weights(run.out("normalised.safetensors"), state, metadata)
     write_parquet(run.out("factors.parquet"), [frame], metadata)
     totals = {name: int(counts.get(name, 0)) for name in ("normalised", "tied", "dead", "pinned")}
+    if "negative" in counts:
+        totals["negative"] = int(counts["negative"])
     orders = round(math.log10(frame["factor"].max() / frame["factor"].min()), 4)
-    errors = (table["standard_error"] / table["mean"])[table["mean"] > 0]
+    errors = (table["standard_error"] / table["mean"].abs())[table["mean"] != 0]
     known = errors.quantile(0.5, interpolation="lower")  # as of the convergence; NaN for a single image
     facts = {"factor_orders": orders, "standard_error": None if math.isnan(known) else round(known, 5)}
     if provenance.get("skipped"):
