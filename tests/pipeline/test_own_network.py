@@ -151,8 +151,8 @@ from torch import nn
 def leaky():
     torch.manual_seed(0)
     first, second = nn.Conv2d(3, 8, 3), nn.Conv2d(8, 12, 3)
-    blocks = [first, nn.LeakyReLU(0.5), nn.AvgPool2d(2), second, nn.LeakyReLU(0.5), nn.AdaptiveAvgPool2d(1)]
-    return nn.Sequential(*blocks)
+    blocks = [first, nn.LeakyReLU(0.5), nn.AvgPool2d(2), second, nn.LeakyReLU(0.5)]
+    return nn.Sequential(*blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(12, 4))
 """
 
 
