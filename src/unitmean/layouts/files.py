@@ -9,10 +9,12 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
+from torch.serialization import safe_globals
 
 from unitmean.disk.atomic import writing
 from unitmean.errors import WeightsError
@@ -34,7 +36,7 @@ def read_tensors(path: Path, expected: Collection[str] = ()) -> tuple[dict[str, 
     """A state dict from safetensors, PyTorch or Keras, and notes on what was taken and converted.
 
     expected: the names of the network in torchvision. From a checkpoint, a dict of dicts, the dict of tensors
-    is taken that has most of these names, of several the one with fewest others, then the largest. Every
+    is taken that has most of these names; see `fitting`. Every
     floating tensor becomes float32, float64 too, since all later comparisons start from float32. No code is
     unpickled. Raises WeightsError for a file without a dict of tensors.
     """
@@ -139,6 +141,16 @@ def _read_safetensors(path: Path) -> Any:
         ) from error
 
 
+# What NumPy's single numbers are made of, such as an accuracy that is saved beside the weights: no code runs.
+_SCALAR: Any = np.float64(0).__reduce__()[0]
+NUMBERS: list[Any] = [
+    _SCALAR,
+    (_SCALAR, "numpy.core.multiarray.scalar"),  # as NumPy 1 calls it
+    np.dtype,
+    *(getattr(np.dtypes, name) for name in np.dtypes.__all__),
+]
+
+
 def _read_torch(path: Path) -> Any:
     try:
         with warnings.catch_warnings():
@@ -146,7 +158,8 @@ def _read_torch(path: Path) -> Any:
                 "ignore"
             )  # about old or strange files, which end in an error or don't matter
             _require_room(path)
-            with path.open("rb") as file:  # given a path, torch would go by its suffix
+            # Given a path, torch would go by its suffix.
+            with path.open("rb") as file, safe_globals(NUMBERS):
                 return torch.load(file, map_location="cpu", weights_only=True)
     except (WeightsError, MemoryError):
         raise

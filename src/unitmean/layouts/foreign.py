@@ -43,6 +43,8 @@ def foreign(path: Path, start: bytes) -> tuple[str, str] | None:
         names = _names(path)
         if any("/code/" in name or name.endswith("constants.pkl") for name in names):
             return "a TorchScript program", _STATE
+        if any(name.endswith("/archive_format") for name in names):
+            return "a program of torch.export", _STATE
         if names and all(name.endswith(".npy") for name in names):
             return "NumPy arrays (.npz)", "save them as tensors, under the layers' names, by safetensors"
         return None
