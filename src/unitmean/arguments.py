@@ -74,9 +74,10 @@ def require_weights(model: nn.Module, state: Any) -> None:
     own = model.state_dict()
     for name, value in state.items():
         if not isinstance(value, Tensor):
+            nested = f"give the value of {name!r}, if it is the state dict"
             raise WeightsError(
-                f"a state dict must hold tensors; found {_kind(value)} in {name!r}: convert it, as by "
-                "torch.as_tensor"
+                f"a state dict must hold tensors; found {_kind(value)} in {name!r}: "
+                f"{nested if isinstance(value, Mapping) else 'convert it, as by torch.as_tensor'}"
             )
         if name in own and own[name].is_floating_point() != value.is_floating_point():
             raise WeightsError(

@@ -24,9 +24,12 @@ class Batches:
     def __init__(self, batches: Iterable[Any], model: nn.Module, what: str, shown: bool = False) -> None:
         if isinstance(batches, Tensor) or not isinstance(batches, Iterable):
             kind = "one tensor" if isinstance(batches, Tensor) else type(batches).__name__
+            remedy = "[x] for a single batch x"
+            if hasattr(batches, "__getitem__") and not isinstance(batches, Tensor | Mapping):
+                remedy = "torch.utils.data.DataLoader(dataset, batch_size=…)"
             raise DataError(
-                f"batches must be a loader, a list or another iterable of batches; found {kind}: give [x] "
-                "for a single batch x"
+                "batches must be a loader, a list or another iterable of batches; found "
+                f"{kind}: give {remedy}"
             )
         self._total = _length(batches)
         self._what, self.shown = what, shown

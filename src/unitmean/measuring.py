@@ -28,6 +28,8 @@ def measure(
 ) -> Statistics:
     """The moments of every rectifier's channels over images and positions, by site, in one pass.
 
+    Those are sums over images; a channel's mean is `found[site].expectation()`, see `Moments`.
+
     histograms: count activations too, which the statistic "quantile" needs. target_standard_error: stop at
     the first batch after which nine channels in ten that are active have a relative standard error of at most
     this. progress: a bar on the terminal. Sums stay where the model lies and come to the CPU at the end.

@@ -30,7 +30,8 @@ class Normalised:
     By site: `dead` lists the channels that are hardly ever active, or whose statistic is too small to be told
     from zero: they keep the factor one unless they share it with live channels. `negative` lists those whose
     mean is below zero, as a leaky rectifier allows: no factor makes it one, but with statistic="rms" they are
-    normalised. `made` has the network, the settings and the versions. A notebook shows a table and a picture;
+    normalised. `statistics` has each site's `Moments`, sums over images; the means are its `expectation()`.
+    `made` has the network, the settings and the versions. A notebook shows a table and a picture;
     in both, dead channels don't count after.
     """
 

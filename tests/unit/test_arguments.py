@@ -52,6 +52,10 @@ CASES = {
     ),
     "measure(model, [x], None)": ("NetworkError", "a plan must be what unitmean.analyse"),
     "normalise(model, None)": ("DataError", "found NoneType: give [x] for a single batch x"),
+    "normalise(model, TensorDataset(x))": (
+        "DataError",
+        "found TensorDataset: give torch.utils.data.DataLoader(",
+    ),
     "normalise(model, x)": ("DataError", "found one tensor: give [x] for a single batch x"),
     "normalise(model, [x[:0], x])": ("DataError", "a batch must hold an image; found 0 x 3 x 12 x 12"),
     "normalise(model, [x, x[:0]])": ("DataError", "a batch must hold an image; found 0 x 3 x 12 x 12"),

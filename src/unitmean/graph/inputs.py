@@ -39,8 +39,9 @@ def bound(module: nn.Module, named: Mapping[str, Any]) -> Inputs:
         taken = [p.name for p in parameters.parameters.values() if p.kind not in _SEVERAL]
         raise DataError(
             "a dict must hold arguments of the model's forward method, which are "
-            f"{_listed(taken) or 'not named'}; found {_listed(named) or 'none'}: leave others out, or "
-            "give the input itself, as by (batch['image'] for batch in loader)"
+            f"{_listed(taken) or 'not named'}; found {_listed(named) or 'none'}: leave others out, give the "
+            "input itself, as by (batch['image'] for batch in loader), or where the method takes the dict "
+            "itself its argument's name with it, as by ({'batch': batch} for batch in loader)"
         )
     return Arguments(found.args, found.kwargs) if found.kwargs else found.args
 

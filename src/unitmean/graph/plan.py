@@ -96,8 +96,9 @@ class Plan:
             or not (factors.isfinite() & (factors > 0)).all()
             or factors[ONE] != 1
         ):
+            found = repr(factors) if isinstance(factors, Tensor) else f"one {type(factors).__name__}"
             raise ValueError(
-                f"factors must be {self.variables} positive finite numbers, the first 1; got {factors!r}"
+                f"factors must be {self.variables} positive finite numbers, the first 1; got {found}"
             )
         state = self.state() if state is None else state
         for a in self.absorptions:

@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Mapping
 from copy import deepcopy
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,9 +14,18 @@ def reloaded(module: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
     # deepcopy gets empty tensors in place of the module's own, which `load` replaces anyway.
     kept = module.state_dict(keep_vars=True).values()
     empty = {id(t): _empty(t) for t in kept}
-    copy = deepcopy(module, dict(empty))
+    copy = deepcopy(module, computed(module) | empty)
     load(copy, state)
     return copy.requires_grad_(False)
+
+
+def computed(module: nn.Module) -> dict[int, Any]:
+    """For deepcopy, which refuses them: what its parts keep of tensors that were computed from parameters.
+
+    The older torch.nn.utils.weight_norm keeps the weight so that it computed last.
+    """
+    kept = [value for part in module.modules() for value in vars(part).values()]
+    return {id(t): t.detach() for t in kept if isinstance(t, Tensor) and not t.is_leaf}
 
 
 def double(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -21,6 +21,7 @@ from torch.nn.parameter import is_lazy
 
 from unitmean.disk.imports import with_imports
 from unitmean.errors import NetworkError
+from unitmean.graph.reload import computed
 from unitmean.graph.unwrapped import unwrapped
 
 SPELLING = "FILE.py:NAME"
@@ -106,7 +107,7 @@ def _made_once(architecture: str, digest: str) -> nn.Module:
         for p in made.parameters()
     }
     with _in_words(architecture, "be a network that copy.deepcopy can copy"):
-        return deepcopy(made, empty)
+        return deepcopy(made, computed(made) | empty)
 
 
 def _digest(path: Path) -> str:

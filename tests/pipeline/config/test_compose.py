@@ -162,7 +162,7 @@ def test_what_a_key_needs_is_a_value_of_its_section() -> None:
         ("model", ["key=value", "'model'"]),
         ("vgg16", ["'vgg16' (no =)", "did you mean model=vgg16?"]),
         ("model=VGG16", ["found 'VGG16'", "did you mean vgg16"]),
-        ("model=mine", ["give model.name=mine model.code=FILE.py"]),
+        ("model=mine", ["name its file, too, by model.code"]),
         ("dataset.digest=zz", ["dataset.digest must be a sha256", "md5:", "'zz'"]),
         ("weights.sha256=zz", ["weights.sha256 must be a sha256", "'zz'"]),
         ("dataset.url=ftp://x/y.tar", ["dataset.url must be an address", "https://", "'ftp://x/y.tar'"]),

@@ -47,6 +47,21 @@ def test_the_skeleton_has_no_numbers_but_for_buffers(code: Path) -> None:
     assert skeleton(f"{code}:net") is not module, "each caller may change its own"
 
 
+@pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning")
+def test_the_older_weight_norm_has_a_skeleton(tmp_path: Path) -> None:
+    """It keeps the weight that it computed, which deepcopy refuses."""
+    (tmp_path / "wn.py").write_text(
+        "from torch import nn\n"
+        "def net():\n"
+        "    return nn.Sequential(nn.utils.weight_norm(nn.Conv2d(3, 4, 3)), nn.ReLU(), nn.Conv2d(4, 2, 1))\n"
+    )
+    spelling = f"{tmp_path / 'wn.py'}:net"
+    assert skeleton(spelling).get_parameter("0.weight_g").is_meta
+    made = own_network(spelling)
+    network, x = build(spelling, dict(made.state_dict()), input=UNIT), torch.rand(1, 3, 8, 8)
+    torch.testing.assert_close(network.module(x), made(x))
+
+
 def test_a_network_computes_what_the_codes_own_does(code: Path) -> None:
     network = build(f"{code}:net", state(code), input=UNIT)
     x = torch.rand(2, 3, 20, 20)

@@ -33,6 +33,7 @@ ARGUMENTS = {
     "weights.path": "WEIGHTS",
     "dataset.path": "PHOTOGRAPHS",
     "model.name": "--model",
+    "by model.code": "as in --model FILE.py:NAME",
     "model.code": "--model",
     "dataset.subset": "--images",
     "weights.input": "--input",
@@ -98,6 +99,11 @@ def name_and_code(model: str) -> tuple[str, str | None]:
         raise ConfigError(
             f"--model must say which function of a Python file makes the network; found {model!r}: give "
             f"{model.removesuffix(':')}:NAME"
+        )
+    if not colon and Path(f"{model}.py").is_file():
+        raise ConfigError(
+            f"--model must be a network of torchvision, or FILE.py:NAME; found {model!r}, and a file "
+            f"{model}.py: give {model}.py:NAME"
         )
     if not colon:
         return name, None

@@ -172,7 +172,7 @@ def _check_choice(choices: list[str], override: Override) -> None:
         otherwise = "choose one of them" if few else f"choose from {listed}"
         hint = f"did you mean {' or '.join(matches)}?" if matches else otherwise
         if name == "model" and not matches:
-            hint += f"; for a network of your own give model.name={value} model.code=FILE.py"
+            hint += "; for a network of your own name its file, too, by model.code"
         raise ConfigError(f"{name} must be {known}; found {value!r}: {hint}")
 
 
