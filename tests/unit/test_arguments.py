@@ -52,7 +52,7 @@ CASES = {
     ),
     "measure(model, [x], None)": ("NetworkError", "a plan must be what unitmean.analyse"),
     "normalise(model, None)": ("DataError", "found NoneType: give [x] for a single batch x"),
-    "normalise(model, TensorDataset(x))": (
+    "normalise(model, torch.utils.data.TensorDataset(x))": (
         "DataError",
         "found TensorDataset: give torch.utils.data.DataLoader(",
     ),
