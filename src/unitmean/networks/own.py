@@ -19,10 +19,12 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
+from unitmean.disk.digest import sha256_of
 from unitmean.disk.imports import with_imports
 from unitmean.errors import NetworkError
 from unitmean.graph.reload import computed
 from unitmean.graph.unwrapped import unwrapped
+from unitmean.networks.reached import reached
 
 SPELLING = "FILE.py:NAME"
 # Modules that a file beside the code doesn't stand in for: they are there already, and others need them.
@@ -42,11 +44,22 @@ def own(architecture: str) -> tuple[Path, str] | None:
 
 
 def code_of(architecture: str) -> dict[str, str] | None:
-    """What is recorded of the code: the file's name, and a sha256 of it and of what it imports beside it."""
+    """What is recorded of the code: the file's name, and a sha256 of it and of what it imports.
+
+    That is what its import statements name in its own folder, and what it was found to use elsewhere but for
+    installed packages, for which it is run.
+    """
     found = own(architecture)
     if found is None:
         return None
-    return {"file": found[0].name, "sha256": _digest(found[0])}
+    path = found[0]
+    digest = _digest(path)
+    with _importing_beside(path, digest):
+        elsewhere = reached(_loaded(path.resolve(), path, digest)) - set(with_imports(path))
+    if elsewhere:
+        others = sorted((file.name, file.read_bytes()) for file in elsewhere)
+        digest = sha256_of([("", digest.encode()), *others])
+    return {"file": path.name, "sha256": digest}
 
 
 def own_network(architecture: str) -> nn.Module:

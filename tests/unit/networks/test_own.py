@@ -209,6 +209,41 @@ def file(code: Path, tmp_path: Path) -> Path:
     return tmp_path / "net.safetensors"
 
 
+SRC = """
+import sys
+from pathlib import Path
+sys.path.insert(0, str(Path(__file__).parent / "src"))
+import reached_elsewhere
+from torch import nn
+
+def net():
+    return reached_elsewhere.block()
+"""
+
+
+def test_the_digest_is_also_of_code_that_lies_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a project's src folder, which is found by running the code alone."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "nets.py").write_text(SRC)
+    package, helper = tmp_path / "src" / "reached_elsewhere", tmp_path / "src" / "reached_helper.py"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text(
+        "from reached_helper import conv\n\ndef block():\n    return conv(3, 4, 1)\n"
+    )
+    helper.write_text("from torch.nn import Conv2d as conv\n\nWIDTH = 4\n")
+    spelling, seen = f"{tmp_path / 'nets.py'}:net", set()
+    own_network(spelling)
+    for file in (helper, package / "__init__.py", tmp_path / "nets.py"):
+        for _ in range(2):  # the same code has the same digest
+            found = code_of(spelling)
+            assert found is not None
+            seen.add(found["sha256"])
+        file.write_text(file.read_text() + "# changed\n")
+    assert len(seen) == 3
+
+
 def test_a_file_is_loaded_with_its_code(file: Path, code: Path) -> None:
     loaded = unitmean.load(file, model=f"{code}:net")
     x = torch.rand(1, 3, 24, 24)

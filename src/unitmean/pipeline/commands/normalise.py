@@ -25,7 +25,7 @@ from unitmean.pipeline.commands.normalise_settings import (
 )
 from unitmean.pipeline.commands.packages import require_packages
 from unitmean.pipeline.commands.processes import status_of
-from unitmean.pipeline.commands.repro import MAKE_AGAIN, QUIETLY, makes_weights, show
+from unitmean.pipeline.commands.repro import MAKE_AGAIN, QUIETLY, runs_code, show
 from unitmean.pipeline.config.choices import Device, Padding, Pooling, Statistic
 from unitmean.pipeline.config.own_code import running_code
 from unitmean.pipeline.config.unread import require_read
@@ -119,7 +119,7 @@ def _run(project: Path, targets: Iterable[str], handles: tuple[int, ...]) -> int
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     for command in (
         (sys.executable, "-m", "dvc", "config", "--local", "core.no_scm", "true"),
-        *([(*QUIETLY, *MAKE_AGAIN)] if makes_weights(project) else []),
+        *([(*QUIETLY, *MAKE_AGAIN)] if runs_code(project) else []),
         (*QUIETLY, *targets),
     ):
         if status := status_of(command, cwd=project, env={**os.environ, "PATH": path}, pass_fds=handles):

@@ -54,7 +54,7 @@ def _repro(root: Path, options: argparse.Namespace, handles: tuple[int, ...]) ->
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     how: dict[str, Any] = {"cwd": root, "env": {**os.environ, "PATH": path}, "pass_fds": handles}
     repro, status = [sys.executable, "-m", "dvc", "repro"], 0
-    if makes_weights(root) and set(options.behind) <= WHOLE:
+    if runs_code(root) and set(options.behind) <= WHOLE:
         status = status_of([*QUIETLY, *MAKE_AGAIN], **how)
     status = status or status_of([*repro, *options.behind], **how)
     if status and not (root / ".dvc").is_dir():
@@ -76,9 +76,13 @@ def _repro(root: Path, options: argparse.Namespace, handles: tuple[int, ...]) ->
     return status
 
 
-def makes_weights(root: Path) -> bool:
-    """Whether the user's own code makes the weights: only to run it tells whether they changed."""
-    return bool(read_params(root / "params.yaml")["weights"]["source"] == "code")
+def runs_code(root: Path) -> bool:
+    """Whether the user's own code makes the network: only to run it tells whether that is another one.
+
+    Not for weights that would be downloaded again.
+    """
+    params = read_params(root / "params.yaml")
+    return bool(params["model"]["code"] and params["weights"]["source"] in {"code", "file"})
 
 
 def _allow_no_git(root: Path) -> None:
