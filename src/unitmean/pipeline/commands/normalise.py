@@ -14,9 +14,9 @@ from unitmean.pipeline.commands.delivery import Delivery
 from unitmean.pipeline.commands.exclusive import exclusive
 from unitmean.pipeline.commands.init import definition, write_project
 from unitmean.pipeline.commands.normalise_settings import (
-    ARGUMENTS,
     HUB,
     NAMED,
+    SAID,
     as_typed,
     is_named,
     name_and_code,
@@ -83,7 +83,7 @@ def run(options: argparse.Namespace) -> int:
     delivery = Delivery(options.out, Path(options.weights).expanduser(), hub=HUB in options.export)
     delivery.require_possible()
     overrides = overrides_of(options)
-    with named_as_typed(ARGUMENTS, f" in {WHERE} {' '.join(overrides)!r}"):
+    with named_as_typed(SAID, f" in {WHERE} {' '.join(overrides)!r}"):
         # Refuses what is wrong before anything is written.
         values = as_values(compose(definition(), overrides))
         require_read(
@@ -97,10 +97,8 @@ def run(options: argparse.Namespace) -> int:
         write_project(project, code=running_code())  # another version's files must not stay
         configure(project, overrides)
         if _run(project, targets_of(options), handles):
-            print(
-                f"nothing was written to {str(options.out)!r}: see above. {as_typed(options)}",
-                file=sys.stderr,
-            )
+            told = f"nothing was written to {str(options.out)!r}: see above."
+            print(told, as_typed(options), file=sys.stderr)
             return 1
         name = name_and_code(options.model)[0]
         folder = project / "data" / name

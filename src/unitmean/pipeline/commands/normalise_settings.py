@@ -33,11 +33,12 @@ ARGUMENTS = {
     "weights.path": "WEIGHTS",
     "dataset.path": "PHOTOGRAPHS",
     "model.name": "--model",
-    "by model.code": "as in --model FILE.py:NAME",
     "model.code": "--model",
     "dataset.subset": "--images",
     "weights.input": "--input",
 }
+# The same, and a phrase of theirs that would read oddly.
+SAID = {"by model.code": "as in --model FILE.py:NAME", **ARGUMENTS}
 
 
 def as_typed(options: argparse.Namespace) -> str:
@@ -99,11 +100,6 @@ def name_and_code(model: str) -> tuple[str, str | None]:
         raise ConfigError(
             f"--model must say which function of a Python file makes the network; found {model!r}: give "
             f"{model.removesuffix(':')}:NAME"
-        )
-    if not colon and Path(f"{model}.py").is_file():
-        raise ConfigError(
-            f"--model must be a network of torchvision, or FILE.py:NAME; found {model!r}, and a file "
-            f"{model}.py: give {model}.py:NAME"
         )
     if not colon:
         return name, None
