@@ -11,7 +11,7 @@ from unitmean.graph.ids import compact, fitted
 from unitmean.graph.nodes import operator, unsettled
 from unitmean.graph.rearrange import rearranged, rearranges
 from unitmean.graph.stored import COPIES, Stored, is_zero, value
-from unitmean.graph.variables import Variables
+from unitmean.graph.variables import ONE, Variables
 
 Ids = Int64[Tensor, "..."]
 UNREAD = -1  # in the place of an id: of numbers that a computation leaves out
@@ -107,6 +107,25 @@ class Absorber:
             return None
         one, two = (self._one_of(side, multiply, divide) for side in (first, second))
         return Taken(one.absorptions + two.absorptions, one.read | two.read) if one and two else None
+
+    def _of_matrices(self, node: fx.Node, multiply: Ids, divide: Ids) -> Taken | None:
+        """A product of two matrices: the first takes up the rows' factors, the second those of columns."""
+        rows, columns = (part for part in node.args[:2] if isinstance(part, fx.Node))
+        if rows.meta["val"].ndim != 2 or columns.meta["val"].ndim != 2:
+            return None
+        both = [compact(ids.expand(node.meta["val"].shape)) for ids in (multiply, divide)]
+        if any(min(ids.shape) > 1 for ids in both):
+            return None
+        one, whole = torch.full((1, 1), ONE), Taken()
+        across = [ids.shape[1] > 1 for ids in both]
+        for side, wanted in ((rows, False), (columns, True)):
+            own = [ids if there == wanted else one for ids, there in zip(both, across, strict=True)]
+            taken = self.take_up(side, *own)
+            if taken is None and any(ids is not one for ids in own):
+                return None
+            taken = taken or Taken(read=self.stored.leaves(side))
+            whole = Taken(whole.absorptions + taken.absorptions, whole.read | taken.read)
+        return whole
 
     def _weight_norm(self, node: fx.Node, multiply: Ids, divide: Ids) -> Taken | None:
         """v * g / |v|: g takes up the factors, merged where one number of g serves several channels."""
@@ -205,6 +224,7 @@ _RULES: dict[str, Callable[[Absorber, fx.Node, Ids, Ids], Taken | None]] = {
     **dict.fromkeys(("mul", "multiply"), Absorber._multiplied),
     **dict.fromkeys(("div", "divide", "true_divide"), Absorber._divided),
     **dict.fromkeys(("add", "sub", "subtract"), Absorber._added),
+    **dict.fromkeys(("mm", "matmul"), Absorber._of_matrices),
     "_weight_norm": Absorber._weight_norm,
     "batch_norm": Absorber._standardised,
 }

@@ -34,6 +34,7 @@ class Between(nn.Module):
         self.matrix = nn.Parameter(torch.ones(CHANNELS, CHANNELS))
         self.place = nn.Parameter(torch.ones(1, CHANNELS, 10, 10))
         self.number = nn.Parameter(torch.ones(()))
+        self.flat = nn.Parameter(torch.ones(3, 9 * CHANNELS))
         self.register_buffer("mask", torch.ones(CHANNELS, CHANNELS, 3, 3))
         self.register_buffer("hidden", torch.ones(CHANNELS), persistent=False)
         self.probe = probe
@@ -54,6 +55,11 @@ def conv(x: Tensor, weight: Tensor) -> Tensor:
 
 def across(vector: Tensor) -> Tensor:
     return vector.view(-1, 1, 1)
+
+
+def adapted(m: Between) -> Tensor:
+    """As LoRA: each side of the product takes up the factors on its side."""
+    return m.matrix + 0.5 * (m.conv.weight[:, :2, 0, 0] @ m.mask[:2, :, 0, 0])
 
 
 def attention(x: Tensor) -> Tensor:
@@ -123,6 +129,11 @@ PROBES: dict[str, tuple[Callable[[Between, Tensor], Tensor], int, int]] = {
     "bmm": (
         lambda m, x: F.relu(torch.bmm(m.matrix.expand(2, 6, 6), x.flatten(2))).view_as(x), 6, 6,
     ),
+    "sum with a matrix of low rank": (lambda m, x: F.relu(x.movedim(1, 3) @ adapted(m)).movedim(3, 1), 6, 6),
+    "convolution with a matrix of low rank": (
+        lambda m, x: conv(x, m.conv.weight + (m.matrix[:, :3] @ m.flat).view(m.mask.shape)), 6, 6,
+    ),
+    "a matrix by itself": (lambda m, x: F.relu(x.movedim(1, 3) @ (m.matrix @ m.matrix)).movedim(3, 1), 0, 0),
     "einsum": (lambda m, x: F.relu(torch.einsum("nchw,dc->ndhw", x, m.matrix)), 6, 6),
     "einsum along channels": (lambda m, x: F.relu(torch.einsum("nchw,c->nchw", x, m.vector)), 6, 6),
     "einsum with dots": (
