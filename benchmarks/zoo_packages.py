@@ -1,8 +1,8 @@
 """What can be normalised of other packages' networks: `python benchmarks/zoo_packages.py --out docs/zoo.md`.
 
 transformers, segmentation-models-pytorch, torch-geometric and pytorchcv are no requirements: install them by
-hand.
-Networks are made small and with random weights, and go through `normalise` and `verify` as a user's would.
+hand. Networks have random weights, most are made small, and they go through `normalise` and `verify` as a
+user's would.
 The page's section on them is written anew, the rest of it stays.
 """
 

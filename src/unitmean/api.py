@@ -32,7 +32,7 @@ from unitmean.measuring import device_of, floating_type, measure, measured
 from unitmean.networks.named import class_name, known_name
 from unitmean.results import Normalised
 from unitmean.statistics import kinds
-from unitmean.statistics.alive import countable
+from unitmean.statistics.alive import alive
 from unitmean.statistics.factors import choose
 from unitmean.statistics.moments import Statistics
 from unitmean.verifying import require_same
@@ -184,7 +184,7 @@ def _alive(
     max_relative_error: float,
 ) -> dict[str, Bool[Tensor, " _"]]:
     return {
-        site: countable(
+        site: alive(
             values[site],
             moments.expectation(),
             moments.standard_error(),

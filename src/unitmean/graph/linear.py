@@ -80,12 +80,12 @@ def _letters(equation: str, dimensions: Sequence[int]) -> tuple[list[str], str]:
     """A letter for each dimension of each tensor, and of the result, also where the equation has dots."""
     left, arrow, out = equation.replace(" ", "").partition("->")
     free = sorted(set(ascii_letters) - set(equation))
-    dots = [n - len(t.replace("...", "")) for t, n in zip(left.split(","), dimensions, strict=True)]
+    terms = left.split(",")
+    dots = [n - len(term.replace("...", "")) for term, n in zip(terms, dimensions, strict=True)]
     if not arrow:
         out = "..." + "".join(sorted(c for c in left if c.isalpha() and left.count(c) == 1))
-    most = max(n if "..." in t else 0 for t, n in zip(left.split(","), dots, strict=True))
-    shared = "".join(free[:most])
-    terms = [t.replace("...", shared[most - n :]) for t, n in zip(left.split(","), dots, strict=True)]
+    shared = "".join(free[: max(dots)])
+    terms = [t.replace("...", shared[len(shared) - n :]) for t, n in zip(terms, dots, strict=True)]
     return terms, out.replace("...", shared)
 
 

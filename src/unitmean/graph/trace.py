@@ -47,8 +47,8 @@ def trace(
 ) -> fx.GraphModule:
     """The module's graph in eval mode; parameters are `get_attr` nodes named as in its state dict.
 
-    example: a tensor, or the forward method's arguments. `free` says in which sizes other inputs
-    may differ from it; of images any number must do. `heads` sets the `training` flag of the outermost module
+    example: a tensor, or the forward method's arguments. `free` says in which sizes other inputs may
+    differ from it; of images any number must do. `heads` sets the `training` flag of the outermost module
     alone: some networks then run auxiliary heads. The graph's results are a flat tuple; `meta["outputs"]` has
     their names, `meta["domain"]` the inputs for which it holds, and `meta["autocast"]` whether the module
     computes in a coarser type, which the graph doesn't.
@@ -121,9 +121,8 @@ def _graph(program: ExportedProgram) -> tuple[fx.GraphModule, bool]:
         )
     autocast = inline(program.graph_module)
     plain = without_mutation(program.graph, set(program.graph_signature.user_inputs))
-    several = (
-        _SEVERAL | {_EINSUM: _OF_EXPORT[_EINSUM]} if any(map(_of_many, program.graph.nodes)) else _SEVERAL
-    )
+    of_many = any(map(_of_many, program.graph.nodes))
+    several = _SEVERAL | ({_EINSUM: _OF_EXPORT[_EINSUM]} if of_many else {})
     if not plain or any(node.target in several for node in program.graph.nodes):
         program = program.run_decompositions(several)
     traced = _unlifted(program) if plain else program.module(check_guards=False)

@@ -62,7 +62,7 @@ def _fit(where: str, state: Mapping[str, Tensor], expected: Collection[str]) -> 
     met = sum(name in expected for name in names)
     called = re.findall(r"\['(.*?)'\]", where)
     rank = max((USUAL.index(name) if name in USUAL else len(USUAL) for name in called), default=-1)
-    return met, not AVERAGED.search(where), met - len(names) if met else 0, _numbers(state), -rank
+    return met, not (met and AVERAGED.search(where)), met - len(names) if met else 0, _numbers(state), -rank
 
 
 def _equal(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
@@ -91,7 +91,7 @@ def bare(state: Mapping[str, Tensor], expected: Collection[str]) -> tuple[dict[s
     if not prefix:
         return named, notes
     inside = _inside(named, prefix)
-    if len(inside) >= len(expected) and (
+    if inside.keys() >= set(expected) and (
         other := next((other for other in others if not _equal(inside, _inside(named, other))), None)
     ):
         raise WeightsError(

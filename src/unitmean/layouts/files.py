@@ -36,8 +36,8 @@ def read_tensors(path: Path, expected: Collection[str] = ()) -> tuple[dict[str, 
     """A state dict from safetensors, PyTorch or Keras, and notes on what was taken and converted.
 
     expected: the names of the network in torchvision. From a checkpoint, a dict of dicts, the dict of tensors
-    is taken that has most of these names; see `fitting`. Every
-    floating tensor becomes float32, float64 too, since all later comparisons start from float32. No code is
+    is taken that has most of these names; see `fitting`. Every floating tensor becomes float32, float64 too,
+    since all later comparisons start from float32. No code is
     unpickled. Raises WeightsError for a file without a dict of tensors.
     """
     if not path.is_file():

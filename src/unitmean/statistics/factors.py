@@ -52,14 +52,15 @@ def status(
         members.index_add_(0, site.variables, alive[site.name].to(torch.int64))
     return {
         site.name: [
-            "pinned"
-            if v == ONE
-            else ("negative" if value < 0 else "dead")
-            if not live
-            else ("tied" if members[v] > 1 else "normalised")
-            for v, live, value in zip(
-                site.variables.tolist(), alive[site.name].tolist(), values[site.name].tolist(), strict=True
+            "pinned" if v == ONE else left if not live else "tied" if members[v] > 1 else "normalised"
+            for v, live, left in zip(
+                site.variables.tolist(), alive[site.name].tolist(), _left(values[site.name]), strict=True
             )
         ]
         for site in plan.sites
     }
+
+
+def _left(values: Float64[Tensor, " _"]) -> list[str]:
+    """Why each channel doesn't count if it doesn't."""
+    return ["negative" if value < 0 else "dead" for value in values.tolist()]

@@ -111,6 +111,17 @@ def test_two_networks_in_one_file_are_refused(tmp_path: Path, value: Any) -> Non
         read_tensors(tmp_path / "file.pth", STATE.keys())
 
 
+def test_of_an_unknown_network_the_largest_dict_is_taken(tmp_path: Path) -> None:
+    torch.save({"ema": STATE, "small": {"x.weight": torch.zeros(2)}}, tmp_path / "file.pth")
+    assert read_tensors(tmp_path / "file.pth")[0].keys() == STATE.keys()
+
+
+def test_a_part_under_two_prefixes_is_no_second_network() -> None:
+    part = {name: tensor for name, tensor in STATE.items() if name.startswith("conv1")}
+    more = under("other.", {**part, "head.weight": torch.zeros(2)})
+    assert canonical(under("net.", STATE) | more, NAME).state_dict.keys() == STATE.keys()
+
+
 def test_the_average_beside_a_network_is_left_out() -> None:
     found = canonical(under("ema_net.", HALVES) | under("net.", STATE), NAME)
     assert all(torch.equal(found.state_dict[key], value) for key, value in STATE.items())

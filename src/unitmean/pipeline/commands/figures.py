@@ -38,7 +38,7 @@ FIGURES: tuple[tuple[str, str, str, Words], ...] = (
     ("rescale", "channels", "channels in all", "{:,}".format),
     ("rescale", "tied", "channels that share a factor with others", _some),
     ("rescale", "dead", "channels hardly ever active", _some),
-    ("rescale", "negative", "channels with a negative mean", _some),
+    ("rescale", "negative", "channels whose statistic is negative", _some),
     ("rescale", "pinned", "channels that must keep the factor one", _some),
     ("rescale", "skipped", "images left out, as they don't decode", _some),
     ("rescale", "standard_error", "standard error of a channel's mean, relative, median", _share),

@@ -1,11 +1,11 @@
 """The factor of every channel, from the table of statistics and the rules of params.yaml."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
 import pandas as pd
-from jaxtyping import Float64
+from jaxtyping import Bool, Float64
 from torch import Tensor
 
 from unitmean.graph.plan import Plan
@@ -43,11 +43,12 @@ class Rules:
 
 @dataclass(frozen=True)
 class Chosen:
-    """factors: of every variable of the plan. status: by site, of each channel, as `status` returns it.
-    table: factors.parquet, as `to_frame` returns it."""
+    """factors: of every variable of the plan. target: by site, what is to be one of each channel. live: which
+    channels can be divided by it. table: factors.parquet, as `to_frame` returns it."""
 
     factors: Float64[Tensor, " variables"]
-    status: Mapping[str, Sequence[str]]
+    target: Mapping[str, Float64[Tensor, " channels"]]
+    live: Mapping[str, Bool[Tensor, " channels"]]
     table: pd.DataFrame
 
 
@@ -57,5 +58,5 @@ def choose_factors(network: Network, plan: Plan, table: pd.DataFrame, rules: Rul
     live = living(network, plan, table, target, rules.min_active_fraction, rules.max_relative_error)
     factors = choose(plan, target, live, rounding=rules.rounding)
     mean = column(network, plan, table, "mean")
-    found = status(plan, live, target)
-    return Chosen(factors, found, to_frame(network, plan, mean, factors, found))
+    frame = to_frame(network, plan, mean, factors, status(plan, live, target))
+    return Chosen(factors, target, live, frame)

@@ -1,7 +1,6 @@
 """The statistics of a plan's sites, read from the table statistics.parquet."""
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -13,7 +12,7 @@ from unitmean.errors import DataError, InvarianceError
 from unitmean.graph.plan import Plan
 from unitmean.networks.architectures import Network
 from unitmean.pipeline.measure.tables import histogram
-from unitmean.statistics.alive import countable
+from unitmean.statistics.alive import alive
 from unitmean.statistics.kinds import values
 from unitmean.statistics.statistic import Summary
 
@@ -76,7 +75,7 @@ def living(
         column(network, plan, table, name) for name in ("mean", "standard_error", "active_fraction")
     )
     return {
-        site: countable(
+        site: alive(
             target[site],
             mean[site],
             error[site],
@@ -89,22 +88,24 @@ def living(
 
 
 def require_alive(
-    network: Network, status: Mapping[str, Sequence[str]], max_dead_fraction: float, statistic: str
+    network: Network,
+    live: Mapping[str, Bool[Tensor, " _"]],
+    target: Mapping[str, Float64[Tensor, " _"]],
+    max_dead_fraction: float,
+    statistic: str,
 ) -> None:
-    """InvarianceError where more than `max_dead_fraction` of all channels are dead or negative."""
-    total = sum(map(len, status.values()))
-    counts = {
-        network.layer(site): Counter({"dead": of_site.count("dead"), "negative": of_site.count("negative")})
-        for site, of_site in status.items()
-    }
-    left = sum(counts.values(), Counter())
-    if left.total() > max_dead_fraction * total:
-        worst = max(counts, key=lambda layer: counts[layer].total())
-        remedy = "measure more images (dataset.subset)"
-        if left["negative"] > left["dead"]:
-            remedy = f"choose a statistic that is positive for them (rescale.statistic=rms, not {statistic})"
-        raise InvarianceError(
-            f"at most {max_dead_fraction:.0%} of the channels may be dead or have a negative {statistic}; "
-            f"found {left['dead']} dead and {left['negative']} negative of {total}, most of them in {worst} "
-            f"({counts[worst].total()}): {remedy}, or raise rescale.max_dead_fraction"
-        )
+    """InvarianceError where more than `max_dead_fraction` of all channels, pinned ones too, aren't live."""
+    total = sum(len(channels) for channels in live.values())
+    left = {network.layer(site): int((~channels).sum()) for site, channels in live.items()}
+    if sum(left.values()) <= max_dead_fraction * total:
+        return
+    negative = sum(int((~channels & (target[site] < 0)).sum()) for site, channels in live.items())
+    dead, worst = sum(left.values()) - negative, max(left, key=lambda layer: left[layer])
+    remedy = "measure more images (dataset.subset)"
+    if negative > dead:
+        remedy = f"choose a statistic that is positive for them (rescale.statistic=rms, not {statistic})"
+    raise InvarianceError(
+        f"at most {max_dead_fraction:.0%} of the channels may be dead or have a negative {statistic}; "
+        f"found {dead} dead and {negative} negative of {total}, most of them in {worst} "
+        f"({left[worst]}): {remedy}, or raise rescale.max_dead_fraction"
+    )

@@ -29,7 +29,7 @@ def rescale_weights(run: Run) -> str:
     plan = analyse(network.module, torch.zeros(1, 3, size, size), outputs=outputs)
     table, provenance = read_parquet(run.dep("statistics.parquet"), COLUMNS)
     chosen = choose_factors(network, plan, table, rules)
-    require_alive(network, chosen.status, settings.max_dead_fraction, rules.statistic)
+    require_alive(network, chosen.live, chosen.target, settings.max_dead_fraction, rules.statistic)
     state, frame = plan.rescale(chosen.factors, stored.state), chosen.table
     counts = frame["status"].value_counts()
     # Modules that the traced graph doesn't read, such as auxiliary heads at a size that they don't take.
